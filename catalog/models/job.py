@@ -1,0 +1,51 @@
+"""Jobs that a shop asks for: a search (one message, a deadline) or a recognition (many photos)."""
+
+import uuid
+
+from django.db import models
+
+from .ledger import Ledger, LedgerState
+
+JobState = LedgerState
+
+
+class JobKind(models.TextChoices):
+    """What is asked for."""
+
+    SEARCH = "search", "Search"
+    RECOGNITION = "recognition", "Recognition"
+
+
+class Job(Ledger):
+    """One job. A search carries its photo's key and its result; a recognition has photos, and items when done."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="jobs")
+    kind = models.CharField(max_length=12, choices=JobKind)
+    request = models.JSONField(default=dict, help_text="What was asked for: words, filters, region, limit.")
+    key = models.CharField(max_length=200, blank=True, help_text="Storage key of a search's photo.")
+    deadline = models.DateTimeField(null=True, blank=True, help_text="Past it a search is expired and not run.")
+    bundle_version = models.CharField(max_length=64, blank=True)
+    calibrated = models.BooleanField(
+        default=False, help_text="Whether probabilities were calibrated on held-out photos."
+    )
+    verdict = models.CharField(max_length=8, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    candidates = models.JSONField(default=list, help_text="A search's candidates in order, as the worker sent them.")
+    worker = models.CharField(max_length=100, blank=True)
+    seconds = models.FloatField(null=True, blank=True, help_text="Time on the worker.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        indexes = [
+            models.Index(fields=["merchant", "kind", "-created_at"], name="job_list"),
+            models.Index(
+                fields=["kind", "lease_until"],
+                condition=models.Q(state__in=[LedgerState.PENDING, LedgerState.DISPATCHED]),
+                name="job_owed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {str(self.id)[:8]}"

@@ -1,0 +1,75 @@
+"""Photos: bytes stored once under their content hash, and the ledger row that says what is owed for them."""
+
+import uuid
+
+from django.db import models
+
+from .ledger import Ledger, LedgerState
+
+
+class Purpose(models.TextChoices):
+    """What the workers are to do with a photo."""
+
+    INDEX = "index", "Index"
+    RECOGNISE = "recognise", "Recognise"
+    FORGET = "forget", "Forget"
+
+
+class PhotoOrigin(models.TextChoices):
+    """Where a photo came from; a photo that a reviewer confirmed survives a manifest that does not list it."""
+
+    UPLOAD = "upload", "Upload"
+    API = "api", "API"
+    REVIEW = "review", "Review"
+
+
+class Photo(Ledger):
+    """One photo of one merchant: of a known product (index), or to be recognised (part of a job)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="photos")
+    product = models.ForeignKey(
+        "catalog.Product", on_delete=models.CASCADE, null=True, blank=True, related_name="photos"
+    )
+    job = models.ForeignKey("catalog.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos")
+    upload = models.ForeignKey(
+        "catalog.Upload", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos"
+    )
+    upload_row = models.ForeignKey(
+        "catalog.UploadRow", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos"
+    )
+    purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.INDEX)
+    origin = models.CharField(max_length=12, choices=PhotoOrigin, default=PhotoOrigin.UPLOAD)
+    position = models.PositiveIntegerField(default=0, help_text="Order among the product's photos; 0 is the main one.")
+    name = models.CharField(max_length=255, blank=True, help_text="File name as the merchant sent it.")
+    sha256 = models.CharField(max_length=64)
+    key = models.CharField(max_length=200, help_text="Where the bytes lie in the photo store.")
+    content_type = models.CharField(max_length=40, blank=True)
+    bytes = models.PositiveBigIntegerField(default=0)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    chunk_id = models.UUIDField(null=True, blank=True, editable=False, help_text="The chunk it was last sent in.")
+    bundle_version = models.CharField(max_length=64, blank=True, help_text="The bundle that it was last done with.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["product", "position", "created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "sha256"], condition=models.Q(product__isnull=False), name="photo_once_a_product"
+            ),
+        ]
+        indexes = [
+            # The dispatcher's reads touch only what is owed, however many photos are done.
+            models.Index(
+                fields=["merchant", "queued_at"], condition=models.Q(state=LedgerState.PENDING), name="photo_owed"
+            ),
+            models.Index(fields=["lease_until"], condition=models.Q(state=LedgerState.DISPATCHED), name="photo_leased"),
+            models.Index(fields=["chunk_id"], condition=models.Q(state=LedgerState.DISPATCHED), name="photo_chunk"),
+            models.Index(fields=["upload", "state"], name="photo_upload_state"),
+            models.Index(fields=["job", "state"], name="photo_job_state"),
+            models.Index(fields=["sha256"], name="photo_sha256"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)

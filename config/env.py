@@ -1,0 +1,95 @@
+"""Typed settings from the environment: the one place that reads it, for the web, the coordinator and the workers.
+
+Comes before everything: a wrong value stops the start and names the variable. Imports nothing of the project, so
+every package may read it.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVELOPMENT_SECRET = "development-only-secret-never-use-in-production"  # noqa: S105 - refused in production below
+
+
+class Env(BaseSettings):
+    """Every setting of Vitrine. Names in capitals are read as they stand, the others with the prefix ``VITRINE_``."""
+
+    model_config = SettingsConfigDict(env_prefix="VITRINE_", env_file=ROOT / ".env", extra="ignore", frozen=True)
+
+    mode: Literal["development", "production"] = "development"
+    secret_key: str = DEVELOPMENT_SECRET
+    public_url: str = "http://127.0.0.1:8000"
+    allowed_hosts: str = "localhost,127.0.0.1,[::1]"
+    log_format: Literal["text", "json"] = "text"
+
+    database_url: str = Field("", validation_alias="DATABASE_URL")
+    redis_url: str = Field("", validation_alias="REDIS_URL")
+    broker_port: int = Field(6391, ge=1024, le=65535)
+    var: Path = ROOT / "var"
+    photo_store: str = ""
+    index_url: str = ""
+    index_api_key: str = ""
+    bundle: Path = ROOT / "bundles" / "default"
+
+    photo_max_bytes: int = Field(25_000_000, gt=0)
+    photo_max_pixels: int = Field(64_000_000, gt=0)
+    upload_max_bytes: int = Field(20_000_000_000, gt=0)
+    upload_max_files: int = Field(200_000, gt=0)
+
+    chunk_size: int = Field(32, ge=1, le=32)
+    window_chunks: int = Field(4, ge=1)  # chunks in flight for each live worker
+    lease_seconds: float = Field(120.0, gt=0)
+    reconcile_seconds: float = Field(30.0, gt=0)
+    dispatch_seconds: float = Field(2.0, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    search_deadline_seconds: float = Field(30.0, gt=0)
+
+    device: str = "auto"
+    torch_threads: int = Field(0, ge=0)  # 0: all cores
+    bulk_threads: int = Field(2, ge=1)
+    search_threads: int = Field(4, ge=1)
+    device_batch: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _no_development_secret_in_production(self) -> "Env":
+        if self.mode == "production" and self.secret_key == DEVELOPMENT_SECRET:
+            raise ValueError("VITRINE_SECRET_KEY must be set to a secret of your own when VITRINE_MODE=production")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL: ``DATABASE_URL``, or SQLite in the ``var`` folder."""
+        return self.database_url or f"sqlite:///{self.var / 'vitrine.sqlite3'}"
+
+    @property
+    def broker(self) -> str:
+        """The Redis URL: ``REDIS_URL``, or the private broker that the start command brings up on loopback."""
+        return self.redis_url or f"redis://127.0.0.1:{self.broker_port}/0"
+
+    @property
+    def photos(self) -> str:
+        """Where photos lie, as a folder or an fsspec URL."""
+        return self.photo_store or str(self.var / "photos")
+
+    @property
+    def index(self) -> str:
+        """Where the vector index lies: a folder (embedded engine) or a Qdrant server's URL."""
+        return self.index_url or str(self.var / "index")
+
+
+@lru_cache(maxsize=1)
+def load_env() -> Env:
+    """Read the environment once. Raises ``SystemExit`` with one line for each variable that is wrong."""
+    try:
+        return Env()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            variable = name if name.isupper() else f"VITRINE_{name.upper()}"
+            lines.append(f"{variable}: {problem['msg']}" if name else problem["msg"])
+        raise SystemExit("Vitrine cannot start, the environment is wrong:\n  " + "\n  ".join(lines)) from None

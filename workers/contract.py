@@ -1,0 +1,183 @@
+"""The messages between the coordinator and the workers, and the names of queues and tasks.
+
+The coordinator sends ``Chunk`` (bulk) and ``Search``; a worker answers with ``ChunkResult`` and ``SearchResult``.
+Frozen, JSON on the wire, each with a version field. Imports nothing of the project, so both sides can import it.
+Messages carry a storage key and text, never pixels and never an id that only SQL can resolve.
+"""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VERSION = 1
+
+BULK_QUEUE = "vitrine.bulk"
+SEARCH_QUEUE = "vitrine.search"
+RESULTS_QUEUE = "vitrine.results"
+COORDINATOR_QUEUE = "vitrine.coordinator"
+
+RUN_CHUNK = "workers.run_chunk"
+RUN_SEARCH = "workers.run_search"
+STORE_CHUNK_RESULT = "catalog.store_chunk_result"
+STORE_SEARCH_RESULT = "catalog.store_search_result"
+
+WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
+CHUNK_LIMIT = 32
+
+Region = tuple[float, float, float, float]  # left, top, right, bottom as parts (0..1) of the upright photo
+
+
+class Message(BaseModel):
+    """What every message shares: it is frozen, refuses unknown fields, and says its version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Literal[1] = VERSION
+
+    def to_wire(self) -> dict:
+        """The JSON-safe form that goes on the queue."""
+        return self.model_dump(mode="json")
+
+
+class Part(BaseModel):
+    """A piece of a message: frozen, without a version of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProductFacts(Part):
+    """The product that a photo shows, as the worker needs it: text and price to fuse, payload to filter by."""
+
+    product_id: UUID
+    title: str
+    brand: str = ""
+    category: str = ""
+    description: str = ""
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool = True
+
+
+class PhotoWork(Part):
+    """One photo of a chunk. ``product`` is set when it is to be indexed, absent when it is to be recognised."""
+
+    photo_id: UUID
+    key: str
+    product: ProductFacts | None = None
+
+
+class Chunk(Message):
+    """At most 32 photos of one merchant with one purpose."""
+
+    chunk_id: UUID
+    merchant_id: UUID
+    purpose: Literal["index", "recognise", "forget"]
+    photos: tuple[PhotoWork, ...] = Field(min_length=1, max_length=CHUNK_LIMIT)
+
+
+class SearchFilters(Part):
+    """What a search is narrowed to, evaluated inside the index engine."""
+
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    currency: str | None = None
+    in_stock: bool | None = None
+
+
+class Search(Message):
+    """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed."""
+
+    job_id: UUID
+    merchant_id: UUID
+    deadline: datetime
+    key: str | None = None
+    words: str = ""
+    region: Region | None = None
+    filters: SearchFilters = SearchFilters()
+    limit: int = Field(10, ge=1, le=100)
+
+
+class Scores(Part):
+    """Why a product came back: what each part of the query contributed. ``None``: the part was not in the query."""
+
+    rank: float  # what the list is ordered by
+    image: float | None = None  # cosine of the query photo with the matched photo
+    fused: float | None = None  # cosine of the query with the matched photo's fused vector
+    text: float | None = None  # keyword score of the query words
+
+
+class Candidate(Part):
+    """A product that a photo or a query may mean."""
+
+    product_id: UUID
+    photo_id: UUID  # the stored photo that matched best
+    scores: Scores
+    probability: float | None = None  # that this is the very product; only for queries with a photo
+    match: Literal["same", "similar", "other"] = "other"
+    votes: int = 1  # photos of this product among the nearest
+
+
+class Fault(Part):
+    """Why an item failed. ``retry``: a service was away, nothing is wrong with the item itself."""
+
+    code: str
+    message: str
+    kind: Literal["client", "bug", "retry"]
+    trace: str = ""
+
+
+class PhotoOutcome(Part):
+    """What became of one photo of a chunk: either ``fault`` is set, or it is done."""
+
+    photo_id: UUID
+    fault: Fault | None = None
+    width: int | None = None
+    height: int | None = None
+    verdict: Literal["SURE", "REVIEW", "UNKNOWN"] | None = None  # only when recognised
+    reason: str = ""
+    candidates: tuple[Candidate, ...] = ()
+
+
+class ChunkResult(Message):
+    """One message a chunk, one outcome a photo."""
+
+    chunk_id: UUID
+    worker: str
+    bundle_version: str
+    calibrated: bool
+    purpose: Literal["index", "recognise", "forget"]
+    outcomes: tuple[PhotoOutcome, ...]
+    seconds: float
+
+
+class SearchResult(Message):
+    """The answer to a ``Search``: candidates in order, or a fault."""
+
+    job_id: UUID
+    worker: str
+    bundle_version: str
+    calibrated: bool
+    candidates: tuple[Candidate, ...] = ()
+    verdict: Literal["SURE", "REVIEW", "UNKNOWN"] | None = None  # only when the query had a photo
+    reason: str = ""
+    fault: Fault | None = None
+    expired: bool = False  # the deadline had passed before the device was free; it was not run
+    seconds: float = 0.0
+
+
+class WorkerCard(Message):
+    """What a live worker says about itself every few seconds."""
+
+    name: str
+    bundle_version: str
+    calibrated: bool
+    device: str
+    engine: str
+    points: int
+    photos_done: int
+    searches_done: int
+    started_at: datetime
+    notes: tuple[str, ...] = ()  # for the operator, for example that the embedded index is outgrown
