@@ -16,6 +16,9 @@ class Merchant(models.Model):
         default=False, help_text="Anyone may search this catalogue on the search page, without logging in."
     )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="merchants")
+    served_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the dispatcher last sent a chunk: the longest-waiting goes first."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

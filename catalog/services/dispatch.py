@@ -1,0 +1,225 @@
+"""The dispatcher and the reconciler: leases owed photos in chunks, fairly, and takes lost leases back.
+
+Comes after uploads, reviews and jobs committed rows as ``pending``; before the workers. Redis holds only the window of
+chunks in flight, so a merchant with 100,000 photos cannot starve one with ten, and a flushed Redis loses nothing.
+"""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
+from catalog.services.job import recognition_job_finish, search_job_send
+from catalog.services.notify import job_announce
+from catalog.services.upload import upload_finish_if_done, upload_wake, uploads_owed
+from config.env import load_env
+from workers import client
+from workers.client import Unavailable
+from workers.contract import Chunk, PhotoWork, ProductFacts
+
+log = logging.getLogger(__name__)
+
+ALONE_AFTER = 2  # a photo whose lease was lost twice travels alone, so a poisonous one takes no neighbour with it
+LOST_LIMIT = 5  # and one that lost five leases while workers were alive is given up
+
+
+def chunks_dispatch() -> int:
+    """Fill the window of chunks in flight, one chunk a merchant in turn. Returns how many chunks were sent.
+
+    Nothing is leased while no worker is alive: photos wait in SQL, where they can be counted and cancelled.
+    """
+    try:
+        room = len(client.live_workers()) * load_env().window_chunks - _chunks_in_flight()
+    except Unavailable:
+        return 0
+    sent = 0
+    while room > sent and (chunk := _lease_next()):
+        try:
+            client.send_chunk(chunk)
+        except Unavailable as error:
+            log.warning("chunk %s not sent, its photos are pending again: %s", chunk.chunk_id, error)
+            _give_back(chunk)
+            break
+        sent += 1
+    return sent
+
+
+def _chunks_in_flight() -> int:
+    return Photo.objects.filter(state=LedgerState.DISPATCHED).aggregate(n=Count("chunk_id", distinct=True))["n"]
+
+
+def _owed(now: datetime) -> QuerySet[Photo]:
+    """Photos that may be sent now; a photo that backs off has its ``queued_at`` in the future."""
+    return Photo.objects.filter(state=LedgerState.PENDING, queued_at__lte=now)
+
+
+@transaction.atomic
+def _lease_next() -> Chunk | None:
+    """Lease the next chunk of the merchant whose turn it is, or ``None`` when nobody is owed anything."""
+    now = timezone.now()
+    # Locking the merchant's row keeps two dispatchers from serving the same one at the same moment.
+    merchants = Merchant.objects.filter(photos__in=_owed(now)).order_by(F("served_at").asc(nulls_first=True), "pk")
+    turn = merchants.values_list("pk", flat=True).first()
+    if turn is None:
+        return None
+    merchant = Merchant.objects.select_for_update().get(pk=turn)
+    photos = _take(_owed(now).filter(merchant=merchant))
+    if not photos:
+        return None
+    chunk_id = uuid.uuid4()
+    Photo.objects.filter(pk__in=[photo.pk for photo in photos]).update(
+        state=LedgerState.DISPATCHED,
+        chunk_id=chunk_id,
+        lease_until=now + timedelta(seconds=load_env().lease_seconds),
+    )
+    Job.objects.filter(pk__in={photo.job_id for photo in photos}, state=JobState.PENDING).update(
+        state=JobState.DISPATCHED
+    )
+    Merchant.objects.filter(pk=merchant.pk).update(served_at=now)
+    return _chunk(chunk_id, photos)
+
+
+def _take(owed: QuerySet[Photo]) -> list[Photo]:
+    """The longest-waiting photos with one purpose, at most a chunk; a suspicious photo comes alone."""
+    skip_locked = connection.features.has_select_for_update_skip_locked
+    locked = owed.select_for_update(skip_locked=skip_locked, of=("self",)).select_related("product")
+    first = locked.order_by("queued_at", "pk").first()
+    if first is None:
+        return []
+    if first.attempts >= ALONE_AFTER:
+        return [first]
+    same = locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)
+    return list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
+
+
+def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
+    works = tuple(
+        PhotoWork(
+            photo_id=photo.pk,
+            key=photo.key,
+            product=_facts(photo.product) if photo.product and photo.purpose == Purpose.INDEX else None,
+        )
+        for photo in photos
+    )
+    return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=photos[0].purpose, photos=works)
+
+
+def _facts(product: Product) -> ProductFacts:
+    return ProductFacts(
+        product_id=product.pk,
+        title=product.title,
+        brand=product.brand,
+        category=product.category,
+        description=product.description,
+        price=None if product.price is None else float(product.price),
+        currency=product.currency or None,
+        in_stock=product.in_stock,
+    )
+
+
+def _give_back(chunk: Chunk) -> None:
+    Photo.objects.filter(chunk_id=chunk.chunk_id, state=LedgerState.DISPATCHED).update(
+        state=LedgerState.PENDING, lease_until=None
+    )
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What one round of reconciling found."""
+
+    photos_back: int
+    photos_lost: int
+    searches_expired: int
+    uploads_woken: int
+
+
+def reconcile() -> Reconciled:
+    """Heal what got lost: leases that ran out, searches past their deadline, imports that died, ends not noticed."""
+    now = timezone.now()
+    lost, back = leases_reconcile(now=now)
+    found = Reconciled(
+        photos_back=back,
+        photos_lost=lost,
+        searches_expired=searches_expire(now=now),
+        uploads_woken=_imports_wake(),
+    )
+    _ends_notice()
+    return found
+
+
+def leases_reconcile(*, now: datetime) -> tuple[int, int]:
+    """Photos whose lease ran out: given up after ``LOST_LIMIT``, else pending again. Returns (given up, pending again).
+
+    ``chunk_id`` stays, so that a result which is merely late is still welcome until the photo is sent anew.
+    """
+    run_out = Photo.objects.filter(state=LedgerState.DISPATCHED, lease_until__lt=now)
+    with transaction.atomic():
+        lost = run_out.filter(attempts__gte=LOST_LIMIT - 1).update(
+            state=LedgerState.FAILED,
+            attempts=F("attempts") + 1,
+            finished_at=now,
+            error_code="worker_lost",
+            error_message="Every worker that took this photo was lost. Retry it once the workers are healthy.",
+        )
+        back = run_out.filter(attempts__lt=LOST_LIMIT - 1).update(
+            state=LedgerState.PENDING, attempts=F("attempts") + 1, lease_until=None, queued_at=now
+        )
+    return lost, back
+
+
+def searches_expire(*, now: datetime) -> int:
+    """Searches past their deadline are expired, never run late. Returns how many."""
+    late = Job.objects.filter(
+        kind=JobKind.SEARCH, state__in=(JobState.PENDING, JobState.DISPATCHED), deadline__lt=now
+    ).values_list("pk", flat=True)
+    expired = 0
+    for job_id in list(late):
+        changed = Job.objects.filter(pk=job_id, state__in=(JobState.PENDING, JobState.DISPATCHED)).update(
+            state=JobState.EXPIRED,
+            finished_at=now,
+            error_code="deadline_passed",
+            error_message="No worker was free before the deadline. Try again, or allow more time.",
+        )
+        if changed:
+            expired += 1
+            job_announce(job_id=job_id)
+    return expired
+
+
+def searches_resend() -> int:
+    """Send searches that the broker could not take when they were made. Returns how many were tried."""
+    now = timezone.now()
+    pending = Job.objects.filter(kind=JobKind.SEARCH, state=JobState.PENDING, deadline__gt=now)
+    tried = 0
+    for job in pending.order_by("created_at"):
+        taken = Job.objects.filter(pk=job.pk, state=JobState.PENDING).update(
+            state=JobState.DISPATCHED, lease_until=job.deadline
+        )
+        if taken:
+            search_job_send(job=job)
+            tried += 1
+    return tried
+
+
+def _imports_wake() -> int:
+    woken = 0
+    for upload in uploads_owed():
+        upload_wake(upload_id=upload.pk)
+        woken += 1
+    return woken
+
+
+def _ends_notice() -> None:
+    """Ends that a killed coordinator did not notice: jobs and uploads none of whose photos is owed any more."""
+    owed = Q(photos__state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
+    jobs = Job.objects.filter(kind=JobKind.RECOGNITION, state__in=(JobState.PENDING, JobState.DISPATCHED))
+    for job_id in jobs.exclude(owed).filter(photos__isnull=False).values_list("pk", flat=True).distinct():
+        with transaction.atomic():
+            recognition_job_finish(job_id=job_id)
+    for upload_id in uploads_processing():
+        upload_finish_if_done(upload_id=upload_id)

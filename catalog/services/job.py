@@ -1,0 +1,139 @@
+"""Jobs: a search is committed, then sent at once; a recognition's photos join the ledger like any bulk.
+
+Comes after the API, the page or an upload asked; before ``dispatch`` and the workers.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, PhotoOrigin, Purpose
+from catalog.services.enqueue import dispatch_soon
+from catalog.services.errors import Refused
+from catalog.services.notify import job_announce
+from catalog.services.photo import photo_add
+from config.env import load_env
+from workers import client
+from workers.client import Unavailable
+from workers.contract import Region, Search, SearchFilters
+
+OWED = (JobState.PENDING, JobState.DISPATCHED)
+
+
+def search_job_create(
+    *,
+    merchant: Merchant,
+    photo: bytes | None,
+    words: str,
+    filters: SearchFilters,
+    region: Region | None = None,
+    limit: int = 10,
+) -> Job:
+    """Commit a search and send it to the workers.
+
+    Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo and words.
+    """
+    words = words.strip()
+    if photo is None and not words:
+        raise Refused("search_empty", "Send a photo, some words, or both.")
+    key = ""
+    if photo is not None:
+        client.inspect_photo(photo)
+        key = client.photo_store().write(photo).key
+    now = timezone.now()
+    request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
+    with transaction.atomic():
+        job = Job.objects.create(
+            merchant=merchant,
+            kind=JobKind.SEARCH,
+            request=request,
+            key=key,
+            state=JobState.DISPATCHED,
+            deadline=now + timedelta(seconds=load_env().search_deadline_seconds),
+            lease_until=now + timedelta(seconds=load_env().search_deadline_seconds),
+        )
+        transaction.on_commit(partial(search_job_send, job=job))
+    return job
+
+
+def search_message(job: Job) -> Search:
+    """The message that asks a worker to run this search."""
+    return Search(
+        job_id=job.pk,
+        merchant_id=job.merchant_id,
+        deadline=job.deadline,
+        key=job.key or None,
+        words=job.request["words"],
+        region=job.request["region"],
+        filters=SearchFilters.model_validate(job.request["filters"]),
+        limit=job.request["limit"],
+    )
+
+
+def search_job_send(*, job: Job) -> None:
+    """Send a search. With the broker away it becomes pending, and the reconciler sends it while its deadline lasts."""
+    try:
+        client.send_search(search_message(job))
+    except Unavailable:
+        Job.objects.filter(pk=job.pk, state=JobState.DISPATCHED).update(state=JobState.PENDING, lease_until=None)
+
+
+def recognition_job_create(*, merchant: Merchant, photos: Sequence[tuple[str, bytes]]) -> Job:
+    """Commit a recognition of ``(file name, bytes)`` photos. All are checked first: one bad photo refuses the request.
+
+    Raises ``Refused("photos_missing")`` for an empty list and ``Refused("photos_refused")`` naming every bad photo.
+    """
+    if not photos:
+        raise Refused("photos_missing", "Send at least one photo.")
+    problems = []
+    for number, (name, data) in enumerate(photos):
+        try:
+            client.inspect_photo(data)
+        except client.PhotoError as error:
+            problems.append({"code": error.code, "message": f"{name}: {error.message}", "field": f"photos[{number}]"})
+    if problems:
+        raise Refused("photos_refused", "Some photos cannot be used; nothing was started.", problems=problems)
+    with transaction.atomic():
+        job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION, state=JobState.DISPATCHED)
+        for position, (name, data) in enumerate(photos):
+            photo_add(
+                merchant=merchant,
+                product=None,
+                data=data,
+                name=name,
+                origin=PhotoOrigin.API,
+                position=position,
+                purpose=Purpose.RECOGNISE,
+                job=job,
+            )
+        transaction.on_commit(dispatch_soon)
+    return job
+
+
+def job_cancel(*, job: Job) -> Job:
+    """Cancel what is not finished. Photos already with a worker may still be done. A finished job is refused (409)."""
+    with transaction.atomic():
+        changed = Job.objects.filter(pk=job.pk, state__in=OWED).update(
+            state=JobState.CANCELLED, finished_at=timezone.now(), lease_until=None
+        )
+        if not changed:
+            raise Refused("job_finished", "This job is already finished.", status=409)
+        Photo.objects.filter(job=job, state=LedgerState.PENDING).update(state=LedgerState.CANCELLED)
+    job_announce(job_id=job.pk)
+    job.refresh_from_db()
+    return job
+
+
+def recognition_job_finish(*, job_id: object) -> None:
+    """Mark a recognition done when none of its photos is owed any more. Running it twice does no harm."""
+    owed = Photo.objects.filter(job_id=job_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
+    if owed.exists():
+        return
+    finished = Job.objects.filter(pk=job_id, kind=JobKind.RECOGNITION, state__in=OWED).update(
+        state=JobState.DONE, finished_at=timezone.now()
+    )
+    if finished:
+        transaction.on_commit(partial(job_announce, job_id=job_id))

@@ -1,0 +1,210 @@
+"""Stores what the workers found: one transaction a chunk, and storing the same result twice changes nothing.
+
+Comes after a worker's result message; before the waiting API call, the page, the review desk and the next dispatch.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from catalog.models import (
+    Item,
+    ItemState,
+    Job,
+    JobState,
+    LedgerState,
+    Photo,
+    Product,
+    Purpose,
+    Verdict,
+)
+from catalog.services.enqueue import dispatch_soon
+from catalog.services.job import OWED, recognition_job_finish
+from catalog.services.notify import job_announce
+from catalog.services.photo import photo_bytes_delete
+from catalog.services.product import product_purge_if_empty
+from catalog.services.upload import row_problem_add, upload_finish_if_done
+from config.env import load_env
+from workers.contract import ChunkResult, Fault, PhotoOutcome, SearchResult
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+CHANGED = [
+    "state",
+    "lease_until",
+    "queued_at",
+    "finished_at",
+    "attempts",
+    "width",
+    "height",
+    "bundle_version",
+    "error_code",
+    "error_message",
+    "error_trace",
+]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How many outcomes of a chunk were stored, and how many came too late or twice and were left alone."""
+
+    stored: int
+    ignored: int
+
+
+@transaction.atomic
+def chunk_result_store(*, result: ChunkResult) -> Stored:
+    """Store a chunk's outcomes.
+
+    An outcome counts only while its photo still owes this very chunk: a photo whose product changed in the meantime
+    was queued anew, and the old answer is ignored.
+    """
+    now = timezone.now()
+    waiting = Photo.objects.select_for_update().filter(
+        pk__in=[outcome.photo_id for outcome in result.outcomes],
+        chunk_id=result.chunk_id,
+        purpose=result.purpose,
+        state__in=(LedgerState.PENDING, LedgerState.DISPATCHED),
+    )
+    photos = {photo.pk: photo for photo in waiting}
+    answered = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
+    finish = FINISH[Purpose(result.purpose)]
+    done = [(photo, outcome) for photo, outcome in answered if outcome.fault is None]
+    for photo, outcome in answered:
+        if outcome.fault is None:
+            _mark_done(photo, outcome, result, now)
+        else:
+            _mark_fault(photo, outcome.fault, now)
+    Photo.objects.bulk_update(photos.values(), CHANGED)
+    finish(done, result)
+    _notice_ends([photo for photo, _ in answered])
+    transaction.on_commit(dispatch_soon)
+    return Stored(stored=len(answered), ignored=len(result.outcomes) - len(answered))
+
+
+def _mark_done(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, now: datetime) -> None:
+    photo.state = LedgerState.DONE
+    photo.lease_until = None
+    photo.finished_at = now
+    photo.bundle_version = result.bundle_version
+    photo.width = outcome.width or photo.width
+    photo.height = outcome.height or photo.height
+    photo.error_code = photo.error_message = photo.error_trace = ""
+
+
+def _mark_fault(photo: Photo, fault: Fault, now: datetime) -> None:
+    """The client's fault ends the photo, an absent service lets it wait, a bug of ours is tried three times."""
+    photo.lease_until = None
+    photo.error_code, photo.error_message, photo.error_trace = fault.code, fault.message[:500], fault.trace
+    if fault.kind == "retry":
+        photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=RETRY_SECONDS)
+        return
+    photo.attempts += fault.kind == "bug"
+    if fault.kind == "bug" and photo.attempts < load_env().max_attempts:
+        photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=2.0**photo.attempts)
+        return
+    photo.state, photo.finished_at = LedgerState.FAILED, now
+    if photo.upload_row_id:
+        problem = {"code": fault.code, "message": fault.message, "field": "images", "photo": photo.name}
+        row_problem_add(row_id=photo.upload_row_id, problem=problem)
+
+
+Done = list[tuple[Photo, PhotoOutcome]]
+
+
+def _finish_indexed(done: Done, result: ChunkResult) -> None:
+    """Indexed photos need nothing more: the ledger says it all."""
+
+
+def _finish_recognised(done: Done, result: ChunkResult) -> None:
+    """One item a photo, unique on (photo, bundle version). Candidates that were deleted since lose their link only."""
+    best = {outcome.candidates[0].product_id for _, outcome in done if outcome.candidates}
+    known = set(Product.objects.filter(pk__in=best).values_list("pk", flat=True))
+    items = [_item(photo, outcome, result, known) for photo, outcome in done]
+    Item.objects.bulk_create(items, ignore_conflicts=True)
+
+
+def _item(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, known: set[UUID]) -> Item:
+    first = outcome.candidates[0] if outcome.candidates else None
+    product_id = first.product_id if first and first.product_id in known else None
+    sure = outcome.verdict == Verdict.SURE and product_id is not None
+    return Item(
+        merchant_id=photo.merchant_id,
+        photo=photo,
+        job_id=photo.job_id,
+        bundle_version=result.bundle_version,
+        calibrated=result.calibrated,
+        verdict=outcome.verdict or Verdict.UNKNOWN,
+        reason=outcome.reason[:300],
+        candidates=[candidate.model_dump(mode="json") for candidate in outcome.candidates],
+        best_product_id=product_id,
+        probability=first.probability if first else None,
+        state=ItemState.AUTO if sure else ItemState.OPEN,
+        product_id=product_id if sure else None,
+    )
+
+
+def _finish_forgotten(done: Done, result: ChunkResult) -> None:
+    """The index has forgotten them: now the rows may go, then the bytes nobody shares, then the deleted product."""
+    photos = [photo for photo, _ in done]
+    products = Product.objects.filter(photos__in=photos, deleted_at__isnull=False).distinct()
+    products = list(products)
+    Photo.objects.filter(pk__in=[photo.pk for photo in photos]).delete()
+    for photo in photos:
+        photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+    for product in products:
+        product_purge_if_empty(product=product)
+
+
+FINISH: dict[Purpose, Callable[[Done, ChunkResult], None]] = {
+    Purpose.INDEX: _finish_indexed,
+    Purpose.RECOGNISE: _finish_recognised,
+    Purpose.FORGET: _finish_forgotten,
+}
+
+
+def _notice_ends(photos: Iterable[Photo]) -> None:
+    photos = list(photos)
+    for job_id in {photo.job_id for photo in photos if photo.job_id}:
+        recognition_job_finish(job_id=job_id)
+    for upload_id in {photo.upload_id for photo in photos if photo.upload_id}:
+        upload_finish_if_done(upload_id=upload_id)
+
+
+@transaction.atomic
+def search_result_store(*, result: SearchResult) -> bool:
+    """Store a search's answer and tell whoever waits. Returns False when the job was finished already."""
+    job = Job.objects.select_for_update().filter(pk=result.job_id, state__in=OWED).first()
+    if job is None:
+        return False
+    if result.fault and result.fault.kind == "retry" and job.deadline > timezone.now():
+        job.state, job.lease_until = JobState.PENDING, None
+        job.save(update_fields=["state", "lease_until"])
+        return True
+    job.state = _search_state(result)
+    if result.expired:
+        job.error_code, job.error_message = "deadline_passed", "No worker was free before the deadline."
+    if result.fault:
+        job.error_code, job.error_message = result.fault.code, result.fault.message[:500]
+        job.error_trace = result.fault.trace
+    job.verdict, job.reason = result.verdict or "", result.reason[:300]
+    job.candidates = [candidate.model_dump(mode="json") for candidate in result.candidates]
+    job.bundle_version, job.calibrated = result.bundle_version, result.calibrated
+    job.worker, job.seconds = result.worker, result.seconds
+    job.lease_until, job.finished_at = None, timezone.now()
+    job.save()
+    transaction.on_commit(partial(job_announce, job_id=job.pk))
+    return True
+
+
+def _search_state(result: SearchResult) -> JobState:
+    if result.expired:
+        return JobState.EXPIRED
+    return JobState.FAILED if result.fault else JobState.DONE

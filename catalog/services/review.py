@@ -1,0 +1,84 @@
+"""The review verbs: accept, correct, reject. Each checks, changes, and writes a ``Decision`` in one transaction.
+
+Comes after an item was recognised; before the index, because an accepted or corrected photo becomes a reference of
+its product and is owed to the workers again.
+"""
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from catalog.models import Decision, DecisionAction, Item, ItemState, LedgerState, Photo, PhotoOrigin, Product, Purpose
+from catalog.services.enqueue import dispatch_soon
+from catalog.services.errors import Refused
+
+UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
+
+
+def item_accept(
+    *, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "", product: Product | None = None
+) -> Decision:
+    """Accept the first candidate (or ``product``, when it is given): the photo becomes a reference of it.
+
+    Raises ``Refused``: ``item_decided`` (409), ``item_without_candidate``, ``product_not_found`` (404).
+    """
+    product = product or item.best_product
+    if product is None:
+        raise Refused("item_without_candidate", "There is no candidate to accept: choose the right product instead.")
+    return _decide(item, DecisionAction.ACCEPT, ItemState.ACCEPTED, reviewer, reviewer_name, product)
+
+
+def item_correct(
+    *, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "", product: Product
+) -> Decision:
+    """Say which product it really is: the photo becomes a reference of it. Raises as ``item_accept``."""
+    return _decide(item, DecisionAction.CORRECT, ItemState.CORRECTED, reviewer, reviewer_name, product)
+
+
+def item_reject(*, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "") -> Decision:
+    """Say that the photo shows no product of this merchant. Raises ``Refused("item_decided")`` (409)."""
+    return _decide(item, DecisionAction.REJECT, ItemState.REJECTED, reviewer, reviewer_name, None)
+
+
+@transaction.atomic
+def _decide(
+    item: Item,
+    action: DecisionAction,
+    state: ItemState,
+    reviewer: AbstractBaseUser | None,
+    reviewer_name: str,
+    product: Product | None,
+) -> Decision:
+    item = Item.objects.select_for_update(of=("self",)).select_related("photo").get(pk=item.pk)
+    if item.state not in UNDECIDED:
+        raise Refused("item_decided", "Somebody has already decided on this item.", status=409)
+    if product and (product.merchant_id != item.merchant_id or product.deleted_at):
+        raise Refused("product_not_found", "This merchant has no such product.", status=404)
+    before = _snapshot(item)
+    item.state, item.product, item.decided_at = state, product, timezone.now()
+    item.save(update_fields=["state", "product", "decided_at"])
+    if product:
+        _make_reference(item.photo, product)
+    return Decision.objects.create(
+        item=item,
+        reviewer=reviewer,
+        reviewer_name=reviewer_name or (reviewer.get_username() if reviewer else ""),
+        action=action,
+        product=product,
+        before=before,
+        after=_snapshot(item),
+    )
+
+
+def _snapshot(item: Item) -> dict[str, str | None]:
+    return {"state": str(item.state), "product": str(item.product_id) if item.product_id else None}
+
+
+def _make_reference(photo: Photo, product: Product) -> None:
+    """Owe the photo to the index as one of the product's; the very same bytes are a reference only once."""
+    if Photo.objects.filter(product=product, sha256=photo.sha256).exclude(pk=photo.pk).exists():
+        return
+    photo.product, photo.purpose, photo.origin = product, Purpose.INDEX, PhotoOrigin.REVIEW
+    photo.state, photo.queued_at, photo.attempts, photo.chunk_id = LedgerState.PENDING, timezone.now(), 0, None
+    photo.save(update_fields=["product", "purpose", "origin", "state", "queued_at", "attempts", "chunk_id"])
+    transaction.on_commit(dispatch_soon)

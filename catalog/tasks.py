@@ -1,0 +1,55 @@
+"""The coordinator's tasks: each unpacks a message and calls one service. Any of them may run twice.
+
+Comes between Redis and ``services``; started by ``config.celery``.
+"""
+
+import logging
+
+from celery import shared_task
+from django.db import close_old_connections
+
+from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resend
+from catalog.services.enqueue import DISPATCH, IMPORT_UPLOAD
+from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.upload import upload_import
+from workers.contract import STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name=DISPATCH)
+def dispatch() -> None:
+    """Fill the window of chunks in flight and send the searches that the broker could not take before."""
+    close_old_connections()
+    searches_resend()
+    chunks_dispatch()
+
+
+@shared_task(name="catalog.reconcile")
+def reconcile_ledger() -> None:
+    """Take back what was lost."""
+    close_old_connections()
+    found = reconcile()
+    if any((found.photos_back, found.photos_lost, found.searches_expired, found.uploads_woken)):
+        log.info("reconciled: %s", found)
+
+
+@shared_task(name=STORE_CHUNK_RESULT)
+def store_chunk_result(message: dict) -> None:
+    """Store the outcomes of one chunk."""
+    close_old_connections()
+    chunk_result_store(result=ChunkResult.model_validate(message))
+
+
+@shared_task(name=STORE_SEARCH_RESULT)
+def store_search_result(message: dict) -> None:
+    """Store the answer to one search."""
+    close_old_connections()
+    search_result_store(result=SearchResult.model_validate(message))
+
+
+@shared_task(name=IMPORT_UPLOAD)
+def import_upload(upload_id: str) -> None:
+    """Read an upload's rows and photos into the catalogue."""
+    close_old_connections()
+    upload_import(upload_id=upload_id)

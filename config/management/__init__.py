@@ -1,0 +1,1 @@
+"""Commands that run the whole: ``manage.py start`` and ``manage.py demo``."""

@@ -1,0 +1,312 @@
+"""The dispatcher, the reconciler and the store of results against a real Redis: fair, bounded, idempotent, healing."""
+
+import uuid
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from catalog.models import Item, ItemState, Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
+from catalog.services.dispatch import LOST_LIMIT, chunks_dispatch, leases_reconcile, searches_expire, searches_resend
+from catalog.services.job import job_cancel, recognition_job_finish, search_job_create
+from catalog.services.result import chunk_result_store, search_result_store
+from workers.contract import (
+    BULK_QUEUE,
+    SEARCH_QUEUE,
+    WORKER_KEY_PREFIX,
+    Candidate,
+    ChunkResult,
+    Fault,
+    PhotoOutcome,
+    Scores,
+    SearchFilters,
+    SearchResult,
+    WorkerCard,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def merchant():
+    return Merchant.objects.create(slug="harbour", name="Harbour")
+
+
+@pytest.fixture
+def product(merchant):
+    return Product.objects.create(merchant=merchant, sku="MUG-1", title="Sea green mug", price="14.90", currency="EUR")
+
+
+@pytest.fixture
+def worker_alive(redis_server):
+    card = WorkerCard(
+        name="worker-1",
+        bundle_version="b1",
+        calibrated=True,
+        device="cpu",
+        engine="embedded",
+        points=0,
+        photos_done=0,
+        searches_done=0,
+        started_at=datetime.now(UTC),
+    )
+    with redis_server.client() as client:
+        client.set(f"{WORKER_KEY_PREFIX}worker-1", card.model_dump_json())
+    return redis_server
+
+
+def owe(merchant, count, *, product=None, purpose=Purpose.INDEX, **fields):
+    rows = [
+        Photo(merchant=merchant, product=product, purpose=purpose, sha256=uuid.uuid4().hex * 2, key="k", **fields)
+        for _ in range(count)
+    ]
+    return Photo.objects.bulk_create(rows)
+
+
+def queue_length(server, queue):
+    with server.client() as client:
+        return client.llen(queue)
+
+
+def result_for(photo, **outcome):
+    return ChunkResult(
+        chunk_id=photo.chunk_id,
+        worker="worker-1",
+        bundle_version="b1",
+        calibrated=True,
+        purpose=photo.purpose,
+        outcomes=(PhotoOutcome(photo_id=photo.pk, **outcome),),
+        seconds=0.1,
+    )
+
+
+def candidate(product, probability=0.93):
+    return Candidate(
+        product_id=product.pk,
+        photo_id=uuid.uuid4(),
+        scores=Scores(rank=0.8, image=0.8, fused=0.7),
+        probability=probability,
+        match="same",
+    )
+
+
+def test_the_window_bounds_what_is_in_flight(worker_alive, merchant):
+    owe(merchant, 200)
+    assert chunks_dispatch() == 4
+    assert Counter(Photo.objects.values_list("state", flat=True)) == {"dispatched": 128, "pending": 72}
+    assert queue_length(worker_alive, BULK_QUEUE) == 4
+    assert chunks_dispatch() == 0
+
+
+def test_merchants_take_turns_whatever_they_owe(worker_alive, merchant):
+    others = [Merchant.objects.create(slug=f"m{n}", name=f"M{n}") for n in range(2)]
+    owe(merchant, 500)
+    for other in others:
+        owe(other, 10)
+    assert chunks_dispatch() == 4
+    chunks = Photo.objects.filter(state=LedgerState.DISPATCHED).values_list("merchant__slug", "chunk_id").distinct()
+    assert Counter(slug for slug, _ in chunks) == {"harbour": 2, "m0": 1, "m1": 1}
+
+
+def test_nothing_is_leased_while_no_worker_is_alive(redis_server, merchant):
+    owe(merchant, 5)
+    assert chunks_dispatch() == 0
+    assert Photo.objects.filter(state=LedgerState.PENDING).count() == 5
+
+
+def test_nothing_is_leased_while_redis_is_away(merchant):
+    owe(merchant, 5)
+    assert chunks_dispatch() == 0
+    assert Photo.objects.filter(state=LedgerState.PENDING).count() == 5
+
+
+def test_a_chunk_holds_one_purpose(worker_alive, merchant, product):
+    owe(merchant, 3, product=product)
+    owe(merchant, 3, product=product, purpose=Purpose.FORGET)
+    assert chunks_dispatch() == 2
+    for chunk_id in Photo.objects.values_list("chunk_id", flat=True).distinct():
+        assert Photo.objects.filter(chunk_id=chunk_id).values("purpose").distinct().count() == 1
+
+
+def test_a_lost_lease_heals(merchant):
+    now = timezone.now()
+    owe(merchant, 2, state=LedgerState.DISPATCHED, lease_until=now - timedelta(seconds=1))
+    owe(merchant, 1, state=LedgerState.DISPATCHED, lease_until=now + timedelta(seconds=60))
+    assert leases_reconcile(now=now) == (0, 2)
+    assert Counter(Photo.objects.values_list("state", "attempts")) == {("pending", 1): 2, ("dispatched", 0): 1}
+
+
+def test_a_photo_that_kills_workers_travels_alone_and_is_given_up(worker_alive, merchant):
+    (poison,) = owe(merchant, 1, attempts=2)
+    owe(merchant, 3)
+    assert chunks_dispatch() == 2
+    poison.refresh_from_db()
+    assert Photo.objects.filter(chunk_id=poison.chunk_id).count() == 1
+    late = timezone.now() + timedelta(hours=1)
+    Photo.objects.filter(pk=poison.pk).update(attempts=LOST_LIMIT - 1)
+    assert leases_reconcile(now=late) == (1, 3)
+    poison.refresh_from_db()
+    assert (poison.state, poison.error_code) == (LedgerState.FAILED, "worker_lost")
+
+
+def test_a_result_is_stored_once(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    result = result_for(photo, width=640, height=480)
+    stored = chunk_result_store(result=result)
+    assert (stored.stored, stored.ignored) == (1, 0)
+    photo.refresh_from_db()
+    assert (photo.state, photo.width, photo.height, photo.bundle_version) == (LedgerState.DONE, 640, 480, "b1")
+    again = chunk_result_store(result=result)
+    assert (again.stored, again.ignored) == (0, 1)
+
+
+def test_a_result_that_is_merely_late_is_welcome(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    leases_reconcile(now=timezone.now() + timedelta(hours=1))
+    photo.refresh_from_db()
+    assert photo.state == LedgerState.PENDING
+    chunk_result_store(result=result_for(photo))
+    photo.refresh_from_db()
+    assert photo.state == LedgerState.DONE
+
+
+def test_an_answer_about_the_old_text_is_ignored(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    late = result_for(photo)
+    Photo.objects.filter(pk=photo.pk).update(state=LedgerState.PENDING, chunk_id=None)
+    assert chunk_result_store(result=late).ignored == 1
+    photo.refresh_from_db()
+    assert photo.state == LedgerState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "state", "left"),
+    [
+        ("client", 0, "failed", 0),
+        ("retry", 0, "pending", 0),
+        ("retry", 2, "pending", 2),
+        ("bug", 0, "pending", 1),
+        ("bug", 2, "failed", 3),
+    ],
+)
+def test_a_fault_is_treated_by_whose_it_is(worker_alive, merchant, product, kind, attempts, state, left):
+    (photo,) = owe(merchant, 1, product=product, attempts=attempts)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    fault = Fault(code="photo_truncated", message="The photo ends early.", kind=kind, trace="Traceback")
+    chunk_result_store(result=result_for(photo, fault=fault))
+    photo.refresh_from_db()
+    assert (photo.state, photo.attempts, photo.error_code) == (state, left, "photo_truncated")
+    assert (photo.queued_at > timezone.now()) == (state == "pending")
+
+
+def test_recognised_photos_become_items_once_a_bundle(worker_alive, merchant, product):
+    job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION)
+    sure, unsure, unknown = owe(merchant, 3, purpose=Purpose.RECOGNISE, job=job)
+    chunks_dispatch()
+    sure.refresh_from_db()
+    result = ChunkResult(
+        chunk_id=sure.chunk_id,
+        worker="worker-1",
+        bundle_version="b1",
+        calibrated=True,
+        purpose="recognise",
+        seconds=0.1,
+        outcomes=(
+            PhotoOutcome(photo_id=sure.pk, verdict="SURE", reason="clear_match", candidates=(candidate(product),)),
+            PhotoOutcome(photo_id=unsure.pk, verdict="REVIEW", candidates=(candidate(product, 0.4),)),
+            PhotoOutcome(photo_id=unknown.pk, verdict="UNKNOWN"),
+        ),
+    )
+    chunk_result_store(result=result)
+    chunk_result_store(result=result)
+    items = {item.photo_id: item for item in Item.objects.all()}
+    assert len(items) == 3
+    assert (items[sure.pk].state, items[sure.pk].product_id) == (ItemState.AUTO, product.pk)
+    assert (items[unsure.pk].state, items[unsure.pk].best_product_id) == (ItemState.OPEN, product.pk)
+    assert (items[unknown.pk].state, items[unknown.pk].best_product_id) == (ItemState.OPEN, None)
+    job.refresh_from_db()
+    assert job.state == JobState.DONE
+
+
+def test_a_forgotten_photo_takes_its_row_bytes_and_deleted_product_along(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product, purpose=Purpose.FORGET)
+    Product.objects.filter(pk=product.pk).update(deleted_at=timezone.now())
+    chunks_dispatch()
+    photo.refresh_from_db()
+    chunk_result_store(result=result_for(photo))
+    assert not Photo.objects.exists()
+    assert not Product.objects.exists()
+
+
+def search(merchant, words="green mug"):
+    return search_job_create(merchant=merchant, photo=None, words=words, filters=SearchFilters())
+
+
+def answer(job, **fields):
+    return SearchResult(job_id=job.pk, worker="worker-1", bundle_version="b1", calibrated=True, **fields)
+
+
+def test_a_search_is_sent_on_commit(redis_server, merchant):
+    job = search(merchant)
+    assert queue_length(redis_server, SEARCH_QUEUE) == 1
+    assert job.state == JobState.DISPATCHED
+
+
+def test_a_search_without_redis_waits_and_is_sent_when_it_is_back(merchant, request):
+    job = search(merchant)
+    job.refresh_from_db()
+    assert job.state == JobState.PENDING
+    server = request.getfixturevalue("redis_server")
+    assert searches_resend() == 1
+    assert queue_length(server, SEARCH_QUEUE) == 1
+    job.refresh_from_db()
+    assert job.state == JobState.DISPATCHED
+
+
+def test_a_search_past_its_deadline_expires(redis_server, merchant):
+    job = search(merchant)
+    assert searches_expire(now=timezone.now()) == 0
+    assert searches_expire(now=timezone.now() + timedelta(minutes=5)) == 1
+    job.refresh_from_db()
+    assert (job.state, job.error_code) == (JobState.EXPIRED, "deadline_passed")
+    assert search_result_store(result=answer(job)) is False
+
+
+def test_a_search_result_is_stored_once(redis_server, merchant, product):
+    job = search(merchant)
+    assert search_result_store(result=answer(job, candidates=(candidate(product),), seconds=0.02)) is True
+    assert search_result_store(result=answer(job)) is False
+    job.refresh_from_db()
+    assert (job.state, job.bundle_version, len(job.candidates)) == (JobState.DONE, "b1", 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state", "code"),
+    [
+        ({"expired": True}, "expired", "deadline_passed"),
+        ({"fault": Fault(code="photo_truncated", message="Ends early.", kind="client")}, "failed", "photo_truncated"),
+        ({"fault": Fault(code="index_unavailable", message="Away.", kind="retry")}, "pending", ""),
+    ],
+)
+def test_a_search_ends_as_its_answer_says(redis_server, merchant, fields, state, code):
+    job = search(merchant)
+    search_result_store(result=answer(job, **fields))
+    job.refresh_from_db()
+    assert (job.state, job.error_code) == (state, code)
+
+
+def test_a_cancelled_recognition_sends_nothing_more(worker_alive, merchant):
+    job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION)
+    owe(merchant, 3, purpose=Purpose.RECOGNISE, job=job)
+    assert job_cancel(job=job).state == JobState.CANCELLED
+    assert chunks_dispatch() == 0
+    recognition_job_finish(job_id=job.pk)
+    job.refresh_from_db()
+    assert job.state == JobState.CANCELLED
