@@ -12,6 +12,7 @@ from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resen
 from catalog.services.enqueue import DISPATCH, IMPORT_UPLOAD
 from catalog.services.result import chunk_result_store, search_result_store
 from catalog.services.upload import upload_import
+from workers.client import coordinator_beat
 from workers.contract import STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 def dispatch() -> None:
     """Fill the window of chunks in flight and send the searches that the broker could not take before."""
     close_old_connections()
+    coordinator_beat()
     searches_resend()
     chunks_dispatch()
 

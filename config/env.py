@@ -53,6 +53,7 @@ class Env(BaseSettings):
     bulk_threads: int = Field(2, ge=1)
     search_threads: int = Field(4, ge=1)
     device_batch: int = Field(8, ge=1)
+    metrics_port: int = Field(0, ge=0, le=65535)  # where a worker serves Prometheus metrics; 0: nowhere
 
     @model_validator(mode="after")
     def _no_development_secret_in_production(self) -> "Env":

@@ -133,10 +133,31 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Vitrine",
     "SITE_HEADER": "Vitrine",
-    "SITE_SYMBOL": "storefront",
+    "SITE_SYMBOL": "center_focus_weak",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("vitrine/mark.svg")},
+    ],
     "SHOW_HISTORY": True,
     "STYLES": [lambda request: static("vitrine/admin.css")],
+    "SCRIPTS": [lambda request: static("vitrine/admin.js")],
+    "DASHBOARD_CALLBACK": "catalog.admin.dashboard.dashboard",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .014 163)",
+            "100": "oklch(94.5% .03 163)",
+            "200": "oklch(89% .055 163)",
+            "300": "oklch(81.5% .085 163)",
+            "400": "oklch(72% .105 163)",
+            "500": "oklch(62% .11 163)",
+            "600": "oklch(47% .097 163)",
+            "700": "oklch(41% .085 163)",
+            "800": "oklch(35% .07 163)",
+            "900": "oklch(30% .056 163)",
+            "950": "oklch(22% .042 163)",
+        },
+    },
+    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "catalog.admin.navigation.navigation"},
 }
 
 LOGGING = {

@@ -22,7 +22,7 @@ from config.env import ROOT, load_env
 
 WEB = ["python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]  # noqa: S104
 COORDINATOR = ["python", "-m", "celery", "--app", "config.celery", "worker", "--beat", "--loglevel", "INFO"]
-WORKER = ["python", "-m", "celery", "--app", "workers.app", "worker", "--loglevel", "INFO"]
+WORKER = ["python", "-m", "workers"]
 COMMANDS = {"web": WEB, "coordinator": COORDINATOR, "worker": WORKER}
 
 STOP_SECONDS = 20.0

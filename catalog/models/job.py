@@ -45,6 +45,8 @@ class Job(Ledger):
                 condition=models.Q(state__in=[LedgerState.PENDING, LedgerState.DISPATCHED]),
                 name="job_owed",
             ),
+            # Bytes are deleted only when no search refers to them either.
+            models.Index(fields=["key"], condition=~models.Q(key=""), name="job_key"),
         ]
 
     def __str__(self) -> str:

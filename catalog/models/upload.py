@@ -43,10 +43,15 @@ class Upload(models.Model):
     rows_updated = models.PositiveIntegerField(default=0)
     rows_unchanged = models.PositiveIntegerField(default=0)
     rows_refused = models.PositiveIntegerField(default=0)
+    columns = models.JSONField(default=list, editable=False, help_text="The manifest's columns in their order.")
+    note = models.CharField(max_length=500, blank=True, help_text="How it was read: the manifest, its encoding.")
     error_code = models.CharField(max_length=64, blank=True, help_text="Why the whole upload failed.")
     error_message = models.CharField(max_length=500, blank=True)
     lease_until = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="An import that died is taken up again."
+    )
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Imports that died in a row without a single row done."
     )
     created_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -85,7 +90,10 @@ class UploadRow(models.Model):
     class Meta:
         ordering = ["upload", "number"]
         constraints = [models.UniqueConstraint(fields=["upload", "number"], name="row_once")]
-        indexes = [models.Index(fields=["upload", "verdict"], name="row_verdict")]
+        indexes = [
+            models.Index(fields=["upload", "verdict"], name="row_verdict"),
+            models.Index(fields=["upload", "sku"], name="row_sku"),
+        ]
 
     def __str__(self) -> str:
         return f"row {self.number}"

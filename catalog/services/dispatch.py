@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
 from catalog.services.job import recognition_job_finish, search_job_send
 from catalog.services.notify import job_announce
-from catalog.services.upload import upload_finish_if_done, upload_wake, uploads_owed
+from catalog.services.upload import upload_finish_if_done, upload_wake, uploads_owed, uploads_processing
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
@@ -63,7 +63,8 @@ def _lease_next() -> Chunk | None:
     """Lease the next chunk of the merchant whose turn it is, or ``None`` when nobody is owed anything."""
     now = timezone.now()
     # Locking the merchant's row keeps two dispatchers from serving the same one at the same moment.
-    merchants = Merchant.objects.filter(photos__in=_owed(now)).order_by(F("served_at").asc(nulls_first=True), "pk")
+    owed = Exists(_owed(now).filter(merchant=OuterRef("pk")))
+    merchants = Merchant.objects.filter(owed).order_by(F("served_at").asc(nulls_first=True), "pk")
     turn = merchants.values_list("pk", flat=True).first()
     if turn is None:
         return None

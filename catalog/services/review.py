@@ -8,9 +8,10 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import Decision, DecisionAction, Item, ItemState, LedgerState, Photo, PhotoOrigin, Product, Purpose
+from catalog.models import Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
+from catalog.services.photo import owed_again
 
 UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
 
@@ -78,7 +79,6 @@ def _make_reference(photo: Photo, product: Product) -> None:
     """Owe the photo to the index as one of the product's; the very same bytes are a reference only once."""
     if Photo.objects.filter(product=product, sha256=photo.sha256).exclude(pk=photo.pk).exists():
         return
-    photo.product, photo.purpose, photo.origin = product, Purpose.INDEX, PhotoOrigin.REVIEW
-    photo.state, photo.queued_at, photo.attempts, photo.chunk_id = LedgerState.PENDING, timezone.now(), 0, None
-    photo.save(update_fields=["product", "purpose", "origin", "state", "queued_at", "attempts", "chunk_id"])
+    owed = owed_again(product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW)
+    Photo.objects.filter(pk=photo.pk).update(**owed)
     transaction.on_commit(dispatch_soon)

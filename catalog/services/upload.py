@@ -1,0 +1,161 @@
+"""Bulk uploads: taken in, imported, cancelled, and done when the workers have done their photos.
+
+The first and last step of an upload's way: ``upload_create`` streams the archive to the store and wakes the
+coordinator, whose task calls ``upload_import``; ``result`` calls ``row_problem_add`` and ``upload_finish_if_done``.
+Everything in between is in the package ``uploading``.
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from catalog.models import LedgerState, Merchant, Photo, Upload, UploadRow, UploadState
+from catalog.services.enqueue import IMPORT_UPLOAD, dispatch_soon, wake
+from catalog.services.errors import Refused
+from catalog.services.job import OWED, job_cancel, recognition_job_finish
+from catalog.services.problems import Problem
+from catalog.services.uploading.importing import import_rows
+from catalog.services.uploading.lease import importable
+from catalog.services.uploading.spool import Readable, spool_delete, spool_write
+from workers.client import Unavailable
+
+log = logging.getLogger(__name__)
+
+UNFINISHED = (UploadState.PENDING, UploadState.IMPORTING, UploadState.PROCESSING)
+
+
+def upload_create(
+    *, merchant: Merchant, name: str, stream: Readable, dry_run: bool = False, created_by: str = ""
+) -> Upload:
+    """Store an archive or a manifest as it streams in, and owe its import.
+
+    ``name`` is the file's name (its suffix tells a bare CSV). Raises ``Refused``: upload_empty, upload_too_large
+    (413); ``Unavailable``. Whatever is wrong inside is told by the import.
+    """
+    upload_id = uuid4()
+    source = spool_write(upload_id, stream)
+    try:
+        return _create(upload_id, merchant, name, source, dry_run=dry_run, created_by=created_by)
+    except BaseException:
+        spool_delete(source)
+        raise
+
+
+def upload_create_from_folder(*, merchant: Merchant, path: Path, dry_run: bool = False, created_by: str = "") -> Upload:
+    """Owe the import of a folder, which the importing machine reads in place.
+
+    Raises ``Refused("folder_missing")``.
+    """
+    folder = Path(path).resolve()
+    if not folder.is_dir():
+        raise Refused("folder_missing", f"There is no folder {folder}.")
+    return _create(
+        uuid4(), merchant, folder.name, str(folder), dry_run=dry_run, created_by=created_by, source_is_folder=True
+    )
+
+
+def _create(
+    upload_id: UUID,
+    merchant: Merchant,
+    name: str,
+    source: str,
+    *,
+    dry_run: bool,
+    created_by: str,
+    source_is_folder: bool = False,
+) -> Upload:
+    with transaction.atomic():
+        upload = Upload.objects.create(
+            pk=upload_id,
+            merchant=merchant,
+            name=name[-255:],
+            source=source,
+            source_is_folder=source_is_folder,
+            dry_run=dry_run,
+            created_by=created_by[:150],
+        )
+        transaction.on_commit(partial(upload_wake, upload_id=upload.pk))
+    return upload
+
+
+def upload_wake(*, upload_id: UUID) -> None:
+    """Ask the coordinator to import it now; with the broker away the reconciler asks again."""
+    wake(IMPORT_UPLOAD, str(upload_id))
+
+
+def upload_import(*, upload_id: UUID | str) -> None:
+    """Import an upload, or what is left of it. May run twice, in two places, or be killed: every row counts once."""
+    upload_id = UUID(str(upload_id))
+    if not import_rows(upload_id):
+        return
+    upload = Upload.objects.get(pk=upload_id)
+    _drop_archive(upload)
+    if upload.job_id:
+        with transaction.atomic():
+            recognition_job_finish(job_id=upload.job_id)
+    if not upload_finish_if_done(upload_id=upload_id):
+        dispatch_soon()
+
+
+def upload_finish_if_done(*, upload_id: UUID) -> bool:
+    """Mark an upload done once it is imported and none of its photos is owed. Returns whether it just became done."""
+    owed = Photo.objects.filter(upload_id=upload_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
+    if owed.exists():
+        return False
+    waiting = Upload.objects.filter(pk=upload_id, state=UploadState.PROCESSING)
+    return bool(waiting.update(state=UploadState.DONE, finished_at=timezone.now()))
+
+
+def upload_cancel(*, upload: Upload) -> Upload:
+    """Read no more rows. What was imported stays, and photos of products are indexed; a recognition job is cancelled.
+
+    Raises ``Refused("upload_finished")`` (409).
+    """
+    with transaction.atomic():
+        running = Upload.objects.filter(pk=upload.pk, state__in=UNFINISHED)
+        if not running.update(state=UploadState.CANCELLED, finished_at=timezone.now(), lease_until=None):
+            raise Refused("upload_finished", "This upload is already finished.", status=409)
+        upload.refresh_from_db()
+        if upload.job and upload.job.state in OWED:
+            job_cancel(job=upload.job)
+    _drop_archive(upload)
+    return upload
+
+
+def uploads_owed() -> QuerySet[Upload]:
+    """Uploads to be imported that nobody holds: new ones, and those whose import died."""
+    return importable()
+
+
+def uploads_processing() -> QuerySet[Upload, UUID]:
+    """Ids of uploads that wait for nothing but the workers."""
+    return Upload.objects.filter(state=UploadState.PROCESSING).values_list("pk", flat=True)
+
+
+def row_problem_add(*, row_id: int, problem: Problem) -> None:
+    """Add what a worker found to the row of its photo; the same problem of the same photo is there once."""
+    with transaction.atomic():
+        row = UploadRow.objects.select_for_update().filter(pk=row_id).first()
+        if row is None or any(_same(problem, known) for known in row.problems):
+            return
+        row.problems = [*row.problems, problem]
+        row.save(update_fields=["problems"])
+
+
+def _same(one: Problem, other: Problem) -> bool:
+    return (one["code"], one.get("photo", "")) == (other["code"], other.get("photo", ""))
+
+
+def _drop_archive(upload: Upload) -> None:
+    """The archive is not needed any more; one that cannot be deleted now is only wasted space."""
+    if upload.source_is_folder:
+        return
+    try:
+        spool_delete(upload.source)
+    except Unavailable as error:
+        log.warning("the archive of upload %s stays in the store: %s", upload.pk, error)

@@ -1,0 +1,58 @@
+"""The demo's view of Vitrine: the public API over HTTP with a secret key, exactly as a shop's server would call it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+FINISHED = {"done", "failed", "expired", "cancelled"}
+WAIT = {"Prefer": "wait=20"}
+
+
+class Api:
+    """A key and an address. Raises ``httpx.HTTPError`` for what the site refuses."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._http = httpx.Client(
+            base_url=f"{url}/api/v1/", headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+        )
+
+    def upload(self, archive: Path) -> Iterator[dict[str, Any]]:
+        """Send a bulk upload, then give its progress again and again until it is finished."""
+        with archive.open("rb") as file:
+            state = self._post("uploads", files={"file": (archive.name, file, "application/zip")})
+        while state["state"] not in FINISHED:
+            time.sleep(0.3)
+            state = self._get(f"uploads/{state['id']}")
+            yield state
+
+    def problems(self, upload_id: str) -> list[dict[str, Any]]:
+        """The rows of an upload that were refused."""
+        return self._get(f"uploads/{upload_id}/rows", params={"verdict": "refused"})["results"]
+
+    def search(self, *, photo: Path | None = None, words: str = "", limit: int = 5) -> dict[str, Any]:
+        """Search by a photo, by words or by both, and wait for the answer."""
+        files = {"photo": (photo.name, photo.read_bytes(), "image/jpeg")} if photo else None
+        job = self._post("search-jobs", data={"words": words, "limit": str(limit)}, files=files or {"none": b""})
+        return self._finished(f"search-jobs/{job['id']}", job)
+
+    def recognise(self, photos: list[Path]) -> dict[str, Any]:
+        """Ask what products some photos show, and wait for the answer."""
+        files = [("photos", (photo.name, photo.read_bytes(), "image/jpeg")) for photo in photos]
+        job = self._post("recognition-jobs", files=files)
+        return self._finished(f"recognition-jobs/{job['id']}", job)
+
+    def _finished(self, path: str, job: dict[str, Any]) -> dict[str, Any]:
+        while job["state"] not in FINISHED:
+            job = self._get(path, headers=WAIT)
+        return job
+
+    def _get(self, path: str, **options: Any) -> dict[str, Any]:
+        return self._http.get(path, **options).raise_for_status().json()
+
+    def _post(self, path: str, **options: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": str(uuid4()), **WAIT} if "search" in path else {"Idempotency-Key": str(uuid4())}
+        return self._http.post(path, headers=headers, **options).raise_for_status().json()

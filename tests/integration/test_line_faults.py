@@ -1,0 +1,73 @@
+"""The whole line with its processes killed: every photo is indexed exactly once, whatever dies in the middle."""
+
+import uuid
+
+import pytest
+
+from config.env import ROOT
+from recognition.bundle import load_bundle
+from recognition.index import open_index
+from tests.drawing import catalogue_zip
+from tests.line import running_line
+
+pytestmark = pytest.mark.slow
+PRODUCTS, PHOTOS = 100, 2
+QUICK = {"VITRINE_LEASE_SECONDS": "6", "VITRINE_RECONCILE_SECONDS": "1", "VITRINE_DISPATCH_SECONDS": "0.5"}
+
+
+@pytest.fixture
+def line(tmp_path):
+    with running_line(tmp_path / "var", **QUICK) as line:
+        yield line
+
+
+def upload(line, tmp_path):
+    archive = catalogue_zip(tmp_path / "photos.zip", PRODUCTS, PHOTOS)
+    line.manage("upload", str(archive), "--merchant", "shop", "--create-merchant", "--no-wait")
+
+
+def done(line):
+    return line.photo_states().get("done", 0)
+
+
+def indexed_photos(line):
+    """What the index really holds, read after the worker has let go of it."""
+    bundle = load_bundle(ROOT / "bundles" / "default")
+    index = open_index(str(line.folder / "index"), version=bundle.version, dim=bundle.dim)
+    try:
+        (merchant,) = line.rows("SELECT id FROM catalog_merchant")
+        return sorted(index.photo_ids(str(uuid.UUID(merchant[0])))), index.count()
+    finally:
+        index.close()
+
+
+def assert_indexed_exactly_once(line, worker):
+    line.wait_for(lambda: done(line) == PRODUCTS * PHOTOS, "every photo is done", 150)
+    assert line.photo_states() == {"done": PRODUCTS * PHOTOS}
+    assert worker.stop() == 0
+    owed = sorted(str(uuid.UUID(row[0])) for row in line.rows("SELECT id FROM catalog_photo"))
+    assert indexed_photos(line) == (owed, PRODUCTS * PHOTOS)
+
+
+def test_a_killed_worker_loses_nothing(line, tmp_path):
+    line.start("coordinator")
+    first = line.start("worker")
+    line.wait_for(line.workers_alive, "the worker is alive")
+    upload(line, tmp_path)
+    line.wait_for(lambda: 0 < done(line) < PRODUCTS * PHOTOS, "some photos are done")
+    first.kill()
+    assert done(line) < PRODUCTS * PHOTOS
+    assert_indexed_exactly_once(line, line.start("worker"))
+
+
+def test_a_killed_coordinator_and_a_flushed_redis_lose_nothing(line, tmp_path):
+    first = line.start("coordinator")
+    worker = line.start("worker")
+    line.wait_for(line.workers_alive, "the worker is alive")
+    upload(line, tmp_path)
+    line.wait_for(lambda: 0 < done(line) < PRODUCTS * PHOTOS, "some photos are done")
+    first.kill()
+    with line.redis.client() as client:
+        client.flushall()
+    line.start("coordinator")
+    assert_indexed_exactly_once(line, worker)
