@@ -1,0 +1,163 @@
+"""One model with everything it needs, as a folder; written by training/export.py, read by recogniser.py.
+
+    weights.safetensors   the tensors, float16 (never a pickle: loading runs no code)
+    bundle.json           version, network, preprocessing, labels, thresholds, calibration, checksum of the weights
+    card.md               what it was trained on, how well it does, and what it cannot do
+
+No torch here: the web process may read a bundle's version and thresholds.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from recognition.decide import Calibration, Thresholds
+from recognition.errors import BundleError
+
+FORMAT = 1  # of the folder; raised when an older Vitrine could not read it
+
+_WEIGHTS, _FACTS, _CARD = "weights.safetensors", "bundle.json", "card.md"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Pixels as the network wants them: side in pixels, share of the short side kept, then (x / 255 - mean) / std."""
+
+    size: int = 192
+    crop: float = 1.0
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class SimilarityWeights:
+    """How the two comparisons of a photo query count: with stored photos, and with stored photo + text; sum 1."""
+
+    image: float = 0.5
+    fused: float = 0.5
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything of a bundle but its tensors; `path` is None until it is loaded or saved."""
+
+    version: str
+    arch: str
+    dim: int = 256
+    preprocessing: Preprocessing = Preprocessing()
+    similarity: SimilarityWeights = SimilarityWeights()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    calibration: Calibration = field(default_factory=Calibration)
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    weights_sha256: str = ""
+    path: Path | None = None
+
+    @property
+    def weights_path(self) -> Path:
+        """The file with the tensors. Raises BundleError for a bundle that is not on disk."""
+        if self.path is None:
+            raise BundleError(f"The bundle {self.version} was never saved.")
+        return self.path / _WEIGHTS
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and verify a bundle: format, fields, checksum of the weights.
+
+    Raises BundleError with one sentence that names what is wrong. Whether the network exists and the tensors fit it is
+    checked where they are loaded (`Recogniser.load`).
+    """
+    facts = _read_facts(folder / _FACTS)
+    if facts.get("format") != FORMAT:
+        raise BundleError(f"The bundle in {folder} has format {facts.get('format')}, this Vitrine reads {FORMAT}.")
+    try:
+        bundle = _parse(facts, folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / _FACTS} is incomplete or wrong: {error}.") from error
+    if not bundle.weights_path.is_file():
+        raise BundleError(f"The bundle in {folder} has no {_WEIGHTS}.")
+    if file_sha256(bundle.weights_path) != bundle.weights_sha256:
+        raise BundleError(f"The checksum of {bundle.weights_path} is wrong: the file is damaged or was exchanged.")
+    return bundle
+
+
+def save_bundle(bundle: Bundle, tensors: dict[str, NDArray[Any]], card: str, folder: Path) -> Bundle:
+    """Write a bundle beside `folder`, then put it in its place; floating-point tensors are stored as float16.
+
+    Returns the bundle as it is on disk (path and checksum set).
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        staging.chmod(0o755)
+        save_file({name: _compact(tensor) for name, tensor in tensors.items()}, staging / _WEIGHTS)
+        facts = asdict(bundle) | {"format": FORMAT, "weights_sha256": file_sha256(staging / _WEIGHTS)}
+        del facts["path"]
+        text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        (staging / _FACTS).write_text(text, encoding="utf-8")
+        (staging / _CARD).write_text(card, encoding="utf-8")
+        for file in staging.iterdir():  # safetensors writes for the owner only; a worker may be another user
+            file.chmod(0o644)
+        _exchange(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return load_bundle(folder)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"There is no bundle in {path.parent}: {path.name} is missing.") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(facts, dict):
+        raise BundleError(f"{path} holds no object.")
+    return facts
+
+
+def _parse(facts: dict[str, Any], folder: Path) -> Bundle:
+    values = {name: value for name, value in facts.items() if name != "format"}
+    look = dict(values.pop("preprocessing"))
+    look |= {name: tuple(float(value) for value in look[name]) for name in ("mean", "std")}
+    return Bundle(
+        **values
+        | {
+            "preprocessing": Preprocessing(**look),
+            "similarity": SimilarityWeights(**values["similarity"]),
+            "thresholds": Thresholds(**values["thresholds"]),
+            "calibration": Calibration(**values["calibration"]),
+            "path": folder,
+        }
+    )
+
+
+def _compact(tensor: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(tensor, dtype=np.float16 if tensor.dtype.kind == "f" else tensor.dtype)
+
+
+def _exchange(staging: Path, folder: Path) -> None:
+    """Put the new folder in place of the old one; a reader finds one of the two, whole, or for a moment none."""
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+    folder.rename(old)
+    staging.rename(folder)
+    shutil.rmtree(old)

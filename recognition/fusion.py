@@ -1,0 +1,54 @@
+"""Photo, words and price in one vector; after cnn.py and text.py, before the index.
+
+A gate looks at the parts that are there and decides how much each counts. All parts live in one space, so a fused
+vector can be compared with the vector of a photo alone: with no words and no price, the fused vector *is* the photo's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recognition.cnn import ImageEncoder
+from recognition.text import TextBatch, TextEncoder
+
+_START = (1.0, 0.0, -2.0)  # the gate's first opinion: the photo leads, words follow, the price is a hint
+
+
+class Gate(nn.Module):
+    """Weighs photo, words and price (gated multimodal unit, Arevalo et al., 2017, with a softmax over the parts)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(3 * dim + 3, 64), nn.GELU(), nn.Linear(64, 3))
+        nn.init.zeros_(self.score[-1].weight)
+        with torch.no_grad():
+            self.score[-1].bias.copy_(torch.tensor(_START))
+
+    def forward(self, parts: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Parts float32 [N, 3, dim] (photo, words, price) and which are present, bool [N, 3].
+
+        Returns unit vectors [N, dim] (zero where nothing is present) and the shares of the parts [N, 3].
+        """
+        shown = parts * present[:, :, None]
+        scores = self.score(torch.cat([shown.flatten(1), present.float()], dim=-1))
+        shares = torch.softmax(scores.masked_fill(~present, -1e4), dim=-1) * present
+        return functional.normalize((shares[:, :, None] * shown).sum(1), dim=-1), shares
+
+
+class ProductEncoder(nn.Module):
+    """The whole model: a photo encoder, a text encoder and the gate over both."""
+
+    def __init__(self, arch: str, dim: int) -> None:
+        super().__init__()
+        self.image = ImageEncoder(arch, dim)
+        self.text = TextEncoder(dim)
+        self.gate = Gate(dim)
+
+    def fuse(self, image: Tensor | None, texts: TextBatch) -> tuple[Tensor, Tensor]:
+        """Photo vectors [N, dim] (None: no photos) and N texts to fused unit vectors [N, dim] and shares [N, 3]."""
+        spoken, priced = self.text(texts)
+        seen = torch.zeros_like(spoken) if image is None else image
+        present = torch.stack(
+            [torch.full_like(texts.has_words, image is not None), texts.has_words, texts.has_price], 1
+        )
+        return self.gate(torch.stack([seen, spoken, priced], dim=1), present)

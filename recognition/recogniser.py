@@ -1,0 +1,154 @@
+"""The model at work: prepare (CPU threads), forward (the device), vectors out; called by a worker, feeds the index.
+
+`prepare` decodes one photo and may run in any number of threads while `forward` keeps the device busy with the batch
+before. `forward` belongs to one thread at a time. Pixels travel as uint8 and are normalised in batches on the device.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from recognition.bundle import Bundle, load_bundle
+from recognition.errors import BundleError
+from recognition.fusion import ProductEncoder
+from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo
+from recognition.text import ProductText, encode_texts
+
+Vectors = NDArray[np.float32]
+
+_WARM_UP_BATCHES = (1, 8, 32)
+_LIMITS = PhotoLimits()
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Unit vectors float32 [N, dim] of N photos: by the photo alone, and by photo, words and price together."""
+
+    image: Vectors
+    fused: Vectors
+
+
+class Recogniser:
+    """A loaded bundle on one device."""
+
+    def __init__(self, bundle: Bundle, model: ProductEncoder, device: torch.device, dtype: torch.dtype) -> None:
+        self.bundle = bundle
+        self.device = device
+        self.dtype = dtype
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.model.image.fold(dtype)
+        look = bundle.preprocessing
+        self._mean = torch.tensor(look.mean, device=device).mul(255)[None, :, None, None]
+        self._scale = torch.tensor(look.std, device=device).mul(255).reciprocal()[None, :, None, None]
+
+    @classmethod
+    def load(
+        cls, bundle_dir: Path, *, device: str = "auto", threads: int | None = None, precision: str = "auto"
+    ) -> "Recogniser":
+        """Load and verify a bundle. Raises BundleError where it must not be served.
+
+        `device`: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"… `threads`: CPU threads of torch for the
+        whole process (cores divided by worker processes). `precision`: "auto" (bfloat16 where the hardware has it),
+        "float32" or "bfloat16".
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        bundle = load_bundle(bundle_dir)
+        model = ProductEncoder(bundle.arch, bundle.dim)
+        load_weights(model, bundle.weights_path)
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        dtype = _best_dtype(place) if precision == "auto" else getattr(torch, precision)
+        return cls(bundle, model, place, dtype)
+
+    def prepare(self, data: bytes, region: Box | None = None, limits: PhotoLimits = _LIMITS) -> DecodedPhoto:
+        """Decode one photo as this bundle wants it; thread-safe. Raises PhotoError."""
+        look = self.bundle.preprocessing
+        return decode_photo(data, size=look.size, crop=look.crop, region=region, limits=limits)
+
+    def forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> Embeddings:
+        """Pixels uint8 [N, S, S, 3] and N texts (None: not known) to vectors.
+
+        Out of device memory halves the batch and goes on; it is raised only when a single photo does not fit.
+        """
+        if len(pixels) != len(texts):
+            raise ValueError(f"{len(pixels)} photos came with {len(texts)} texts")
+        if not len(pixels):
+            empty = np.zeros((0, self.bundle.dim), np.float32)
+            return Embeddings(empty, empty)
+        image, fused = _in_halves(lambda part: self._forward(pixels[part], texts[part]), len(pixels))
+        return Embeddings(image, fused)
+
+    def forward_text(self, texts: Sequence[ProductText]) -> Vectors:
+        """Words (and prices) alone to unit vectors [N, dim] comparable with `fused`; zeros where a text is empty."""
+        if not texts:
+            return np.zeros((0, self.bundle.dim), np.float32)
+        with torch.inference_mode():
+            fused, _ = self.model.fuse(None, encode_texts(texts).to(self.device))
+        return _to_numpy(fused)
+
+    def warm_up(self) -> None:
+        """Run the batch sizes that will be served once, so that the first request does not pay for it."""
+        size = self.bundle.preprocessing.size
+        for count in _WARM_UP_BATCHES:
+            self.forward(np.zeros((count, size, size, 3), np.uint8), [ProductText(title="warm up", price=1.0)] * count)
+
+    def pixels_to_input(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Pixels uint8 [N, S, S, 3] to the backbone's input [N, 3, S, S] on the device, normalised, channels last."""
+        batch = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self.device.type == "cuda":
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        return ((batch.permute(0, 3, 1, 2) - self._mean) * self._scale).to(self.dtype)
+
+    def _forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> tuple[Vectors, Vectors]:
+        with torch.inference_mode():
+            image = self.model.image(self.pixels_to_input(pixels))
+            fused, _ = self.model.fuse(image, encode_texts(texts).to(self.device))
+        return _to_numpy(image), _to_numpy(fused)
+
+
+def load_weights(model: ProductEncoder, path: Path) -> None:
+    """Fill a model from a bundle's tensors. Raises BundleError where they do not fit it."""
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    except SafetensorError as error:
+        raise BundleError(f"{path} is no safetensors file: {error}.") from error
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
+        raise BundleError(f"The tensors of {path} do not fit the network that the bundle names.")
+    model.load_state_dict(tensors, strict=False)
+
+
+def _best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware computes it (elsewhere it is emulated and slow), float32 otherwise."""
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = any(torch.cpu.get_capabilities().get(feature) for feature in ("avx512_bf16", "amx_bf16"))
+    return torch.bfloat16 if able else torch.float32
+
+
+def _in_halves(run: Callable[[slice], tuple[Vectors, Vectors]], count: int, start: int = 0) -> tuple[Vectors, Vectors]:
+    """Run `count` items from `start` as one batch, or, where memory does not suffice, as two halves."""
+    try:
+        return run(slice(start, start + count))
+    except RuntimeError as error:
+        if count == 1 or not _out_of_memory(error):
+            raise
+    half = count // 2
+    left, right = _in_halves(run, half, start), _in_halves(run, count - half, start + half)
+    return np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _to_numpy(vectors: Tensor) -> Vectors:
+    return vectors.float().cpu().numpy()

@@ -1,0 +1,122 @@
+"""The bytes of photos, kept under their content hash; written by the web side, read by workers.
+
+One class over fsspec, so that a folder, S3 and (in tests) memory behave alike. A key is derived from the SHA-256 of
+the bytes: writing twice is writing once, and nothing stored ever changes. No torch here: the web process imports it.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from recognition.errors import PhotoError, Unavailable
+
+# The network libraries below s3fs raise their own errors, which are no OSError, when the service is away.
+_NETWORK_PACKAGES = {"botocore", "aiobotocore", "aiohttp"}
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    """Where bytes lie: storage key, hex SHA-256, and their number."""
+
+    key: str
+    sha256: str
+    bytes: int
+
+
+class PhotoStore:
+    """Photos by key. `url`: a folder path, "file://…", "s3://bucket/prefix" or "memory://prefix".
+
+    Every method raises Unavailable("storage_unavailable") when the storage is away, and
+    PhotoError("photo_key_invalid") for a key that leaves the root.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._files, root = fsspec.url_to_fs(url)
+        self._root = root.rstrip("/")
+
+    @staticmethod
+    def key_for(sha256: str) -> str:
+        """The key of bytes with this hex SHA-256: two levels of folders, so that none grows huge."""
+        return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+    def write(self, data: bytes) -> StoredBytes:
+        """Keep bytes under their hash, atomically; bytes that are there already are left alone."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        stored = StoredBytes(self.key_for(sha256), sha256, len(data))
+        path = self._path(stored.key)
+        with _storage_errors(stored.key):
+            if not self._files.exists(path):
+                self._write_new(path, data)
+        return stored
+
+    def read(self, key: str) -> bytes:
+        """All bytes of a photo. Raises PhotoError("photo_missing") where there are none."""
+        path = self._path(key)
+        with _storage_errors(key):
+            return self._files.cat_file(path)
+
+    def open(self, key: str) -> IO[bytes]:
+        """A binary file object to stream from; errors as in `read`."""
+        path = self._path(key)
+        with _storage_errors(key):
+            return self._files.open(path, "rb")
+
+    def exists(self, key: str) -> bool:
+        """Whether bytes are kept under this key."""
+        path = self._path(key)
+        with _storage_errors(key):
+            return self._files.isfile(path)
+
+    def delete(self, key: str) -> None:
+        """Forget a photo's bytes; a key that is not there counts as deleted."""
+        path = self._path(key)
+        with _storage_errors(key):
+            if self._files.isfile(path):
+                self._files.rm_file(path)
+
+    def _path(self, key: str) -> str:
+        parts = key.split("/")
+        if not key or "\\" in key or "\0" in key or PurePosixPath(key).is_absolute() or {"", ".", ".."} & set(parts):
+            raise PhotoError("photo_key_invalid", "The photo's storage key is not valid.")
+        return f"{self._root}/{key}"
+
+    def _write_new(self, path: str, data: bytes) -> None:
+        if isinstance(self._files, LocalFileSystem):
+            _write_local(Path(path), data)
+        else:  # one PUT: object stores show an object whole or not at all
+            self._files.pipe_file(path, data)
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    """Write beside the target and rename: a reader, or a crash, never sees half a photo."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _storage_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PhotoError("photo_missing", f"The photo {key} is no longer stored.") from error
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES:
+            raise Unavailable("storage_unavailable", f"The photo storage is away: {error}") from error
+        raise

@@ -1,0 +1,109 @@
+"""The photo store, on a folder and in memory: same behaviour, typed errors, no way out of the root."""
+
+import hashlib
+import uuid
+from pathlib import Path
+
+import pytest
+
+from recognition.errors import PhotoError, Unavailable
+from recognition.store import PhotoStore, StoredBytes
+
+DATA = b"some photo"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+KEY = f"{SHA256[:2]}/{SHA256[2:4]}/{SHA256}"
+
+
+@pytest.fixture(params=["folder", "file url", "memory"])
+def store(request, tmp_path):
+    urls = {"folder": str(tmp_path), "file url": tmp_path.as_uri(), "memory": f"memory://{uuid.uuid4()}"}
+    return PhotoStore(urls[request.param])
+
+
+def test_write_read_delete(store):
+    assert store.write(DATA) == StoredBytes(KEY, SHA256, len(DATA))
+    assert PhotoStore.key_for(SHA256) == KEY
+    assert store.read(KEY) == DATA
+    assert store.exists(KEY)
+    with store.open(KEY) as file:
+        assert file.read(4) == b"some"
+    store.delete(KEY)
+    assert not store.exists(KEY)
+    store.delete(KEY)  # a second time is fine
+
+
+def test_what_is_not_there(store):
+    assert not store.exists(KEY)
+    for read in (store.read, store.open):
+        with pytest.raises(PhotoError) as caught:
+            read(KEY)
+        assert caught.value.code == "photo_missing"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "a\\..\\b", "a\0b", "a/b/.."]
+)
+def test_keys_that_leave_the_root(store, key):
+    for method in (store.read, store.open, store.exists, store.delete):
+        with pytest.raises(PhotoError) as caught:
+            method(key)
+        assert caught.value.code == "photo_key_invalid"
+
+
+def test_an_existing_key_is_not_rewritten(tmp_path):
+    store = PhotoStore(str(tmp_path))
+    store.write(DATA)
+    before = (tmp_path / KEY).stat()
+    store.write(DATA)
+    after = (tmp_path / KEY).stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    store = PhotoStore(str(tmp_path))
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Unavailable) as caught:
+        store.write(DATA)
+    assert caught.value.code == "storage_unavailable"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_no_part_file_remains(tmp_path):
+    PhotoStore(str(tmp_path)).write(DATA)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [SHA256]
+
+
+def test_storage_that_is_away(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    store = PhotoStore(str(blocked))  # a file where the folder should be
+    with pytest.raises(Unavailable) as caught:
+        store.write(DATA)
+    assert caught.value.code == "storage_unavailable"
+
+
+def test_errors_of_the_network_below_s3(tmp_path, monkeypatch):
+    store = PhotoStore(str(tmp_path))
+    away = type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})
+
+    def cat_file(path):
+        raise away("Could not connect")
+
+    monkeypatch.setattr(store._files, "cat_file", cat_file)
+    with pytest.raises(Unavailable):
+        store.read(KEY)
+
+
+def test_bugs_stay_bugs(tmp_path, monkeypatch):
+    store = PhotoStore(str(tmp_path))
+
+    def cat_file(path):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(store._files, "cat_file", cat_file)
+    with pytest.raises(ZeroDivisionError):
+        store.read(KEY)
