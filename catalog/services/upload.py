@@ -6,6 +6,7 @@ Everything in between is in the package ``uploading``.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -88,10 +89,13 @@ def upload_wake(*, upload_id: UUID) -> None:
     wake(IMPORT_UPLOAD, str(upload_id))
 
 
-def upload_import(*, upload_id: UUID | str) -> None:
-    """Import an upload, or what is left of it. May run twice, in two places, or be killed: every row counts once."""
+def upload_import(*, upload_id: UUID | str, on_batch: Callable[[], None] = lambda: None) -> None:
+    """Import an upload, or what is left of it. May run twice, in two places, or be killed: every row counts once.
+
+    ``on_batch`` is called after each committed batch of rows, for those who show progress.
+    """
     upload_id = UUID(str(upload_id))
-    if not import_rows(upload_id):
+    if not import_rows(upload_id, on_batch=on_batch):
         return
     upload = Upload.objects.get(pk=upload_id)
     _drop_archive(upload)

@@ -6,7 +6,7 @@ changes, its verdicts and its place in the manifest in one transaction.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from uuid import UUID
@@ -32,8 +32,10 @@ BATCH_PHOTOS = 400
 WRITE_TRIES = 3  # the API may create the very sku that a batch creates; judged anew, it is an update
 
 
-def import_rows(upload_id: UUID) -> bool:
+def import_rows(upload_id: UUID, *, on_batch: Callable[[], None]) -> bool:
     """Import an upload, or the rest of it. Returns whether this call finished it, well or badly.
+
+    ``on_batch`` is called after each committed batch.
 
     A storage that is away leaves the upload to the reconciler; a bug of ours is raised after the lease is given back,
     and fails the upload once ``max_attempts`` runs in a row got no row further.
@@ -41,19 +43,19 @@ def import_rows(upload_id: UUID) -> bool:
     try:
         lease = Lease(upload_id)
         upload = Upload.objects.select_related("job").get(pk=upload_id)
-        return _run(upload, lease)
+        return _run(upload, lease, on_batch)
     except LeaseLost:
         log.info("upload %s is imported elsewhere, or was cancelled", upload_id)
         return False
 
 
-def _run(upload: Upload, lease: Lease) -> bool:
+def _run(upload: Upload, lease: Lease, on_batch: Callable[[], None]) -> bool:
     tries = load_env().max_attempts
     try:
         if upload.attempts > tries:
             raise UploadFault("import_failed", f"The import stopped {tries} times at the same place. It is our fault.")
         with open_source(upload) as source, _importer(upload, source, lease) as importer:
-            _import_all(upload, importer, lease)
+            _import_all(upload, importer, lease, on_batch)
     except UploadFault as fault:
         _finish(lease, UploadState.FAILED, error_code=fault.code, error_message=fault.message[:500])
     except Unavailable as error:
@@ -70,19 +72,18 @@ def _run(upload: Upload, lease: Lease) -> bool:
     return True
 
 
-def _importer(
-    upload: Upload, source: Source, lease: Lease
-) -> AbstractContextManager[Importer]:
+def _importer(upload: Upload, source: Source, lease: Lease) -> AbstractContextManager[Importer]:
     manifest = source.entries[0] if source.is_bare else find_manifest(source.entries)
     if manifest:
         return closing(CatalogueImport(upload, source, manifest))
     return nullcontext(RecognitionImport(upload, source, lease))
 
 
-def _import_all(upload: Upload, importer: Importer, lease: Lease) -> None:
+def _import_all(upload: Upload, importer: Importer, lease: Lease, on_batch: Callable[[], None]) -> None:
     lease.write(kind=importer.kind, columns=importer.columns, note=importer.note, rows_total=importer.rows_total)
     for rows in _batches(islice(importer.rows(), upload.rows_done, None)):
         _import_batch(importer, rows, lease)
+        on_batch()
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

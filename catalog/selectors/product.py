@@ -1,0 +1,45 @@
+"""Reads of products: a merchant's living ones, and the narrowing that lists offer.
+
+Read by the API's product addresses, and by whoever must find a product of a merchant by id or sku.
+"""
+
+from uuid import UUID
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
+
+
+def product_list(*, merchant: Merchant) -> QuerySet[Product]:
+    """The products that are not deleted."""
+    return Product.objects.filter(merchant=merchant, deleted_at=None)
+
+
+def with_photos(products: QuerySet[Product]) -> QuerySet[Product]:
+    """Adds ``main_photo_id``, ``photos_total`` and ``photos_indexed`` to each product, in the same query."""
+    shown = Photo.objects.filter(product=OuterRef("pk"), purpose=Purpose.INDEX)
+    return products.annotate(
+        main_photo_id=Subquery(shown.order_by("position", "created_at", "pk").values("pk")[:1]),
+        photos_total=_count(shown),
+        photos_indexed=_count(shown.filter(state=LedgerState.DONE)),
+    )
+
+
+def product_find(*, merchant: Merchant, product_id: UUID | None = None, sku: str = "") -> Product | None:
+    """One living product by its id or, without one, by its sku."""
+    wanted = Q(pk=product_id) if product_id else Q(sku=sku)
+    return product_list(merchant=merchant).filter(wanted).first()
+
+
+def products_matching(*, products: QuerySet[Product], words: str) -> QuerySet[Product]:
+    """Products in whose sku, title or brand every word occurs. A look-up for lists, not the product search."""
+    for word in words.split():
+        products = products.filter(Q(sku__icontains=word) | Q(title__icontains=word) | Q(brand__icontains=word))
+    return products
+
+
+def _count(photos: QuerySet[Photo]) -> Coalesce:
+    """How many there are, as a subquery that needs no join and therefore no grouping of the outer rows."""
+    counted = photos.order_by().values("product").annotate(total=Count("pk")).values("total")
+    return Coalesce(Subquery(counted), 0)
