@@ -1,0 +1,189 @@
+"""The embedded engine: Qdrant Edge in this process, one shard folder a bundle version, no server to run.
+
+A folder holds ``photos-<version>/`` for each version and the file ``photos``, which names the live one. The shard
+belongs to one process and does not survive a fork: open it after the fork, close it before the end.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from qdrant_edge import CountRequest, EdgeShard, Filter, ScrollRequest, UpdateOperation
+
+from recognition.errors import Unavailable
+from recognition.index import _edge, _schema
+from recognition.index._query import search
+from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit
+
+OUTGROWN_POINTS = 100_000
+FLUSH_SECONDS = 3.0
+# A bulk batch lets go of the lock between groups, so that a shopper's search waits for one group and not for all of
+# it; without the pause the batch's thread takes the lock back before another wakes.
+QUERIES_AT_ONCE = 4
+YIELD_SECONDS = 1e-6
+
+log = logging.getLogger(__name__)
+
+
+class EmbeddedIndex:
+    """``PhotoIndex`` over one Qdrant Edge shard. All calls go through one lock: the engine computes one at a time
+    anyway. Never optimises: that would block the process for minutes, and unoptimised segments answer exactly."""
+
+    def __init__(
+        self, folder: Path, version: str, dim: int, image_weight: float, *, flush_seconds: float = FLUSH_SECONDS
+    ) -> None:
+        self._folder, self._version, self._dim, self._image_weight = folder, version, dim, image_weight
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._unflushed = False
+        self._flush_error = ""
+        self._shard: EdgeShard | None = _open_shard(folder, version, dim)
+        self._closing = threading.Event()
+        self._flusher = threading.Thread(
+            target=self._flush_regularly, args=(flush_seconds,), name=f"index-flush-{version}", daemon=True
+        )
+        self._flusher.start()
+
+    def upsert(self, points: Sequence[PhotoPoint]) -> None:
+        stored = [_edge.to_point(point, self._dim) for point in points]
+        for start in range(0, len(stored), _schema.UPSERT_BATCH):
+            self._update(UpdateOperation.upsert_points(stored[start : start + _schema.UPSERT_BATCH]))
+
+    def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
+        hits: list[list[ProductHit]] = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            if start:
+                time.sleep(YIELD_SECONDS)
+            some = queries[start : start + QUERIES_AT_ONCE]
+            with self._engine() as shard:
+                hits += search(_edge.EdgeEngine(shard), some, dim=self._dim, image_weight=self._image_weight)
+        return hits
+
+    def forget(self, photo_ids: Sequence[str]) -> None:
+        if photo_ids:
+            self._update(UpdateOperation.delete_points([_schema.point_id(photo_id) for photo_id in photo_ids]))
+
+    def set_payload(self, product_id: str, *, merchant_id: str, **changes: object) -> None:
+        changed = _schema.checked_changes(changes)
+        if changed:
+            of_product = Filter(must=[_edge.equals("merchant_id", merchant_id), _edge.equals("product_id", product_id)])
+            self._update(UpdateOperation.set_payload_by_filter(of_product, changed))
+
+    def count(self, filters: Filters | None = None) -> int:
+        with self._engine() as shard:
+            return shard.count(CountRequest(filter=_edge.to_filter(filters) if filters else None))
+
+    def photo_ids(self, merchant_id: str) -> Iterator[str]:
+        of_merchant, offset = _edge.to_filter(Filters(merchant_id)), None
+        while True:
+            request = ScrollRequest(
+                offset=offset, limit=_schema.SCROLL_PAGE, filter=of_merchant, with_payload=["photo_id"]
+            )
+            with self._engine() as shard:
+                records, offset = shard.scroll(request)
+            yield from (record.payload["photo_id"] for record in records if record.payload)
+            if offset is None:
+                return
+
+    def promote(self, version: str) -> None:
+        if version not in self.versions():
+            raise ValueError(f"version {version!r} has no collection in {self._folder}")
+        handle, name = tempfile.mkstemp(dir=self._folder, prefix=f".{_schema.ALIAS}-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(version)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(self._folder / _schema.ALIAS)
+
+    def versions(self) -> list[str]:
+        folders = (path.name for path in self._folder.iterdir() if path.is_dir())
+        return sorted(version for name in folders if (version := _schema.version_of(name)))
+
+    def health(self) -> IndexHealth:
+        try:
+            points, problem = self.count(), self._flush_error
+        except Unavailable as error:
+            points, problem = 0, error.message
+        live = self._live_version()
+        notes = [problem] if problem else []
+        notes += _schema.live_notes(self._version, live)
+        if points > OUTGROWN_POINTS:
+            notes.append(
+                f"{points:,} photos have outgrown the embedded index (made for {OUTGROWN_POINTS:,}): searches get "
+                "slower with every photo. Move to a Qdrant server: manage.py index move."
+            )
+        return IndexHealth("embedded", str(self._folder), live, points, not problem, tuple(notes))
+
+    def flush(self) -> None:
+        with self._engine() as shard:
+            shard.flush()
+            self._unflushed = False
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._flusher.is_alive() and self._flusher is not threading.current_thread():
+            self._flusher.join()
+        with self._lock:
+            if self._shard is not None and self._pid == os.getpid():
+                try:
+                    with _edge.translated(self._folder):
+                        self._shard.flush()
+                finally:
+                    self._shard.close()
+            self._shard = None
+
+    def _update(self, operation: UpdateOperation) -> None:
+        with self._engine() as shard:
+            self._unflushed = True
+            shard.update(operation)
+
+    @contextlib.contextmanager
+    def _engine(self) -> Iterator[EdgeShard]:
+        if self._pid != os.getpid():
+            raise RuntimeError("the embedded index does not survive a fork: open it in the process that uses it")
+        with self._lock, _edge.translated(self._folder):
+            if self._shard is None:
+                raise Unavailable("index_unavailable", f"The index in {self._folder} was closed.")
+            yield self._shard
+
+    def _flush_regularly(self, seconds: float) -> None:
+        """An acknowledged write is in the log already; flushing keeps the log short and makes it safe against a
+        power cut. A failure (disk full) is told by ``health`` and tried again."""
+        while not self._closing.wait(seconds):
+            if not self._unflushed:
+                continue
+            try:
+                self.flush()
+                self._flush_error = ""
+            except Unavailable as error:
+                self._flush_error = error.message
+                log.warning("flushing the index failed: %s", error.message)
+
+    def _live_version(self) -> str:
+        try:
+            return (self._folder / _schema.ALIAS).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+
+def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
+    """The version's shard, made first where it is missing: in a hidden folder that gets its name when it is complete,
+    so that a crash half-way leaves no half shard behind."""
+    place = folder / _schema.collection_name(version)
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+        with _edge.translated(folder):
+            _edge.create_shard(new, dim)
+        try:
+            new.rename(place)
+        except OSError:  # another process was faster; it holds the shard, which loading says
+            shutil.rmtree(new, ignore_errors=True)
+    with _edge.translated(folder):
+        return EdgeShard.load(str(place), _edge.config(dim))

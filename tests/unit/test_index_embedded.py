@@ -1,0 +1,179 @@
+"""The embedded engine's own duties: crashes, locks, threads, the flush thread, what its health says."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognition.errors import Unavailable
+from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _embedded, open_index
+from recognition.index._embedded import EmbeddedIndex
+
+ACME = Filters("acme")
+ROOT = Path(__file__).parents[2]
+
+WRITER = """
+import sys
+import numpy as np
+from recognition.index import PhotoPoint, PointPayload, open_index
+index = open_index(sys.argv[1], version="v")
+index.promote("v")
+one = np.ones(256)
+for number in range(1_000_000):
+    payload = PointPayload("acme", f"p{number}", f"photo{number}", "c", "b", None, None, True)
+    index.upsert([PhotoPoint(payload, one, one, f"mug {number}")])
+    print(number, flush=True)
+"""
+
+
+def point(number, merchant="acme"):
+    vector = np.random.default_rng(number).normal(size=256)
+    payload = PointPayload(merchant, f"p{number}", f"photo{number}", "mugs", "Kiln", 1.0, "EUR", True)
+    return PhotoPoint(payload, vector, vector, f"mug number{number}")
+
+
+def flush_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("index-flush")]
+
+
+def test_acknowledged_photos_survive_kill_nine_and_a_second_process_is_refused(tmp_path):
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    acknowledged = -1
+    try:
+        while acknowledged < 200:
+            acknowledged = int(writer.stdout.readline())
+        with pytest.raises(Unavailable) as refused:
+            open_index(str(tmp_path), version="v")
+        assert refused.value.code == "index_locked"
+        assert str(tmp_path) in refused.value.message
+    finally:
+        os.kill(writer.pid, signal.SIGKILL)
+        rest, _ = writer.communicate(timeout=10)
+    acknowledged = max([acknowledged, *(int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n"))])
+
+    index = open_index(str(tmp_path), version="v")
+    stored = set(index.photo_ids("acme"))
+    assert {f"photo{number}" for number in range(acknowledged + 1)} <= stored
+    assert len(stored) <= acknowledged + 2
+    (hits,) = index.nearest([IndexQuery(ACME, words=str(acknowledged))])
+    assert hits[0].photo_id == f"photo{acknowledged}"
+    assert index.health().version == "v"
+    index.close()
+
+
+def test_a_crash_while_a_version_is_made_leaves_no_half_version(tmp_path, monkeypatch):
+    def crash(folder, dim):
+        (folder / "segments").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_embedded._edge, "create_shard", crash)
+        with pytest.raises(KeyboardInterrupt):
+            open_index(str(tmp_path), version="v")
+    index = open_index(str(tmp_path), version="v")
+    assert index.versions() == ["v"]
+    assert index.count() == 0
+    index.close()
+
+
+def test_threads_may_write_and_search_at_once(tmp_path):
+    index = open_index(f"edge://{tmp_path}", version="v")
+    index.upsert([point(number) for number in range(50)])
+
+    def write(worker):
+        for start in range(10):
+            index.upsert([point(1000 * (worker + 1) + 10 * start + i) for i in range(10)])
+        index.forget([f"photo{1000 * (worker + 1)}"])
+
+    def read(worker):
+        for number in range(30):
+            (by_photo, by_words) = index.nearest(
+                [IndexQuery(ACME, image=point(number).image), IndexQuery(ACME, words=f"number{number}")]
+            )
+            assert by_photo[0].product_id == by_words[0].product_id == f"p{number}"
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(work, worker) for worker in range(4) for work in (write, read)]
+        for job in jobs:
+            job.result(timeout=30)
+    assert index.count() == 50 + 4 * 99
+    index.close()
+
+
+def test_the_flush_thread_flushes_and_ends_on_close(tmp_path):
+    index = EmbeddedIndex(tmp_path, "v", 256, 0.5, flush_seconds=0.01)
+    assert len(flush_threads()) == 1
+    index.upsert([point(1)])
+    deadline = time.monotonic() + 10
+    while index._unflushed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not index._unflushed
+    index.close()
+    assert flush_threads() == []
+
+
+def test_a_failing_flush_is_told_and_healed(tmp_path, monkeypatch):
+    index = EmbeddedIndex(tmp_path, "v", 256, 0.5, flush_seconds=0.01)
+
+    def disk_full():
+        raise Unavailable("index_unavailable", "No space left on device.")
+
+    def wait_for(ok):
+        deadline = time.monotonic() + 10
+        while index.health().ok is not ok and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return index.health()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(index, "flush", disk_full)
+        index.upsert([point(1)])
+        assert "No space left on device." in wait_for(ok=False).notes
+    assert wait_for(ok=True).ok
+    index.close()
+
+
+def test_a_closed_index_is_unavailable(tmp_path):
+    index = open_index(str(tmp_path), version="v")
+    index.close()
+    index.close()
+    with pytest.raises(Unavailable, match="closed"):
+        index.count()
+    health = index.health()
+    assert (health.ok, health.points) == (False, 0)
+
+
+def test_a_forked_child_is_told_instead_of_corrupting(tmp_path, monkeypatch):
+    index = open_index(str(tmp_path), version="v")
+    with monkeypatch.context() as patched:
+        patched.setattr(_embedded.os, "getpid", lambda: -1)
+        with pytest.raises(RuntimeError, match="fork"):
+            index.count()
+    index.close()
+
+
+def test_health_says_when_a_shop_has_outgrown_it(tmp_path, monkeypatch):
+    index = open_index(str(tmp_path), version="v")
+    index.upsert([point(number) for number in range(3)])
+    assert index.health().notes == ("No version is live yet: promote one.",)
+    index.promote("v")
+    assert index.health() == _embedded.IndexHealth("embedded", str(tmp_path), "v", 3, True, ())
+    monkeypatch.setattr(_embedded, "OUTGROWN_POINTS", 2)
+    (note,) = index.health().notes
+    assert note.startswith("3 photos have outgrown the embedded index")
+    assert "manage.py index move" in note
+    index.close()
+
+
+def test_the_default_folder_is_var_index(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_index("", version="v").close()
+    assert (tmp_path / "var/index/photos-v").is_dir()

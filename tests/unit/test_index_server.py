@@ -1,0 +1,169 @@
+"""The server engine's own duties: when it is away, what it is told before the first point, when it searches exactly."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+from qdrant_client import models as m
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from recognition.errors import Unavailable
+from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _server, open_index
+
+ONE = np.ones(256)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers every request with the server's ``status``."""
+
+    def do_GET(self):
+        body = b'{"status": {"error": "no"}, "time": 0}'
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def answering():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def stub():
+    """A server that answers what a fresh one would; ``info`` and ``matches`` are what a test sets."""
+    client = mock.create_autospec(QdrantClient, instance=True)
+    client.collection_exists.return_value = False
+    client.get_collection.return_value.config.params.vectors = {
+        name: m.VectorParams(size=256, distance=m.Distance.COSINE) for name in ("image", "fused")
+    }
+    client.get_collection.return_value.payload_schema = {}
+    client.query_batch_points.return_value = [SimpleNamespace(points=[])]
+    with mock.patch.object(_server, "_http_client", return_value=client):
+        yield client
+
+
+def test_a_closed_port_is_unavailable():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(Unavailable) as away:
+        open_index(url, version="v")
+    assert away.value.code == "index_unavailable"
+    assert url in away.value.message
+
+
+def test_a_silent_server_is_unavailable(monkeypatch):
+    monkeypatch.setattr(_server, "TIMEOUT_SECONDS", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            open_index(f"http://127.0.0.1:{silent.getsockname()[1]}", version="v")
+
+
+@pytest.mark.parametrize(("status", "said"), [(500, "500"), (503, "503"), (401, "VITRINE_INDEX_API_KEY")])
+def test_a_server_in_trouble_is_unavailable(answering, status, said):
+    answering.status = status
+    with pytest.raises(Unavailable, match=said):
+        open_index(f"http://127.0.0.1:{answering.server_port}", version="v")
+
+
+def test_a_refused_request_is_our_bug(answering):
+    answering.status = 400
+    with pytest.raises(UnexpectedResponse):
+        open_index(f"http://127.0.0.1:{answering.server_port}", version="v")
+
+
+def test_payload_indexes_exist_before_the_first_point(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    payload = PointPayload("acme", "p", "photo", "mugs", "Kiln", None, None, True)
+    index.upsert([PhotoPoint(payload, ONE, ONE, "mug")])
+    calls = [call[0] for call in stub.method_calls]
+    assert calls == [
+        "collection_exists",
+        "create_collection",
+        "get_collection",
+        *["create_payload_index"] * 7,
+        "upsert",
+    ]
+    made = {call.args[1]: call.args[2] for call in stub.create_payload_index.call_args_list}
+    assert made.keys() == {"merchant_id", "product_id", "category", "brand", "price", "currency", "in_stock"}
+    assert made["merchant_id"].is_tenant
+    assert [name for name, params in made.items() if params.enable_hnsw] == ["merchant_id"]
+    assert (made["price"].type, made["in_stock"].type) == ("float", "integer")
+
+
+def test_an_existing_collection_gets_only_the_missing_indexes(stub):
+    stub.collection_exists.return_value = True
+    stub.get_collection.return_value.payload_schema = dict.fromkeys(
+        ["merchant_id", "product_id", "category", "brand", "price", "currency"]
+    )
+    open_index("http://qdrant:6333", version="v")
+    stub.create_collection.assert_not_called()
+    assert [call.args[1] for call in stub.create_payload_index.call_args_list] == ["in_stock"]
+
+
+def test_two_workers_may_make_the_collection_at_once(stub):
+    stub.create_collection.side_effect = UnexpectedResponse(409, "Conflict", b"exists", {})
+    open_index("http://qdrant:6333", version="v")
+    assert stub.create_payload_index.call_count == 7
+
+
+@pytest.mark.parametrize(("matches", "exact"), [(50_000, True), (50_001, False)])
+def test_a_selective_filter_is_searched_exactly(stub, matches, exact):
+    stub.count.return_value.count = matches
+    index = open_index("http://qdrant:6333", version="v")
+    for photo_id in ("a", "b"):
+        filters = Filters("acme", categories=("mugs",), exclude_photo_ids=(photo_id,))
+        assert index.nearest([IndexQuery(filters, image=ONE)]) == [[]]
+    (request,) = stub.query_batch_points.call_args.args[1]
+    assert [prefetch.params.exact for prefetch in request.prefetch] == [exact, exact]
+    assert all(prefetch.filter.must[0].key == "merchant_id" for prefetch in request.prefetch)
+    stub.count.assert_called_once()
+
+
+def test_a_merchant_alone_is_searched_in_his_graph(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    index.nearest([IndexQuery(Filters("acme", exclude_photo_ids=("a",)), image=ONE)])
+    (request,) = stub.query_batch_points.call_args.args[1]
+    assert [prefetch.params.exact for prefetch in request.prefetch] == [False, False]
+    stub.count.assert_not_called()
+    made = stub.create_collection.call_args.kwargs["hnsw_config"]
+    assert (made.m, made.payload_m) == (0, 16)
+
+
+def test_promote_replaces_the_alias_in_one_call(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    stub.get_collections.return_value.collections = [
+        m.CollectionDescription(name=name) for name in ("photos-v", "photos-w", "other", "photos")
+    ]
+    stub.get_aliases.return_value.aliases = [m.AliasDescription(alias_name="photos", collection_name="photos-w")]
+    assert index.versions() == ["v", "w"]
+    index.promote("v")
+    ((steps,), _) = stub.update_collection_aliases.call_args
+    assert [type(step).__name__ for step in steps] == ["DeleteAliasOperation", "CreateAliasOperation"]
+    assert steps[1].create_alias.collection_name == "photos-v"
+
+
+def test_health_of_a_server_that_went_away(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    stub.count.side_effect = UnexpectedResponse(503, "Service Unavailable", b"", {})
+    health = index.health()
+    assert (health.engine, health.ok, health.points) == ("server", False, 0)
+    assert "503" in health.notes[0]
