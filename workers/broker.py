@@ -1,11 +1,19 @@
-"""How every Celery app of the project speaks to Redis: one set of options for client, worker and coordinator.
+"""How every Celery app of the project speaks to Redis: one set of options, one way to send a message.
 
 Read by ``workers.app``, ``workers.client`` and ``config.celery``; comes right after ``config.env``.
 """
 
 from typing import Any
 
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
 from config.env import load_env
+from recognition.errors import Unavailable
+from workers.contract import Message
+
+BROKER_AWAY = (OperationalError, RedisError, OSError)  # whatever the layers below raise when Redis cannot be reached
 
 
 def celery_settings() -> dict[str, Any]:
@@ -32,3 +40,20 @@ def celery_settings() -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "enable_utc": True,
     }
+
+
+def publish(app: Celery, *, task: str, queue: str, message: Message, retries: int) -> None:
+    """Put a message on a queue as the one argument of a task. See ``send``."""
+    send(app, task=task, queue=queue, args=[message.to_wire()], retries=retries)
+
+
+def send(app: Celery, *, task: str, queue: str, args: list[Any], retries: int) -> None:
+    """Put a task on a queue. Thread-safe: connections come from the app's pool.
+
+    Tries again `retries` times, after 0.2, 0.4, … at most 2 seconds. Raises Unavailable("broker_unavailable").
+    """
+    patience = {"max_retries": retries, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 2.0}
+    try:
+        app.send_task(task, args=args, queue=queue, argsrepr=task, retry=True, retry_policy=patience)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error

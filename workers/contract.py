@@ -24,6 +24,7 @@ STORE_CHUNK_RESULT = "catalog.store_chunk_result"
 STORE_SEARCH_RESULT = "catalog.store_search_result"
 
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
+COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
 CHUNK_LIMIT = 32
 
 Region = tuple[float, float, float, float]  # left, top, right, bottom as parts (0..1) of the upright photo

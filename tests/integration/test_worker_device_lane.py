@@ -1,0 +1,169 @@
+"""The device lane's promises, with a device of our own that can be slow, picky or broken. Real threads."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recognition.errors import Unavailable
+from recognition.recogniser import Embeddings
+from recognition.text import ProductText
+from workers.batching import DeadlinePassed, DeviceItem, DeviceLane
+
+SIZE = 2
+
+
+class Device:
+    """Counts batches; a photo of value 13 cannot be computed; `broken` fails everything; waits while `gate` is shut."""
+
+    bundle = SimpleNamespace(preprocessing=SimpleNamespace(size=SIZE))
+
+    def __init__(self):
+        self.batches = []
+        self.broken = False
+        self.busy = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def forward(self, pixels, texts):
+        values = [int(photo[0, 0, 0]) for photo in pixels]
+        self.batches.append(values)
+        self.busy.set()
+        assert self.gate.wait(10)
+        if self.broken:
+            raise RuntimeError("device-side assert")
+        if 13 in values:
+            raise ValueError("13 cannot be computed")
+        image = np.array([[value, 0] for value in values], np.float32)
+        return Embeddings(image, image + 100)
+
+    def forward_text(self, texts):
+        return np.array([[len(text.title), 1] for text in texts], np.float32)
+
+
+@pytest.fixture
+def device():
+    return Device()
+
+
+@pytest.fixture
+def deaths():
+    return []
+
+
+@pytest.fixture
+def lane(device, deaths):
+    lane = DeviceLane(device, batch=4, room=8, on_death=deaths.append)
+    lane.start()
+    yield lane
+    device.gate.set()
+    lane.close()
+
+
+def photo(value, **rest):
+    return DeviceItem(pixels=np.full((SIZE, SIZE, 3), value, np.uint8), **rest)
+
+
+def occupied(device, lane):
+    """Shut the gate while the device has a first photo in hand."""
+    device.gate.clear()
+    first = photo(0)
+    lane.submit_bulk([first])
+    assert device.busy.wait(10)
+    device.batches.clear()
+    return first
+
+
+def test_every_photo_gets_its_own_vectors(lane, device):
+    items = [photo(value) for value in range(6)]
+    lane.submit_bulk(items)
+    vectors = [item.future.result(10) for item in items]
+    assert [(v.image[0], v.fused[0], v.words) for v in vectors] == [(value, value + 100, None) for value in range(6)]
+
+
+def test_waiting_searches_go_first_as_one_batch_then_bulk_in_small_batches(lane, device):
+    occupied(device, lane)
+    bulk = [photo(value) for value in range(20, 26)]
+    lane.submit_bulk(bulk)
+    searches = [photo(1), photo(2, words=ProductText(title="mug")), DeviceItem(words=ProductText(title="vase"))]
+    futures = [lane.submit_search(item) for item in searches]
+    device.gate.set()
+    vectors = [future.result(10) for future in futures]
+    assert [v.image is not None for v in vectors] == [True, True, False]
+    assert [v.words is not None and v.words[0] for v in vectors] == [False, 3, 4]
+    [item.future.result(10) for item in bulk]
+    assert device.batches == [[1, 2], [20, 21, 22, 23], [24, 25]]
+
+
+def test_one_bad_photo_fails_alone(lane, device):
+    items = [photo(value) for value in (11, 12, 13, 14)]
+    lane.submit_bulk(items)
+    with pytest.raises(ValueError, match="13 cannot be computed"):
+        items[2].future.result(10)
+    assert [items[at].future.result(10).image[0] for at in (0, 1, 3)] == [11, 12, 14]
+
+
+def test_a_bad_photo_alone_does_not_end_the_lane(lane, device, deaths):
+    bad, good = photo(13), photo(5)
+    lane.submit_bulk([bad])
+    assert isinstance(bad.future.exception(10), ValueError)
+    lane.submit_bulk([good])
+    assert good.future.result(10).image[0] == 5
+    assert deaths == []
+
+
+def test_a_search_past_its_deadline_never_reaches_the_device(lane, device):
+    occupied(device, lane)
+    late = lane.submit_search(photo(7, deadline=datetime.now(UTC) - timedelta(seconds=1)))
+    due = lane.submit_search(photo(8, deadline=datetime.now(UTC) + timedelta(seconds=60)))
+    device.gate.set()
+    assert isinstance(late.exception(10), DeadlinePassed)
+    assert due.result(10).image[0] == 8
+    assert device.batches == [[8]]
+
+
+def test_a_lost_device_fails_everybody_with_unavailable_and_says_so(lane, device, deaths):
+    first = occupied(device, lane)
+    waiting = [photo(1), photo(2)]
+    lane.submit_bulk(waiting)
+    search = lane.submit_search(photo(3))
+    device.broken = True
+    device.gate.set()
+    for future in (first.future, search, *(item.future for item in waiting)):
+        error = future.exception(10)
+        assert isinstance(error, Unavailable)
+        assert error.code == "device_lost"
+    lane.close()
+    assert [str(error) for error in deaths] == ["device-side assert"]
+    for submit in (lane.submit_search, lambda item: lane.submit_bulk([item])):
+        with pytest.raises(Unavailable):
+            submit(photo(4))
+
+
+def test_bulk_waits_while_the_queue_is_full(lane, device):
+    occupied(device, lane)
+    lane.submit_bulk([photo(1) for _ in range(8)])
+    more = photo(2)
+    blocked = threading.Thread(target=lane.submit_bulk, args=([more],))
+    blocked.start()
+    blocked.join(0.2)
+    assert blocked.is_alive()
+    assert lane.submit_search(photo(3)) is not None, "a search is never held back by bulk"
+    device.gate.set()
+    blocked.join(10)
+    assert more.future.result(10).image[0] == 2
+
+
+def test_closing_finishes_what_waits(lane, device):
+    occupied(device, lane)
+    items = [photo(value) for value in range(1, 7)]
+    lane.submit_bulk(items)
+    closing = threading.Thread(target=lane.close)
+    closing.start()
+    device.gate.set()
+    closing.join(10)
+    assert [item.future.result(0).image[0] for item in items] == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(Unavailable):
+        lane.submit_bulk([photo(1)])

@@ -1,0 +1,118 @@
+"""The messages: frozen, strict, and the same after a trip over the wire."""
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from workers.contract import (
+    CHUNK_LIMIT,
+    Candidate,
+    Chunk,
+    ChunkResult,
+    Fault,
+    PhotoOutcome,
+    PhotoWork,
+    ProductFacts,
+    Scores,
+    Search,
+    SearchFilters,
+    SearchResult,
+    WorkerCard,
+)
+
+ID = UUID(int=7)
+NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
+WORK = PhotoWork(photo_id=ID, key="ab/cd/abcd", product=ProductFacts(product_id=ID, title="Tasse „Blau“", price=1.5))
+CANDIDATE = Candidate(product_id=ID, photo_id=ID, scores=Scores(rank=0.5, image=0.5), probability=0.25, match="similar")
+FAULT = Fault(code="photo_truncated", message="cut off", kind="client")
+MESSAGES = [
+    Chunk(chunk_id=ID, merchant_id=ID, purpose="index", photos=(WORK,)),
+    Search(
+        job_id=ID,
+        merchant_id=ID,
+        deadline=NOW,
+        key="ab/cd/abcd",
+        words="blue",
+        region=(0.0, 0.1, 0.5, 1.0),
+        filters=SearchFilters(categories=("mugs",), price_max=9.5, currency="EUR", in_stock=True),
+    ),
+    ChunkResult(
+        chunk_id=ID,
+        worker="w",
+        bundle_version="1",
+        calibrated=True,
+        purpose="recognise",
+        outcomes=(PhotoOutcome(photo_id=ID, verdict="SURE", reason="clear_match", candidates=(CANDIDATE,)),),
+        seconds=0.5,
+    ),
+    SearchResult(job_id=ID, worker="w", bundle_version="1", calibrated=False, fault=FAULT),
+    WorkerCard(
+        name="w",
+        bundle_version="1",
+        calibrated=True,
+        device="cpu",
+        engine="embedded",
+        points=1,
+        photos_done=2,
+        searches_done=3,
+        started_at=NOW,
+        notes=("outgrown",),
+    ),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_the_same_after_its_trip(message):
+    wire = json.loads(json.dumps(message.to_wire()))
+    assert type(message).model_validate(wire) == message
+    assert wire["version"] == 1
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("change", [{"version": 2}, {"unheard_of": 1}], ids=["version", "field"])
+def test_another_version_or_an_unknown_field_is_refused(message, change):
+    with pytest.raises(ValidationError) as error:
+        type(message).model_validate(message.to_wire() | change)
+    assert [problem["loc"] for problem in error.value.errors()] == [tuple(change)]
+
+
+def test_a_message_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        MESSAGES[0].purpose = "forget"
+
+
+@pytest.mark.parametrize("count", [0, CHUNK_LIMIT + 1])
+def test_a_chunk_has_one_to_32_photos(count):
+    with pytest.raises(ValidationError):
+        Chunk(chunk_id=ID, merchant_id=ID, purpose="index", photos=(WORK,) * count)
+
+
+@pytest.mark.parametrize("limit", [0, 101])
+def test_a_search_asks_for_one_to_100_products(limit):
+    with pytest.raises(ValidationError):
+        Search(job_id=ID, merchant_id=ID, deadline=NOW, words="x", limit=limit)
+
+
+@given(
+    words=st.text(max_size=50),
+    region=st.none() | st.tuples(*[st.floats(0, 1)] * 4),
+    price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    limit=st.integers(1, 100),
+    deadline=st.datetimes(timezones=st.just(UTC)),
+)
+def test_any_search_survives_the_wire(words, region, price, limit, deadline):
+    search = Search(
+        job_id=ID,
+        merchant_id=ID,
+        deadline=deadline,
+        words=words,
+        region=region,
+        filters=SearchFilters(price_min=price),
+        limit=limit,
+    )
+    assert Search.model_validate(json.loads(json.dumps(search.to_wire()))) == search

@@ -1,0 +1,183 @@
+"""The device lane: the one thread that owns the device. Decoded photos go in, futures of vectors come out.
+
+Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
+then the next photos of bulk work, at most one small batch, so that a search never waits for more than that.
+
+An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
+photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
+``on_death`` is called, so that the process can end and be started anew.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.errors import Unavailable
+from recognition.recogniser import Recogniser
+from recognition.text import ProductText
+from workers.metrics import stage
+
+Pixels = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+
+
+class DeadlinePassed(Exception):  # noqa: N818 - it is no error, it is news
+    """The caller's deadline was over before the device was free; nothing was computed."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemVectors:
+    """What the device made of one item: unit vectors [dim]; None for what the item did not have."""
+
+    image: Vector | None = None
+    fused: Vector | None = None
+    words: Vector | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceItem:
+    """One photo and/or words. ``text`` is fused with the photo, ``words`` get a vector of their own."""
+
+    pixels: Pixels | None = None  # uint8 [size, size, 3]
+    text: ProductText | None = None
+    words: ProductText | None = None
+    deadline: datetime | None = None
+    future: "Future[ItemVectors]" = field(default_factory=Future)
+
+
+class DeviceLane:
+    """Two queues in front of one device. ``batch``: photos at once; ``room``: bulk photos that may wait."""
+
+    def __init__(
+        self, recogniser: Recogniser, *, batch: int, room: int, on_death: Callable[[BaseException], None]
+    ) -> None:
+        self._recogniser = recogniser
+        self._batch = batch
+        self._room = max(room, batch)
+        self._on_death = on_death
+        self._searches: deque[DeviceItem] = deque()
+        self._bulk: deque[DeviceItem] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._death: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="device", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def submit_search(self, item: DeviceItem) -> "Future[ItemVectors]":
+        """Queue a search before all bulk work. Raises Unavailable("device_lost")."""
+        with self._changed:
+            self._check()
+            self._searches.append(item)
+            self._changed.notify_all()
+        return item.future
+
+    def submit_bulk(self, items: Sequence[DeviceItem]) -> None:
+        """Queue photos of bulk work; waits while the queue is full. Raises Unavailable("device_lost")."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._bulk) < self._room or self._closed or self._death)
+            self._check()
+            self._bulk.extend(items)
+            self._changed.notify_all()
+
+    def _check(self) -> None:
+        if self._death or self._closed:
+            raise Unavailable("device_lost", f"The device is no longer served: {self._death or 'the worker ends'}")
+
+    def _run(self) -> None:
+        items: list[DeviceItem] = []
+        try:
+            while items := self._next():
+                self._serve(items)
+        except BaseException as error:
+            self._die(error, items)
+
+    def _next(self) -> list[DeviceItem]:
+        """The next batch: searches where there are any, else bulk; empty when closed and nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._searches or self._bulk or self._closed)
+            queue = self._searches or self._bulk
+            items = [queue.popleft() for _ in range(min(len(queue), self._batch))]
+            self._changed.notify_all()
+            return items
+
+    def _serve(self, items: list[DeviceItem]) -> None:
+        now = datetime.now(UTC)
+        due = []
+        for item in items:
+            if item.deadline and item.deadline < now:
+                item.future.set_exception(DeadlinePassed())
+            else:
+                due.append(item)
+        if not due:
+            return
+        answers = self._answer(due)
+        if all(isinstance(answer, Exception) for answer in answers):
+            self._probe()
+        for item, answer in zip(due, answers, strict=True):
+            if isinstance(answer, Exception):
+                item.future.set_exception(answer)
+            else:
+                item.future.set_result(answer)
+
+    def _answer(self, items: list[DeviceItem]) -> list[ItemVectors | Exception]:
+        """Vectors or an error for each item; one that cannot be computed does not spoil the others."""
+        try:
+            return list(self._vectors(items))
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+        return [answer for item in items for answer in self._answer([item])]
+
+    def _vectors(self, items: list[DeviceItem]) -> list[ItemVectors]:
+        with stage("forward"):
+            photos = [item for item in items if item.pixels is not None]
+            worded = [item for item in items if item.words is not None]
+            image = fused = words = iter(())
+            if photos:
+                pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
+                vectors = self._recogniser.forward(pixels, [item.text for item in photos])
+                image, fused = iter(vectors.image), iter(vectors.fused)
+            if worded:
+                words = iter(self._recogniser.forward_text([item.words for item in worded if item.words is not None]))
+            return [
+                ItemVectors(
+                    image=next(image) if item.pixels is not None else None,
+                    fused=next(fused) if item.pixels is not None else None,
+                    words=next(words) if item.words is not None else None,
+                )
+                for item in items
+            ]
+
+    def _probe(self) -> None:
+        """A device that cannot even run a blank photo is lost; the error ends the thread."""
+        size = self._recogniser.bundle.preprocessing.size
+        self._recogniser.forward(np.zeros((1, size, size, 3), np.uint8), [None])
+
+    def _die(self, error: BaseException, items: Sequence[DeviceItem]) -> None:
+        with self._changed:
+            self._death = error
+            waiting = [*items, *self._searches, *self._bulk]
+            self._searches.clear()
+            self._bulk.clear()
+            self._changed.notify_all()
+        for item in waiting:
+            if not item.future.done():
+                item.future.set_exception(Unavailable("device_lost", f"The device is lost: {error}"))
+        self._on_death(error)

@@ -1,0 +1,141 @@
+"""All that ``catalog`` needs of the workers: send them work, see who is alive, store and inspect photos.
+
+Comes after a row is committed in SQL and before the queue. Loads no torch, no Django and nothing of a worker's
+inside, so the web process stays light (a test proves it). Everything here is thread-safe; where Redis is away,
+``Unavailable("broker_unavailable")`` comes within a few seconds, and the ledger in SQL loses nothing by it.
+"""
+
+from functools import lru_cache
+
+from celery import Celery
+from pydantic import ValidationError
+from redis import Redis
+
+from config.env import load_env
+from recognition import photos
+from recognition.errors import PhotoError, Unavailable
+from recognition.photos import PhotoFacts, PhotoLimits
+from recognition.store import PhotoStore, StoredBytes
+from workers.broker import BROKER_AWAY, celery_settings, publish, send
+from workers.contract import (
+    BULK_QUEUE,
+    COORDINATOR_KEY,
+    COORDINATOR_QUEUE,
+    RESULTS_QUEUE,
+    RUN_CHUNK,
+    RUN_SEARCH,
+    SEARCH_QUEUE,
+    WORKER_KEY_PREFIX,
+    Chunk,
+    Search,
+    WorkerCard,
+)
+
+__all__ = [
+    "PhotoError",
+    "PhotoFacts",
+    "PhotoStore",
+    "StoredBytes",
+    "Unavailable",
+    "coordinator_beat",
+    "coordinator_is_alive",
+    "inspect_photo",
+    "live_workers",
+    "photo_store",
+    "queue_lengths",
+    "send_chunk",
+    "send_search",
+    "wake_coordinator",
+]
+
+_RETRIES = 1
+_ANSWER_SECONDS = 2
+_COORDINATOR_SECONDS = 30
+
+
+def send_chunk(chunk: Chunk) -> None:
+    """Queue a chunk of bulk work. Raises Unavailable("broker_unavailable")."""
+    publish(_producer(), task=RUN_CHUNK, queue=BULK_QUEUE, message=chunk, retries=_RETRIES)
+
+
+def send_search(search: Search) -> None:
+    """Queue a search; workers serve it before bulk work. Raises Unavailable("broker_unavailable")."""
+    publish(_producer(), task=RUN_SEARCH, queue=SEARCH_QUEUE, message=search, retries=_RETRIES)
+
+
+def wake_coordinator(task: str, *args: str) -> None:
+    """Ask the coordinator to run one of its own tasks now, not at its next tick. Raises Unavailable."""
+    send(_producer(), task=task, queue=COORDINATOR_QUEUE, args=list(args), retries=0)
+
+
+def live_workers() -> list[WorkerCard]:
+    """The cards of the workers that wrote theirs in the last seconds, by name. Raises Unavailable."""
+    try:
+        keys = list(_redis().scan_iter(match=f"{WORKER_KEY_PREFIX}*"))
+        texts = _redis().mget(keys) if keys else []
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    cards = [card for text in texts if text and (card := _read_card(text))]
+    return sorted(cards, key=lambda card: card.name)
+
+
+def coordinator_beat() -> None:
+    """Say that the coordinator is alive; forgotten after half a minute. Raises Unavailable."""
+    try:
+        _redis().set(COORDINATOR_KEY, "alive", ex=_COORDINATOR_SECONDS)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def coordinator_is_alive() -> bool:
+    """Whether a coordinator beat in the last half minute. Raises Unavailable."""
+    try:
+        return bool(_redis().exists(COORDINATOR_KEY))
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def queue_lengths() -> dict[str, int]:
+    """Messages that wait in each queue; those a worker already holds are not counted. Raises Unavailable."""
+    queues = (SEARCH_QUEUE, BULK_QUEUE, RESULTS_QUEUE, COORDINATOR_QUEUE)
+    try:
+        with _redis().pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.llen(queue)
+            return dict(zip(queues, pipe.execute(), strict=True))
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def photo_store() -> PhotoStore:
+    """Where photos lie, the same place for web, coordinator and workers."""
+    return PhotoStore(load_env().photos)
+
+
+def inspect_photo(data: bytes) -> PhotoFacts:
+    """Read a photo's header and hold it against the configured limits. Raises PhotoError."""
+    env = load_env()
+    return photos.inspect_photo(data, PhotoLimits(env.photo_max_bytes, env.photo_max_pixels))
+
+
+def _read_card(text: bytes | str) -> WorkerCard | None:
+    """A worker of another release may write a card that this one cannot read: it is left out."""
+    try:
+        return WorkerCard.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _producer() -> Celery:
+    """The sending app, with a pool of connections; never consumes, never becomes the current app."""
+    app = Celery("vitrine-client", set_as_current=False)
+    app.conf.update(celery_settings())
+    app.conf.broker_transport_options |= {"socket_timeout": _ANSWER_SECONDS}  # a web request waits behind this
+    return app
+
+
+@lru_cache(maxsize=1)
+def _redis() -> Redis:
+    return Redis.from_url(load_env().broker, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS)

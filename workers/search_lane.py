@@ -1,0 +1,78 @@
+"""The search lane: searches reach their own few threads, whatever bulk chunks fill the task pool.
+
+A Celery bootstep with a consumer of its own on the search queue, beside the task consumer of the bulk queue; after
+it comes ``tasks.answer_search``. Why not a second task queue: docs/decisions/worker.md. The broker's connection and
+the acknowledgements belong to Celery's event loop; the threads only answer.
+"""
+
+import logging
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celery import bootsteps
+from kombu import Consumer as MessageConsumer
+from kombu import Message, Queue
+from kombu.common import ignore_errors
+
+from config.env import load_env
+from workers.contract import SEARCH_QUEUE
+from workers.tasks import answer_search
+
+logger = logging.getLogger(__name__)
+
+
+class SearchLane(bootsteps.StartStopStep):
+    """Consumes the search queue: at most ``search_threads`` at once, the rest waits in Redis for any free worker."""
+
+    requires = ("celery.worker.consumer:Connection",)
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self._threads = load_env().search_threads
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+        self._answered: deque[Message] = deque()
+        self._consumer: MessageConsumer | None = None
+        self._stopping = False
+        self._parent = parent
+
+    def start(self, parent: Any) -> None:
+        """Consume on the present connection; called again after every reconnection."""
+        channel = parent.connection.channel()
+        self._consumer = MessageConsumer(
+            channel, queues=[Queue(SEARCH_QUEUE)], on_message=self._on_message, accept=["json"], auto_declare=True
+        )
+        self._consumer.qos(prefetch_count=self._threads)
+        self._consumer.consume()
+
+    def stop(self, parent: Any) -> None:
+        """Take no more; called at the end and when the connection was lost."""
+        if self._consumer and parent.connection:
+            ignore_errors(parent.connection, self._consumer.cancel)
+
+    def shutdown(self, parent: Any) -> None:
+        """Finish the searches in hand, acknowledge them, let go of the channel."""
+        self._stopping = True
+        self._pool.shutdown(wait=True)
+        self._acknowledge()
+        channel = self._consumer.channel if self._consumer else None
+        if channel and parent.connection:
+            ignore_errors(parent.connection, channel.close)
+
+    def _on_message(self, message: Message) -> None:
+        if self._stopping:
+            message.requeue()
+            return
+        self._pool.submit(self._answer, message)
+
+    def _answer(self, message: Message) -> None:
+        try:
+            args, *_ = message.decode()
+            answer_search(self._parent.app, args[0] if args else None)
+        except Exception:
+            logger.exception("a search message cannot be read")
+        self._answered.append(message)
+        self._parent.hub.call_soon(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        while self._answered:
+            self._answered.popleft().ack_log_error(logger, self._parent.connection_errors)

@@ -1,0 +1,124 @@
+"""What arrives from the queues: unpack, call the pipeline, send the answer. Thin on purpose, and never crashes.
+
+``run_chunk`` is an ordinary Celery task on the bulk queue; ``answer_search`` is called by the search lane. A message
+that cannot be read (damaged, or of a release that this worker does not know) is logged and, where its ids can be
+read, answered with a fault, so that the ledger need not wait for its lease.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from celery import Celery, Task, shared_task
+
+from workers.contract import RUN_CHUNK, Chunk, ChunkResult, Fault, PhotoOutcome, Search, SearchResult
+from workers.faults import fault_of
+from workers.line import Line
+from workers.pipeline import run_chunk as run_chunk_on
+from workers.pipeline import run_search as run_search_on
+from workers.results import send_chunk_result, send_search_result
+
+logger = logging.getLogger(__name__)
+
+PURPOSES = ("index", "recognise", "forget")
+
+
+@shared_task(bind=True, name=RUN_CHUNK, ignore_result=True)
+def run_chunk(task: Task, message: object) -> None:
+    """A chunk of bulk work."""
+    line: Line = task.app.line
+    try:
+        chunk = Chunk.model_validate(message)
+    except ValueError as error:
+        _refuse_chunk(task.app, line, message, error)
+        return
+    started = time.perf_counter()
+    result = run_chunk_on(line, chunk)
+    for outcome in result.outcomes:
+        line.counts.photo(chunk.purpose, outcome.fault.kind if outcome.fault else "")
+    send_chunk_result(task.app, result)
+    faults = sorted({outcome.fault.code for outcome in result.outcomes if outcome.fault})
+    seconds = time.perf_counter() - started
+    logger.info(
+        "chunk=%s %s photos=%d seconds=%.2f photos/s=%.1f%s",
+        chunk.chunk_id,
+        chunk.purpose,
+        len(chunk.photos),
+        seconds,
+        len(chunk.photos) / seconds,
+        f" faults={','.join(faults)}" if faults else "",
+    )
+    for outcome in result.outcomes:
+        if outcome.fault and outcome.fault.kind == "bug":
+            logger.error("photo=%s %s\n%s", outcome.photo_id, outcome.fault.message, outcome.fault.trace)
+
+
+def answer_search(app: Celery, message: object) -> None:
+    """A search, from the search lane."""
+    line: Line = app.line
+    try:
+        search = Search.model_validate(message)
+    except ValueError as error:
+        _refuse_search(app, line, message, error)
+        return
+    result = run_search_on(line, search)
+    send_search_result(app, result)
+    outcome = "expired" if result.expired else result.fault.kind if result.fault else "done"
+    line.counts.search(outcome, result.seconds)
+    logger.info(
+        "search=%s %s candidates=%d seconds=%.3f", search.job_id, outcome, len(result.candidates), result.seconds
+    )
+    if result.fault and result.fault.kind == "bug":
+        logger.error("search=%s %s\n%s", search.job_id, result.fault.message, result.fault.trace)
+
+
+def _refuse_chunk(app: Celery, line: Line, message: object, error: ValueError) -> None:
+    logger.error("a chunk message cannot be read: %s", error)
+    fields = message if isinstance(message, Mapping) else {}
+    chunk_id, purpose = _uuid(fields.get("chunk_id")), fields.get("purpose")
+    photos = fields.get("photos")
+    parts = [photo for photo in photos if isinstance(photo, Mapping)] if isinstance(photos, list) else []
+    photo_ids = [_uuid(part.get("photo_id")) for part in parts]
+    if chunk_id is None or purpose not in PURPOSES or not any(photo_ids):
+        return
+    bundle, fault = line.recogniser.bundle, _unreadable(error)
+    result = ChunkResult(
+        chunk_id=chunk_id,
+        worker=line.name,
+        bundle_version=bundle.version,
+        calibrated=bundle.calibration.calibrated,
+        purpose=purpose,
+        outcomes=tuple(PhotoOutcome(photo_id=photo_id, fault=fault) for photo_id in photo_ids if photo_id),
+        seconds=0.0,
+    )
+    send_chunk_result(app, result)
+
+
+def _refuse_search(app: Celery, line: Line, message: object, error: ValueError) -> None:
+    logger.error("a search message cannot be read: %s", error)
+    job_id = _uuid(message.get("job_id")) if isinstance(message, Mapping) else None
+    if job_id is None:
+        return
+    bundle = line.recogniser.bundle
+    result = SearchResult(
+        job_id=job_id,
+        worker=line.name,
+        bundle_version=bundle.version,
+        calibrated=bundle.calibration.calibrated,
+        fault=_unreadable(error),
+    )
+    send_search_result(app, result)
+
+
+def _unreadable(error: ValueError) -> Fault:
+    return fault_of(error).model_copy(
+        update={"code": "message_invalid", "message": "The worker cannot read this message: web and worker differ."}
+    )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
