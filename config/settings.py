@@ -65,8 +65,12 @@ TEMPLATES = [
 
 
 def _database() -> dict:
-    """The one database. SQLite gets a write-ahead log and takes its write lock at the start of a transaction."""
-    database = dict(dj_database_url.parse(ENV.database, conn_max_age=60, conn_health_checks=True))
+    """The one database. SQLite gets a write-ahead log and takes its write lock at the start of a transaction.
+
+    Connections are not kept between requests: under ASGI each request has a thread of its own, and would leave its
+    connection behind.
+    """
+    database = dict(dj_database_url.parse(ENV.database))
     if database["ENGINE"].endswith("sqlite3"):
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {
@@ -107,6 +111,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 40_000_000  # a JSON body that carries a photo as 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["catalog.api.authentication.ApiKeyAuthentication"],
@@ -157,7 +162,7 @@ UNFOLD = {
             "950": "oklch(22% .042 163)",
         },
     },
-    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "catalog.admin.navigation.navigation"},
+    "SIDEBAR": {"navigation": "catalog.admin.navigation.navigation"},
 }
 
 LOGGING = {

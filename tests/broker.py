@@ -60,7 +60,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """A new client; close it."""
-        return redis.Redis.from_url(self.url)
+        return redis.Redis.from_url(self.url, socket_timeout=None)  # brpop waits as long as it is told
 
     def kill(self) -> None:
         """End it at once, as a crash does (SIGKILL)."""

@@ -1,11 +1,13 @@
 """Fixtures that more than one folder of tests uses. The environment is set before, by ``tests.environment``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.broker import RedisServer
 from tests.environment import REDIS
+from workers.contract import WORKER_KEY_PREFIX, WorkerCard
 
 
 @pytest.fixture
@@ -15,3 +17,25 @@ def redis_server() -> Iterator[RedisServer]:
         with REDIS.client() as client:
             client.flushall()
         yield REDIS
+
+
+@pytest.fixture
+def live_worker(redis_server: RedisServer) -> Callable[[str], None]:
+    """Call it with a bundle version: a worker's card lies in Redis, as if one that serves it were alive."""
+
+    def announce(bundle_version: str) -> None:
+        card = WorkerCard(
+            name="worker-1",
+            bundle_version=bundle_version,
+            calibrated=True,
+            device="cpu",
+            engine="embedded",
+            points=0,
+            photos_done=0,
+            searches_done=0,
+            started_at=datetime.now(UTC),
+        )
+        with redis_server.client() as client:
+            client.set(f"{WORKER_KEY_PREFIX}worker-1", card.model_dump_json())
+
+    return announce

@@ -3,7 +3,7 @@
 import io
 import random
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -34,8 +34,14 @@ def jpeg(number: int, size: int = 320, quality: int = 88) -> bytes:
     return buffer.getvalue()
 
 
-def catalogue_zip(path: Path, products: int, photos: int = 1, extra: Mapping[str, bytes] | None = None) -> Path:
-    """A bulk upload of drawn products ``P-0`` … with ``photos`` each; ``extra`` files join the archive."""
+def catalogue_zip(
+    path: Path,
+    products: int,
+    photos: int = 1,
+    extra: Mapping[str, bytes] | None = None,
+    rows: Sequence[str] = (),
+) -> Path:
+    """A bulk upload of drawn products ``P-0`` … with ``photos`` each; ``extra`` files and ``rows`` join them."""
     lines = [HEADER]
     with zipfile.ZipFile(path, "w") as archive:
         for product in range(products):
@@ -44,7 +50,7 @@ def catalogue_zip(path: Path, products: int, photos: int = 1, extra: Mapping[str
                 archive.writestr(name, jpeg(product * photos + photo))
             row = [f"P-{product}", f"Thing {product}", f"Brand {product % 7}", f"Kind {product % 5}"]
             lines.append(",".join([*row, f"{5 + product % 90}.50", "EUR", "", "|".join(names)]))
-        archive.writestr("products.csv", "\n".join(lines))
+        archive.writestr("products.csv", "\n".join([*lines, *rows]))
         for name, data in (extra or {}).items():
             archive.writestr(name, data)
     return path

@@ -52,6 +52,8 @@ save_bundle(Bundle("untrained", "mobilenet_v2"), floats, "", Path(sys.argv[1]))
 class WorkerProcess:
     """A real worker (`python -m workers`) in a process of its own; everything it is told comes from `settings`."""
 
+    command = (sys.executable, "-m", "workers")
+
     def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
         self.log = folder / "worker.log"
         self.environment = os.environ | {
@@ -63,13 +65,11 @@ class WorkerProcess:
         }
         self.process: subprocess.Popen | None = None
 
-    def start(self, wait: float = 60) -> "WorkerProcess":
+    def start(self, wait: float = 120) -> "WorkerProcess":
         """Start it and wait until its card lies in Redis, or until it has ended."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
             wait_until(lambda: self.process.poll() is not None or client.exists(self.card_key()), wait)
         return self
@@ -82,7 +82,7 @@ class WorkerProcess:
         """All that it wrote so far."""
         return self.log.read_text()
 
-    def stop(self, wait: float = 30) -> int:
+    def stop(self, wait: float = 90) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
         return self.process.wait(wait)
@@ -96,7 +96,7 @@ class WorkerProcess:
             self.process.wait()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
     """Wait for a condition, or fail."""
     end = time.monotonic() + seconds
     while not true():
@@ -123,7 +123,7 @@ def client_of(redis_url: str, photos: Path) -> Iterator[ModuleType]:
         function.cache_clear()
 
 
-def read_result(server: redis.Redis, seconds: float = 30) -> ChunkResult | SearchResult:
+def read_result(server: redis.Redis, seconds: float = 90) -> ChunkResult | SearchResult:
     """The next message of the results queue, in the order in which the workers sent them."""
     found = server.brpop([RESULTS_QUEUE], timeout=seconds)
     assert found, f"no result within {seconds} seconds"

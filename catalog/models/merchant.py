@@ -17,7 +17,10 @@ class Merchant(models.Model):
     )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="merchants")
     served_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When the dispatcher last sent a chunk: the longest-waiting goes first."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the dispatcher last sent a chunk.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

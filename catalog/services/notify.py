@@ -9,6 +9,7 @@ from functools import lru_cache
 from uuid import UUID
 
 import redis
+from django.db import connection
 from redis.exceptions import RedisError
 
 from catalog.models import Job, JobState
@@ -48,7 +49,12 @@ def job_wait(*, job_id: UUID, seconds: float) -> None:
 
 
 def _is_owed(job_id: UUID) -> bool:
-    return Job.objects.filter(pk=job_id, state__in=OWED).exists()
+    """Look at the row, and hold no database connection while waiting for the next look: waiters may be many."""
+    try:
+        return Job.objects.filter(pk=job_id, state__in=OWED).exists()
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def _subscribe(listener: redis.client.PubSub, job_id: UUID) -> None:

@@ -126,6 +126,19 @@ def photos_requeue(*, product: Product) -> int:
     return count
 
 
+def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str | None = None) -> int:
+    """Owe indexed photos anew: all, or those that a bundle other than the one given embedded. Returns how many."""
+    photos = Photo.objects.filter(purpose=Purpose.INDEX, state=LedgerState.DONE)
+    if merchant is not None:
+        photos = photos.filter(merchant=merchant)
+    if done_by_other_than is not None:
+        photos = photos.exclude(bundle_version=done_by_other_than)
+    with transaction.atomic():
+        count = photos.update(**owed_again())
+        transaction.on_commit(dispatch_soon)
+    return count
+
+
 def photo_bytes_delete(*, sha256: str, key: str) -> None:
     """On commit, delete the bytes if neither a photo nor a search refers to them any more."""
     transaction.on_commit(partial(_delete_if_unused, sha256, key))

@@ -4,8 +4,9 @@ Comes before ``product`` and ``uploading`` write anything. ``clean_values`` take
 JSON values, and reports every problem at once; it reads no table.
 """
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -155,17 +156,31 @@ def _attributes(field: str, value: Any) -> dict[str, Any] | list[Problem]:
 
 
 def _attribute_problems(name: str, value: Any) -> list[Problem]:
-    text = value if isinstance(value, str) else repr(value)
-    if len(name) > ATTRIBUTE_NAME_LENGTH or len(text) > ATTRIBUTE_VALUE_LENGTH:
+    shown = name[:40]
+    try:
+        length = len(value) if isinstance(value, str) else len(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except (TypeError, ValueError):
+        sentence = f"The value of the attribute {shown!r} cannot be kept."
+        return [problem("attributes_not_an_object", sentence, field=name[:100])]
+    if len(name) > ATTRIBUTE_NAME_LENGTH or length > ATTRIBUTE_VALUE_LENGTH:
         sentence = (
-            f"The attribute {name[:40]!r} is too long: a name has at most {ATTRIBUTE_NAME_LENGTH} characters, "
+            f"The attribute {shown!r} is too long: a name has at most {ATTRIBUTE_NAME_LENGTH} characters, "
             f"a value {ATTRIBUTE_VALUE_LENGTH:,}."
         )
         return [problem("attribute_too_long", sentence, field=name[:100])]
-    # repr escapes what is hidden in nested values, so look for the escapes of what PostgreSQL refuses in JSON.
-    if not text_is_clean(name) or not text_is_clean(text) or (text is not value and "\\x00" in text):
-        return [problem("attributes_not_text", f"The attribute {name[:40]!r} is not plain text.", field=name[:100])]
+    if not all(map(text_is_clean, (name, *_texts(value)))):
+        return [problem("attributes_not_text", f"The attribute {shown!r} is not plain text.", field=name[:100])]
     return []
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text inside a JSON value, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for name, each in value.items() for text in (name, *_texts(each)))
+    elif isinstance(value, list):
+        yield from (text for each in value for text in _texts(each))
 
 
 _CLEANERS: dict[str, Callable[[str, Any], Any]] = {

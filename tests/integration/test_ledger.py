@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -14,7 +14,6 @@ from catalog.services.result import chunk_result_store, search_result_store
 from workers.contract import (
     BULK_QUEUE,
     SEARCH_QUEUE,
-    WORKER_KEY_PREFIX,
     Candidate,
     ChunkResult,
     Fault,
@@ -22,7 +21,6 @@ from workers.contract import (
     Scores,
     SearchFilters,
     SearchResult,
-    WorkerCard,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,20 +37,8 @@ def product(merchant):
 
 
 @pytest.fixture
-def worker_alive(redis_server):
-    card = WorkerCard(
-        name="worker-1",
-        bundle_version="b1",
-        calibrated=True,
-        device="cpu",
-        engine="embedded",
-        points=0,
-        photos_done=0,
-        searches_done=0,
-        started_at=datetime.now(UTC),
-    )
-    with redis_server.client() as client:
-        client.set(f"{WORKER_KEY_PREFIX}worker-1", card.model_dump_json())
+def worker_alive(redis_server, live_worker):
+    live_worker("b1")
     return redis_server
 
 
@@ -105,7 +91,12 @@ def test_merchants_take_turns_whatever_they_owe(worker_alive, merchant):
     for other in others:
         owe(other, 10)
     assert chunks_dispatch() == 4
-    chunks = Photo.objects.filter(state=LedgerState.DISPATCHED).values_list("merchant__slug", "chunk_id").order_by().distinct()
+    chunks = (
+        Photo.objects.filter(state=LedgerState.DISPATCHED)
+        .values_list("merchant__slug", "chunk_id")
+        .order_by()
+        .distinct()
+    )
     assert Counter(slug for slug, _ in chunks) == {"harbour": 2, "m0": 1, "m1": 1}
 
 

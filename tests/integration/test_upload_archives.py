@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -82,10 +83,16 @@ def test_a_nested_archive_is_refused_on_a_row_of_its_own(merchant):
 
 
 def test_a_zip_bomb_costs_no_memory_and_no_neighbour(merchant):
-    bomb = archive({"m.csv": manifest(row("A", "bomb.jpg"), row("B", "good.jpg")), "bomb.jpg": bytes(60_000_000)})
+    bomb = archive({"m.csv": manifest(row("A", "bomb.jpg"), row("B", "good.jpg")), "bomb.jpg": bytes(120_000_000)})
     bomb = _with_file(bomb, "good.jpg", jpeg(1))
-    assert len(bomb) < 100_000
-    upload = send(merchant, bomb)
+    assert len(bomb) < 200_000
+    tracemalloc.start()
+    try:
+        upload = send(merchant, bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * load_env().photo_max_bytes  # its blocks and the whole of what may be a photo, no more
     assert codes(upload) == {2: ["entry_zip_bomb"]}
     assert verdicts(upload) == {2: "created", 3: "created"}
 

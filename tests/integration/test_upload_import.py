@@ -4,6 +4,7 @@ import io
 import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 
 import openpyxl
 import pytest
@@ -239,7 +240,7 @@ def test_a_sku_that_comes_twice_is_refused_the_second_time(merchant, monkeypatch
 def test_a_refused_row_changes_nothing_and_its_neighbours_are_imported(merchant):
     send(merchant, two())
     done()
-    files = two(price="-5") | {"extra.jpg": jpeg(9)}
+    files = two(price="-5") | {"extra.jpg": jpeg(987)}
     files["m.csv"] = manifest(
         row("A", "a.jpg|extra.jpg|no.jpg", price="-5", currency="EURO"), row("B", "b.jpg", price="7"), row("C", "")
     )
@@ -252,6 +253,7 @@ def test_a_refused_row_changes_nothing_and_its_neighbours_are_imported(merchant)
     assert Product.objects.get(sku="A").price == Decimal("9.90")
     assert owed() == [("B", "b.jpg", "index")]
     assert not Photo.objects.filter(name="extra.jpg").exists()
+    assert not client.photo_store().exists(client.photo_store().key_for(sha256(jpeg(987)).hexdigest()))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(merchant):
     send(merchant, two())
     done()
     before = list(Product.objects.order_by("sku").values()), list(Photo.objects.order_by("pk").values())
-    files = two(price="1") | {"new.jpg": jpeg(50), "bad.jpg": b"x"}
+    files = two(price="1") | {"new.jpg": jpeg(654), "bad.jpg": b"x"}
     files["m.csv"] = manifest(
         row("A", "a.jpg", price="1"), row("B", "b.jpg"), row("C", "new.jpg|bad.jpg"), row("C", "")
     )
@@ -319,7 +321,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(merchant):
     assert verdicts(upload) == {2: "updated", 3: "unchanged", 4: "created", 5: "refused", 6: "refused"}
     assert codes(upload) == {4: ["photo_not_an_image"], 5: ["sku_duplicate"], 6: ["photo_not_in_manifest"]}
     assert (list(Product.objects.order_by("sku").values()), list(Photo.objects.order_by("pk").values())) == before
-    new = client.photo_store().key_for(__import__("hashlib").sha256(jpeg(50)).hexdigest())
+    new = client.photo_store().key_for(sha256(jpeg(654)).hexdigest())
     assert not client.photo_store().exists(new)
 
 

@@ -42,7 +42,7 @@ def no_result_left(line):
     assert line.redis.lrange("vitrine.results", 0, -1) == []
 
 
-def soon(seconds=30):
+def soon(seconds=90):
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
@@ -56,9 +56,9 @@ def work(line, number, photo_id=None, **changes):
     return PhotoWork(photo_id=photo_id or uuid4(), key=key, product=product(number, **changes))
 
 
-def ask(line, message, seconds=30):
+def ask(line, message):
     (line.client.send_search if isinstance(message, Search) else line.client.send_chunk)(message)
-    return read_result(line.redis, seconds)
+    return read_result(line.redis)
 
 
 def run(line, merchant, purpose, photos):
@@ -70,7 +70,7 @@ def run(line, merchant, purpose, photos):
     return result.outcomes
 
 
-def search(line, merchant, seconds=30, **changes):
+def search(line, merchant, seconds=90, **changes):
     message = Search(job_id=uuid4(), merchant_id=merchant, deadline=soon(seconds), **changes)
     result = ask(line, message)
     assert isinstance(result, SearchResult)
@@ -201,7 +201,7 @@ def test_a_search_looks_at_the_marked_region_only(line):
 
 
 def test_a_search_overtakes_the_chunks_that_wait(line):
-    merchant, works = uuid4(), [work(line, number) for number in range(100, 132)]
+    merchant, works = uuid4(), [work(line, number) for number in range(100, 116)]
     for _ in range(10):
         line.client.send_chunk(Chunk(chunk_id=uuid4(), merchant_id=merchant, purpose="index", photos=tuple(works)))
     line.client.send_search(Search(job_id=uuid4(), merchant_id=merchant, deadline=soon(), key=works[0].key))
@@ -234,6 +234,15 @@ def test_messages_nobody_can_read_do_not_kill_the_worker(line):
 
     assert run(line, merchant, "index", [work(line, 70)])[0].fault is None
     assert found(search(line, merchant, words="number70")) == [70]
+    wait_until(lambda: line.redis.hlen("unacked") == 0)
+
+
+def test_a_chunk_whose_lease_ran_out_before_it_began_is_dropped(line):
+    merchant, photo = uuid4(), work(line, 80)
+    stale = Chunk(chunk_id=uuid4(), merchant_id=merchant, purpose="index", photos=(work(line, 81),))
+    line.client._producer().send_task(RUN_CHUNK, args=[stale.to_wire()], queue=BULK_QUEUE, expires=-1)
+    run(line, merchant, "index", [photo])
+    assert found(search(line, merchant, key=photo.key)) == [80]
     wait_until(lambda: line.redis.hlen("unacked") == 0)
 
 

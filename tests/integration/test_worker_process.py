@@ -1,5 +1,6 @@
 """A worker's life: what stops its start, how it ends, what it survives."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from config.env import ROOT
+from config.env import ROOT, load_env
 from tests.broker import free_port, start_redis
 from tests.worker import WorkerProcess, bundle_folder, client_of, draw_photo, read_result, wait_until
 from workers.contract import BULK_QUEUE, RESULTS_QUEUE, Chunk, PhotoWork, ProductFacts, Search, SearchResult
@@ -40,7 +41,7 @@ def chunk_of(client, merchant, count, size=320):
 
 def refused(worker):
     with worker:
-        assert worker.process.wait(60) == os.EX_CONFIG, worker.output()
+        assert worker.process.wait(120) == os.EX_CONFIG, worker.output()
     return worker.output().strip().splitlines()
 
 
@@ -73,7 +74,7 @@ def test_sigterm_finishes_what_is_in_hand_and_loses_nothing(server, tmp_path):
     chunks = 6
     with client_of(server.url, tmp_path / "photos") as client, server.client() as redis:
         with worker_in(tmp_path, server.url) as worker:
-            chunk = chunk_of(client, uuid4(), 32)
+            chunk = chunk_of(client, uuid4(), 16)
             for _ in range(chunks):
                 client.send_chunk(chunk)
             first = read_result(redis)
@@ -89,7 +90,7 @@ def test_sigterm_finishes_what_is_in_hand_and_loses_nothing(server, tmp_path):
         redis.delete(RESULTS_QUEUE, BULK_QUEUE)
         with worker_in(tmp_path, server.url):  # the index was closed in order: the next worker has every photo
             (card,) = client.live_workers()
-            assert card.points == 32
+            assert card.points == 16
 
 
 def test_the_worker_comes_back_when_redis_was_away(server, tmp_path):
@@ -117,6 +118,39 @@ def test_the_worker_comes_back_when_redis_was_away(server, tmp_path):
             assert results[-1].job_id == job.job_id
             assert results[-1].candidates[0].product_id == UUID(int=4)
             assert worker.stop() == 0
+
+
+def test_a_lost_device_ends_the_process_and_the_photos_are_to_be_retried(server, tmp_path):
+    lose_the_device = """
+import sys, workers.app
+from recognition.recogniser import Recogniser
+open_line = workers.app.open_line
+def open_and_break(*args):
+    line = open_line(*args)
+    def broken(*_): raise RuntimeError("the card fell off the bus")
+    Recogniser.forward = broken
+    return line
+workers.app.open_line = open_and_break
+sys.exit(workers.app.main())
+"""
+    worker = worker_in(tmp_path, server.url)
+    worker.command = (sys.executable, "-c", lose_the_device)
+    with client_of(server.url, tmp_path / "photos") as client, server.client() as redis, worker:
+        client.send_chunk(chunk_of(client, uuid4(), 4))
+        result = read_result(redis)
+        assert {(outcome.fault.code, outcome.fault.kind) for outcome in result.outcomes} == {("device_lost", "retry")}
+        assert worker.process.wait(90) == 1, worker.output()
+        assert redis.exists(worker.card_key()) == 0
+    assert "the device is lost, the worker ends: the card fell off the bus" in worker.output()
+
+
+def test_a_chunk_says_until_when_it_may_begin(server, tmp_path):
+    with client_of(server.url, tmp_path / "photos") as client, server.client() as redis:
+        sent = datetime.now(UTC)
+        client.send_chunk(chunk_of(client, uuid4(), 1))
+        headers = json.loads(redis.rpop(BULK_QUEUE))["headers"]
+    lease = timedelta(seconds=load_env().lease_seconds)
+    assert lease <= datetime.fromisoformat(headers["expires"]) - sent < lease + timedelta(seconds=5)
 
 
 def test_without_redis_sending_says_so_within_seconds(tmp_path):

@@ -169,7 +169,7 @@ def test_health_says_when_a_shop_has_outgrown_it(tmp_path, monkeypatch):
     monkeypatch.setattr(_embedded, "OUTGROWN_POINTS", 2)
     (note,) = index.health().notes
     assert note.startswith("3 photos have outgrown the embedded index")
-    assert "manage.py index move" in note
+    assert "manage.py reindex --all" in note
     index.close()
 
 

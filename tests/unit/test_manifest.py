@@ -57,6 +57,7 @@ def workbook(*rows) -> bytes:
         ("Grüner Becher, Größe L", "latin-1", "cp1252"),
         ("Café crème à l'été, façon Noël", "latin-1", "cp1252"),
         ("Becher für 5 €", "cp1252", "cp1252"),
+        ("ÄÖ sind Umlaute, schön für Löffel", "latin-1", "cp1252"),  # ÄÖ alone would be a Chinese character
         ("plain", "ascii", "utf-8"),
     ],
 )

@@ -289,7 +289,13 @@ def test_a_wrong_orientation_counts_as_upright():
 
 @pytest.mark.parametrize(
     "region",
-    [(0.5, 0.5, 0.5, 1.0), (0.6, 0.0, 0.4, 1.0), (1.2, 0.0, 1.5, 1.0), (-1.0, -1.0, 0.0, 0.0), (0.0, 0.0, 0.001, 0.001)],
+    [
+        (0.5, 0.5, 0.5, 1.0),
+        (0.6, 0.0, 0.4, 1.0),
+        (1.2, 0.0, 1.5, 1.0),
+        (-1.0, -1.0, 0.0, 0.0),
+        (0.0, 0.0, 0.001, 0.001),
+    ],
 )
 def test_an_empty_region(region):
     refused(encode(quadrants(), "PNG"), "photo_region_empty", region=region)

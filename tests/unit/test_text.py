@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,20 +38,16 @@ def test_length_limits():
 
 def test_hashes_are_fixed():
     """Written down once: another Python, another machine or another run must give the same rows."""
-    assert buckets("mug") == (18228, 21951, 0)
+    assert buckets("mug") == (18228, 21951, 30761, 4962, 14654, 15026)
     assert len(buckets("马克杯")) == 5
     assert all(0 <= row < BUCKETS for row in buckets("headphones"))
 
 
 def test_hashes_do_not_depend_on_the_process():
     code = "from recognition.text import buckets; print(buckets('kopfhörer'))"
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(runs) == 1
+    environment = {"PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[2])}
+    other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert other.stdout.strip() == str(buckets("kopfhörer"))
 
 
 def test_price_features():

@@ -74,7 +74,7 @@ class Command(BaseCommand):
         return merchant or Merchant.objects.create(slug=slug, name=slug.replace("-", " ").title())
 
     def _create(self, merchant: Merchant, source: Path, *, dry_run: bool) -> Upload:
-        options = {"merchant": merchant, "dry_run": dry_run, "created_by": "manage.py upload"}
+        options: dict[str, Any] = {"merchant": merchant, "dry_run": dry_run, "created_by": "manage.py upload"}
         try:
             if source.is_dir():
                 return upload_create_from_folder(path=source, **options)

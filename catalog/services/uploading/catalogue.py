@@ -5,6 +5,7 @@ and ``services.photo``, with a handful of statements a batch instead of a handfu
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import IO
 
 from django.db.models import Min
@@ -16,7 +17,7 @@ from catalog.services.uploading.changes import Changes
 from catalog.services.uploading.entries import Entry
 from catalog.services.uploading.faults import EntryFault, UploadFault
 from catalog.services.uploading.manifest import Manifest, Row
-from catalog.services.uploading.names import ARCHIVE_SUFFIXES, PHOTO_SUFFIXES, suffix_of
+from catalog.services.uploading.names import ARCHIVE_SUFFIXES, PHOTO_SUFFIXES, NameIndex, suffix_of
 from catalog.services.uploading.photos import Outcome, PhotoTaker, nested_archive
 from catalog.services.uploading.sources import MANIFEST_LIMIT, Source
 
@@ -54,11 +55,8 @@ class CatalogueImport:
         for row in self._manifest.rows():
             count += 1
             self._last_number = row.number
-            for listed in row.images or () if self.taker else ():
-                try:
-                    used[self.taker.index.find(listed)] = True
-                except EntryFault:
-                    continue  # told when its row is judged
+            if self.taker:
+                _mark_used(self.taker.index, row, used)
         if not count:
             raise UploadFault("manifest_empty", "The manifest has a header but no rows.")
         unused = [e for place, e in enumerate(source.entries) if not used[place] and e is not manifest]
@@ -105,6 +103,12 @@ class CatalogueImport:
         if not self._upload.dry_run:
             changes.write_photos({row.number: row for row in report})
         return report
+
+
+def _mark_used(index: NameIndex, row: Row, used: bytearray) -> None:
+    for listed in row.images or ():
+        with suppress(EntryFault):  # told when the row is judged
+            used[index.find(listed)] = True
 
 
 def leftover_fault(entry: Entry) -> EntryFault | None:

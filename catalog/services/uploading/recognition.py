@@ -30,7 +30,7 @@ class RecognitionImport:
         self._names = [entry.name for entry in source.entries]
         self._lease = lease
         self.rows_total = len(self._names)
-        self.taker: PhotoTaker = PhotoTaker(source, folder="", keep=not upload.dry_run)
+        self.taker: PhotoTaker | None = PhotoTaker(source, folder="", keep=not upload.dry_run)
 
     def rows(self) -> Iterator[Row]:
         """One row a file, counted from 1."""

@@ -1,0 +1,129 @@
+"""What every view of the API shares: one merchant's rows only, an id for each request, limits before reading a body.
+
+``get_queryset`` is the one place where rows are scoped: a view names a selector, and the key's merchant goes into it.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import IO, Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from catalog.api.idempotency import HEADER, answer_once
+from catalog.api.schema import Schema
+from catalog.models import Merchant
+from catalog.services.errors import Refused
+
+REQUEST_ID = "X-Request-ID"
+JSON_LIMIT = 1_000_000
+ALLOWED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Answers JSON whatever is accepted: there is nothing else to choose from."""
+
+    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:
+        """The parser of the request's content type."""
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == kind), None)
+
+    def select_renderer(
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The only renderer."""
+        return renderers[0], renderers[0].media_type
+
+
+class PlainJson(JSONParser):
+    """JSON that is not nested without end."""
+
+    def parse(self, stream: IO, media_type: str | None = None, parser_context: dict | None = None) -> Any:
+        """The value that the body holds."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise exceptions.ParseError("The JSON is nested too deeply.") from error
+
+
+class ApiView(GenericViewSet):
+    """The base of every view. ``selector`` takes the merchant; ``publishable`` names the actions open to such keys."""
+
+    schema = Schema()
+    content_negotiation_class = AlwaysJson
+    parser_classes: tuple[type[BaseParser], ...] = (PlainJson,)
+    metadata_class = None
+    lookup_url_kwarg = "id"
+    selector: Callable[..., QuerySet]
+    publishable: frozenset[str] = frozenset()
+
+    @property
+    def merchant(self) -> Merchant:
+        """Whose key it is. While the schema is drawn there is no key, and nobody's rows are looked at."""
+        return Merchant() if getattr(self, "swagger_fake_view", False) else self.request.auth.merchant
+
+    def get_queryset(self) -> QuerySet:
+        """This merchant's rows, and no others."""
+        return type(self).selector(merchant=self.merchant)
+
+    def body_limit(self) -> int:
+        """The largest body that this view reads, in bytes."""
+        return JSON_LIMIT
+
+    def refuse_body(self) -> Refused:
+        """What is said about a body over the limit."""
+        return Refused("body_too_large", f"Send at most {self.body_limit() / 1e6:g} MB at once.", status=413)
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        """Give the request its id: the caller's own, if it is a plain one."""
+        request = super().initialize_request(request, *args, **kwargs)
+        given = request.headers.get(REQUEST_ID, "")
+        request.request_id = given if ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex
+        return request
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """After key, permission and budget were checked: the size of the body, then once-only for a POST."""
+        super().initial(request, *args, **kwargs)
+        length = request.headers.get("Content-Length", "")
+        if "Transfer-Encoding" in request.headers and not length:
+            raise Refused("length_required", "Send a Content-Length; chunked bodies are not taken.", status=411)
+        if length.isdecimal() and int(length) > self.body_limit():
+            raise self.refuse_body()
+        if request.method == "POST" and HEADER in request.headers and hasattr(self, "post"):
+            self.post = partial(answer_once, handler=self.post)
+
+    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
+        """Every answer names its request, errors included."""
+        response.headers[REQUEST_ID] = request.request_id
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def listed(self, rows: QuerySet, **context: Any) -> Response:
+        """One page of rows in the view's shape."""
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(self.shaped(page, many=True, **context))
+
+    def shaped(self, rows: Any, *, many: bool = False, **context: Any) -> Any:
+        """Rows in the view's shape."""
+        shape = self.get_serializer_class()
+        return shape(rows, many=many, context=self.get_serializer_context() | context).data
+
+
+class NothingHere(ApiView):
+    """Any other address under ``/api``: a 404 like all others, whoever asks and with whatever method."""
+
+    schema = None
+    authentication_classes = ()
+    permission_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse before anything is looked at."""
+        raise exceptions.NotFound("There is nothing here.")

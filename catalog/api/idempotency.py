@@ -1,0 +1,80 @@
+"""Wraps a POST: the same ``Idempotency-Key`` and body get the first answer again instead of a second action.
+
+Comes between authentication and the view's own handler, see ``base.ApiView.initial``. Only an answer that changed
+something is kept: a refused or crashed request leaves no record and may be sent again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from catalog.models import IdempotencyRecord
+from catalog.services.errors import Refused
+from catalog.services.idempotency import idempotency_begin, idempotency_drop, idempotency_finish
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+KEY_LIMIT = 255
+
+Handler = Callable[..., Response]
+
+
+def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -> Response:
+    """Run the handler, or replay what it answered the first time."""
+    key = request.headers[HEADER]
+    if not (0 < len(key) <= KEY_LIMIT and key.isascii() and key.isprintable()):
+        raise Refused("idempotency_key_invalid", f"Use 1 to {KEY_LIMIT} printable ASCII characters.")
+    record = idempotency_begin(merchant=request.auth.merchant, key=key, fingerprint=fingerprint(request))
+    if record.status is not None:
+        return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
+    try:
+        response = handler(request, *args, **kwargs)
+    except BaseException:
+        idempotency_drop(record=record)
+        raise
+    _keep(record, response)
+    return response
+
+
+def fingerprint(request: Request) -> str:
+    """SHA-256 of method, address and body. Files are read in chunks, never whole in memory."""
+    digest = hashlib.sha256()
+    for part in (request.method, request.get_full_path()):
+        _feed(digest, [part.encode()])
+    if hasattr(request.data, "lists"):
+        for name, values in sorted(request.data.lists()):
+            _feed(digest, [name.encode()])
+            for value in values:
+                _feed(digest, _chunks(value))
+    else:
+        _feed(digest, [json.dumps(request.data, sort_keys=True).encode()])
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, chunks: Iterable[bytes]) -> None:
+    """One part and its length, so that two neighbouring parts cannot be mistaken for one."""
+    length = 0
+    for chunk in chunks:
+        digest.update(chunk)
+        length += len(chunk)
+    digest.update(f"/{length}/".encode())
+
+
+def _chunks(value: str | UploadedFile) -> Iterator[bytes]:
+    if isinstance(value, UploadedFile):
+        yield str(value.name).encode()
+        yield from value.chunks()
+        value.seek(0)
+    else:
+        yield value.encode()
+
+
+def _keep(record: IdempotencyRecord, response: Response) -> None:
+    body = json.loads(json.dumps(response.data, cls=JSONEncoder))
+    idempotency_finish(record=record, status=response.status_code, headers=dict(response.items()), body=body)

@@ -1,0 +1,127 @@
+"""Pages by key, not by number: a page stays right while rows are added or deleted, however long the list.
+
+Used by every list of the API. The cursor holds the last row's ordering values, which must end in a unique column.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import Model, Q, QuerySet
+from django.utils.timezone import is_naive
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from catalog.services.errors import Refused
+
+PAGE_SIZE = 50
+PAGE_LIMIT = 200
+NEWEST_FIRST = ("-created_at", "id")
+
+
+class Cursor(BasePagination):
+    """Cuts a queryset into pages; a view may name its ordering in ``cursor_ordering``."""
+
+    def __init__(self, ordering: tuple[str, ...] = NEWEST_FIRST) -> None:
+        self.ordering = ordering
+
+    def paginate_queryset(self, queryset: QuerySet, request: Request, view: APIView | None = None) -> list[Model]:
+        """The rows of the page that ``cursor`` names, or of the first one. One query."""
+        self.url = request.build_absolute_uri()
+        self.ordering = getattr(view, "cursor_ordering", self.ordering)
+        size = _page_size(request)
+        backwards, values = self._decode(request, queryset.model)
+        ordering = tuple(_turned(name) for name in self.ordering) if backwards else self.ordering
+        queryset = queryset.order_by(*ordering)
+        if values:
+            queryset = queryset.filter(_after(ordering, values))
+        rows = list(queryset[: size + 1])
+        more, rows = len(rows) > size, rows[:size]
+        if backwards:
+            rows.reverse()
+        self.next_cursor = self._encode(rows[-1], False) if rows and (more or backwards) else None
+        self.previous_cursor = self._encode(rows[0], True) if rows and (values and (more or not backwards)) else None
+        return rows
+
+    def page(self, results: list) -> dict[str, Any]:
+        """The body of a page."""
+        return {
+            "next": self._link(self.next_cursor),
+            "previous": self._link(self.previous_cursor),
+            "next_cursor": self.next_cursor,
+            "results": results,
+        }
+
+    def get_paginated_response(self, data: list) -> Response:
+        """The page as a response."""
+        return Response(self.page(data))
+
+    def get_paginated_response_schema(self, schema: dict) -> dict:
+        """The page in the OpenAPI document."""
+        link = {"type": ["string", "null"], "format": "uri", "description": "Address of the page, or null at the end."}
+        cursor = {"type": ["string", "null"], "description": "The value of `cursor` for the next page."}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "next_cursor", "results"],
+            "properties": {"next": link, "previous": link, "next_cursor": cursor, "results": schema},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict]:
+        """The query parameters in the OpenAPI document."""
+        size = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_SIZE}
+        return [
+            {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "A page's `next_cursor`."},
+            {"name": "page_size", "in": "query", "schema": size, "description": "Rows a page."},
+        ]
+
+    def _link(self, cursor: str | None) -> str | None:
+        return None if cursor is None else replace_query_param(self.url, "cursor", cursor)
+
+    def _encode(self, row: Model, backwards: bool) -> str:
+        values = [getattr(row, name.lstrip("-")) for name in self.ordering]
+        plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+        text = json.dumps([int(backwards), *(value if isinstance(value, int) else str(value) for value in plain)])
+        return urlsafe_b64encode(text.encode()).decode()
+
+    def _decode(self, request: Request, model: type[Model]) -> tuple[bool, list[Any]]:
+        text = request.query_params.get("cursor")
+        if not text:
+            return False, []
+        try:
+            backwards, *plain = json.loads(urlsafe_b64decode(text.encode()))
+            if backwards not in (0, 1) or len(plain) != len(self.ordering):
+                raise ValueError("not one of our cursors")
+            fields = [model._meta.get_field(name.lstrip("-")) for name in self.ordering]
+            values = [field.to_python(value) for field, value in zip(fields, plain, strict=True)]
+            if any(value is None or (isinstance(value, datetime) and is_naive(value)) for value in values):
+                raise ValueError("not one of our cursors")
+        except (TypeError, ValueError, DjangoValidationError) as error:
+            raise Refused("cursor_invalid", "This cursor is not valid. Start again without it.") from error
+        return bool(backwards), values
+
+
+def _page_size(request: Request) -> int:
+    text = request.query_params.get("page_size") or str(PAGE_SIZE)
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= PAGE_LIMIT):
+        raise ValidationError({"page_size": f"Send a number from 1 to {PAGE_LIMIT}."})
+    return int(text)
+
+
+def _turned(name: str) -> str:
+    return name[1:] if name.startswith("-") else f"-{name}"
+
+
+def _after(ordering: tuple[str, ...], values: list[Any]) -> Q:
+    """Rows that come after ``values``: a later first column, or the same one and a later second, and so on."""
+    condition, same = Q(), Q()
+    for name, value in zip(ordering, values, strict=True):
+        column = name.lstrip("-")
+        condition |= same & Q(**{f"{column}__{'lt' if name.startswith('-') else 'gt'}": value})
+        same &= Q(**{column: value})
+    return condition

@@ -1,0 +1,77 @@
+"""Every error the API may answer with: code, status, title and what to do. Read by ``errors`` and the schema.
+
+The page at ``/api/errors`` shows this table; a problem's ``type`` points at its line there.
+"""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+
+PAGE = "/api/errors"
+
+PROBLEMS: dict[str, tuple[int, str, str]] = {
+    "malformed": (400, "Malformed request", "The body is not valid JSON or not a valid form."),
+    "invalid": (422, "Invalid values", "Correct the fields named in `errors` and send the request again."),
+    "not_authenticated": (401, "Key missing", "Send `Authorization: Bearer vit_sk_…`."),
+    "key_invalid": (401, "Key not valid", "The key is wrong or revoked. Ask your administrator for a new one."),
+    "permission_denied": (403, "Not allowed with this key", "A publishable key may only start and read searches."),
+    "not_found": (404, "Not found", "Nothing with this address belongs to this merchant."),
+    "method_not_allowed": (405, "Method not allowed", "The header `Allow` lists what this address takes."),
+    "unsupported_media_type": (415, "Content type not taken", "Send JSON or multipart/form-data."),
+    "length_required": (411, "Length required", "Send a `Content-Length`; chunked bodies are not taken."),
+    "body_too_large": (413, "Body too large", "Send less at once, or use a bulk upload."),
+    "too_many_files": (413, "Too many files", "Send fewer files at once, or use a bulk upload."),
+    "throttled": (429, "Too many requests", "Wait for as many seconds as `Retry-After` says."),
+    "internal_error": (500, "Our fault", "Nothing you can correct. Report the `request_id`."),
+    "unavailable": (503, "Service away", "A part of Vitrine is away. Wait for as many seconds as `Retry-After` says."),
+    "broker_unavailable": (503, "Broker away", "Redis is away. Wait for as many seconds as `Retry-After` says."),
+    "storage_unavailable": (503, "Storage away", "The photo storage is away. Wait as `Retry-After` says."),
+    "cursor_invalid": (422, "Cursor not valid", "Start again without `cursor`."),
+    "idempotency_key_invalid": (422, "Idempotency-Key not valid", "Use 1 to 255 printable ASCII characters."),
+    "idempotency_key_reused": (409, "Idempotency-Key reused", "Use a new key for a new request."),
+    "idempotency_in_progress": (409, "First request still running", "Wait a moment and send the same request again."),
+    "photo_missing": (422, "Photo gone", "Its bytes are no longer stored. Send the photo again."),
+    "photo_base64_invalid": (422, "Not base64", "Encode the photo's bytes as standard base64."),
+    "photo_too_large": (413, "Photo too large", "Send a smaller file."),
+    "photo_empty": (422, "Photo empty", "The file has no bytes."),
+    "photo_not_an_image": (422, "Not a photo", "Send a JPEG, PNG, WebP, GIF, BMP or TIFF."),
+    "photo_unreadable": (422, "Photo damaged", "Send an undamaged file."),
+    "photo_truncated": (422, "Photo cut off", "Send the whole file."),
+    "photo_too_many_pixels": (422, "Photo has too many pixels", "Scale it down."),
+    "photo_unsupported_type": (422, "Photo type not taken", "Export it as JPEG or PNG."),
+    "photo_heic_unsupported": (422, "HEIC not readable here", "Export it as JPEG."),
+    "photos_missing": (422, "Photos missing", "Send at least one photo."),
+    "photos_refused": (422, "Photos refused", "`errors` names every photo that cannot be used; nothing was started."),
+    "search_empty": (422, "Empty search", "Send a photo, some words, or both."),
+    "region_invalid": (422, "Region not valid", "Send left, top, right, bottom as parts (0 to 1) of the photo."),
+    "region_without_photo": (422, "Region without photo", "Send the photo too."),
+    "product_missing": (422, "Product missing", "Send `product_id` or `sku`."),
+    "product_not_found": (404, "Product not found", "This merchant has no such product."),
+    "sku_duplicate": (409, "Sku taken", "Change the product that has this sku, or use another one."),
+    "upload_empty": (422, "Upload empty", "The file has no bytes."),
+    "upload_too_large": (413, "Upload too large", "Split it into several uploads."),
+    "upload_finished": (409, "Upload finished", "A finished upload cannot be cancelled."),
+    "job_finished": (409, "Job finished", "A finished job cannot be cancelled."),
+    "item_decided": (409, "Item decided", "Somebody has already decided on this item."),
+    "item_without_candidate": (422, "No candidate", "Correct the item instead of accepting it."),
+}
+
+
+def title_of(code: str, status: int) -> str:
+    """The title of a problem; one that is not in the table is called after its status."""
+    return PROBLEMS[code][1] if code in PROBLEMS else HTTPStatus(status).phrase
+
+
+def problems_page(request: HttpRequest) -> HttpResponse:
+    """A plain page with every code, so that a problem's ``type`` leads somewhere."""
+    rows = format_html_join(
+        "", '<dt id="{0}">{0} ({1})</dt><dd>{2}. {3}</dd>', ((code, *PROBLEMS[code]) for code in PROBLEMS)
+    )
+    return HttpResponse(
+        format_html(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Vitrine API: errors</title>'
+            "<h1>Errors of the Vitrine API</h1><dl>{}</dl></html>",
+            rows,
+        )
+    )

@@ -1,0 +1,51 @@
+"""Recognised items as the API shows them, and what a reviewer sends."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog.api.shapes.fields import Body, PhotoUrl, state_field
+from catalog.api.shapes.product import ProductBrief
+from catalog.api.shapes.search import HitShape
+from catalog.models import Item, ItemState, Photo
+
+
+class ItemPhoto(serializers.ModelSerializer):
+    """The photo that an item was seen in."""
+
+    url = PhotoUrl(source="pk", help_text="The photo itself, signed.")
+
+    class Meta:
+        model = Photo
+        fields = ["id", "name", "width", "height", "url"]
+        read_only_fields = fields
+
+
+class ItemShape(serializers.ModelSerializer):
+    """One recognised thing. The view puts the hits of all items into the context, read at once."""
+
+    state = state_field(ItemState)
+    photo = ItemPhoto()
+    product = ProductBrief(allow_null=True, help_text="What it is, as decided; null while nobody decided.")
+    candidates = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Item
+        fields = [
+            "id", "job_id", "photo", "state", "verdict", "reason", "calibrated", "probability", "bundle_version",
+            "product", "candidates", "created_at", "decided_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(HitShape(many=True))
+    def get_candidates(self, item: Item) -> list[dict[str, Any]]:
+        """What it may be, the best first; deleted products are left out."""
+        return HitShape(self.context["hits"][item.pk], many=True, context=self.context).data
+
+
+class ProductChoice(Body):
+    """Which product it is: by id or by sku."""
+
+    product_id = serializers.UUIDField(required=False, allow_null=True, help_text="The product's id.")
+    sku = serializers.CharField(required=False, allow_blank=True, max_length=100, help_text="Or the product's sku.")

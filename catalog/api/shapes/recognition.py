@@ -1,0 +1,119 @@
+"""Recognitions as the API takes and shows them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog.api.shapes.fields import Body, LedgerError, state_field
+from catalog.api.shapes.item import ItemShape
+from catalog.api.shapes.photo import Base64Photo, FilePhoto, photo_bytes
+from catalog.models import Job, JobState, Photo
+
+PHOTOS_LIMIT = 100
+
+
+class NamedPhoto(Body):
+    """One photo of a recognition, in JSON."""
+
+    photo = Base64Photo(help_text="The file's bytes as base64.")
+    name = serializers.CharField(max_length=255, default="", allow_blank=True, help_text="A file name, for people.")
+
+
+class RecognitionBody(Body):
+    """Photos to recognise, in JSON."""
+
+    photos = NamedPhoto(many=True, max_length=PHOTOS_LIMIT, help_text="The photos.")
+
+
+class RecognitionForm(serializers.Serializer):
+    """Photos to recognise, as a form: the part ``photos`` as often as there are photos."""
+
+    photos = serializers.ListField(child=FilePhoto(), max_length=PHOTOS_LIMIT, help_text="The files.")
+
+
+class FileParts(Sequence):
+    """File parts as ``(name, bytes)``, each read when its turn comes, so that one photo at a time is in memory."""
+
+    def __init__(self, parts: list[UploadedFile]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return FileParts(self._parts[index])
+        part = self._parts[index]
+        return part.name, photo_bytes(part)
+
+
+class ProgressShape(serializers.Serializer):
+    """How far a recognition is, in photos and items."""
+
+    total = serializers.IntegerField(help_text="Photos.")
+    finished = serializers.IntegerField(help_text="Photos of which nothing more is to come.")
+    states = serializers.DictField(child=serializers.IntegerField(), help_text="Photos by state.")
+    verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Items by verdict.")
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="At the pace so far; null before the first photo.")
+
+
+class FailedPhoto(serializers.ModelSerializer):
+    """A photo that could not be recognised."""
+
+    error = LedgerError(source="*", help_text="Why.")
+
+    class Meta:
+        model = Photo
+        fields = ["id", "name", "error"]
+        read_only_fields = fields
+
+
+class RecognitionSummary(serializers.ModelSerializer):
+    """A recognition as lists show it."""
+
+    state = state_field(JobState)
+    error = LedgerError(source="*", allow_null=True, help_text="Why it failed, or null.")
+
+    class Meta:
+        model = Job
+        fields = ["id", "state", "error", "created_at", "finished_at"]
+        read_only_fields = fields
+
+
+class ItemPage(serializers.Serializer):
+    """A page of items."""
+
+    next = serializers.URLField(allow_null=True, help_text="This recognition with its next items, or null.")
+    previous = serializers.URLField(allow_null=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    results = ItemShape(many=True)
+
+
+class RecognitionShape(RecognitionSummary):
+    """A recognition with its progress, the photos that failed, and a page of its items."""
+
+    progress = serializers.SerializerMethodField()
+    failed_photos = serializers.SerializerMethodField()
+    items = serializers.SerializerMethodField()
+
+    class Meta(RecognitionSummary.Meta):
+        fields = [*RecognitionSummary.Meta.fields, "progress", "failed_photos", "items"]
+        read_only_fields = fields
+
+    @extend_schema_field(ProgressShape)
+    def get_progress(self, job: Job) -> dict[str, Any]:
+        """Counted by the view."""
+        return ProgressShape(self.context["progress"]).data
+
+    @extend_schema_field(FailedPhoto(many=True))
+    def get_failed_photos(self, job: Job) -> list[dict[str, Any]]:
+        """The first hundred."""
+        return FailedPhoto(self.context["failed"], many=True).data
+
+    @extend_schema_field(ItemPage)
+    def get_items(self, job: Job) -> dict[str, Any]:
+        """One page, cut by the view."""
+        return self.context["items"]

@@ -1,0 +1,198 @@
+"""Searches as the API takes and shows them."""
+
+import json
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, state_field
+from catalog.api.shapes.photo import Base64Photo, FilePhoto
+from catalog.api.shapes.product import ProductBrief
+from catalog.models import Job, JobState
+from catalog.selectors.job import search_place
+from catalog.selectors.search import hits_of
+from catalog.services.currencies import CURRENCIES
+from catalog.services.errors import Refused
+from catalog.web.photos import job_photo_address
+from workers.contract import Region, SearchFilters
+
+NAMES_LIMIT = 50
+WORDS_LIMIT = 500
+SEARCH_LIMIT = 100
+
+
+class NameList(serializers.ListField):
+    """A short list of names to filter by."""
+
+    child = serializers.CharField(max_length=200)
+
+
+class FiltersBody(Body):
+    """What a search is narrowed to."""
+
+    categories = NameList(default=list, max_length=NAMES_LIMIT, help_text="Any of these categories.")
+    brands = NameList(default=list, max_length=NAMES_LIMIT, help_text="Any of these brands.")
+    price_min = serializers.DecimalField(12, 2, min_value=0, default=None, allow_null=True, help_text="At least.")
+    price_max = serializers.DecimalField(12, 2, min_value=0, default=None, allow_null=True, help_text="At most.")
+    currency = serializers.CharField(max_length=3, default=None, allow_null=True, help_text="ISO 4217, of the prices.")
+    in_stock = serializers.BooleanField(default=None, allow_null=True, help_text="Only what is (not) in stock.")
+
+    def validate_currency(self, value: str | None) -> str | None:
+        """Only currencies that products may have."""
+        if value and value.upper() not in CURRENCIES:
+            raise serializers.ValidationError("This is no currency code of ISO 4217.", code="currency_unknown")
+        return value.upper() if value else None
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Prices need a currency, and a range has its ends in order."""
+        low, high = attrs["price_min"], attrs["price_max"]
+        if (low is not None or high is not None) and not attrs["currency"]:
+            raise serializers.ValidationError({"currency": ["A price only means something with a currency."]})
+        if low is not None and high is not None and low > high:
+            raise serializers.ValidationError({"price_max": ["This is less than price_min."]})
+        return attrs
+
+
+@extend_schema_field(
+    {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4}
+)
+class RegionField(serializers.Field):
+    """Left, top, right, bottom as parts (0 to 1) of the upright photo."""
+
+    def to_internal_value(self, data: Any) -> Region:
+        """Refuses what is empty, turned round or outside."""
+        numbers = data if isinstance(data, list) and len(data) == 4 else []
+        if all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers) and numbers:
+            left, top, right, bottom = (float(each) for each in numbers)
+            if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
+                return left, top, right, bottom
+        raise Refused("region_invalid", "Send left < right and top < bottom as parts, from 0 to 1, of the photo.")
+
+
+class SearchBody(Body):
+    """A search by photo, by words, or by both."""
+
+    photo = Base64Photo(default=None, allow_null=True, help_text="The file's bytes as base64.")
+    words = serializers.CharField(default="", allow_blank=True, max_length=WORDS_LIMIT, help_text="What to look for.")
+    filters = FiltersBody(default=dict, help_text="What to narrow the search to.")
+    region = RegionField(default=None, allow_null=True, help_text="The part of the photo to search with.")
+    limit = serializers.IntegerField(default=10, min_value=1, max_value=SEARCH_LIMIT, help_text="Products at most.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A region needs a photo. The filters leave here as the message that carries them."""
+        if attrs["region"] and attrs["photo"] is None:
+            raise Refused("region_without_photo", "A region is a part of a photo: send the photo too.")
+        filters = attrs["filters"] or FiltersBody().run_validation({})
+        return attrs | {"filters": SearchFilters.model_validate(filters)}
+
+
+class SearchForm(SearchBody):
+    """The same as a form: ``filters`` and ``region`` are JSON in a text part."""
+
+    photo = FilePhoto(default=None, allow_null=True, help_text="The file.")
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Unpack the JSON parts; an empty part is one that was not sent."""
+        plain = {name: data[name] for name in data if data[name] != ""}
+        for name in {"filters", "region"} & set(plain):
+            try:
+                plain[name] = json.loads(plain[name])
+            except (TypeError, ValueError) as error:
+                raise serializers.ValidationError({name: ["Send JSON in this part."]}) from error
+        return super().to_internal_value(plain)
+
+
+class ScoresShape(serializers.Serializer):
+    """What each part of the query contributed; null: that part was not in the query."""
+
+    rank = serializers.FloatField(help_text="What the list is ordered by.")
+    image = serializers.FloatField(allow_null=True, help_text="Cosine of the query photo with the matched photo.")
+    fused = serializers.FloatField(allow_null=True, help_text="Cosine with the photo's vector fused with its text.")
+    text = serializers.FloatField(allow_null=True, help_text="Keyword score of the words.")
+
+
+class HitShape(serializers.Serializer):
+    """A product that was found, and why."""
+
+    product = ProductBrief()
+    photo_url = PhotoUrl(source="photo_id", allow_null=True, help_text="The matched photo, signed.")
+    match = serializers.ChoiceField(
+        ["same", "similar", "other"], source="candidate.match", help_text="The same product, or one that looks similar."
+    )
+    probability = serializers.FloatField(
+        source="candidate.probability", allow_null=True, help_text="That it is this very product, from 0 to 1."
+    )
+    scores = ScoresShape(source="candidate.scores")
+    why = serializers.CharField(help_text="One sentence for people.")
+
+
+class QueuePlaceShape(serializers.Serializer):
+    """Where an unfinished search stands."""
+
+    position = serializers.IntegerField(help_text="1 is served next.")
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="From the recent searches; null without any.")
+
+
+class SearchRequestShape(serializers.Serializer):
+    """What was asked for."""
+
+    words = serializers.CharField()
+    filters = FiltersBody()
+    region = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+    limit = serializers.IntegerField()
+    photo_url = serializers.URLField(allow_null=True, help_text="The photo that was sent, signed.")
+
+
+class SearchSummary(serializers.ModelSerializer):
+    """A search without its hits, as lists show it."""
+
+    request = serializers.SerializerMethodField()
+    state = state_field(JobState)
+    error = LedgerError(source="*", allow_null=True, help_text="Why it failed, or null.")
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "state", "request", "verdict", "reason", "calibrated", "bundle_version", "seconds", "error",
+            "created_at", "deadline", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(SearchRequestShape)
+    def get_request(self, job: Job) -> dict[str, Any]:
+        """What was asked for, with the photo's address."""
+        url = self.context["request"].build_absolute_uri(job_photo_address(job.pk)) if job.key else None
+        return job.request | {"filters": _with_money(job.request["filters"]), "photo_url": url}
+
+
+class SearchShape(SearchSummary):
+    """A search with its hits when it is done, or its place in the queue while it is not."""
+
+    queue = serializers.SerializerMethodField()
+    hits = serializers.SerializerMethodField()
+
+    class Meta(SearchSummary.Meta):
+        fields = [*SearchSummary.Meta.fields, "queue", "hits"]
+        read_only_fields = fields
+
+    @extend_schema_field(QueuePlaceShape(allow_null=True))
+    def get_queue(self, job: Job) -> dict[str, Any] | None:
+        """``null`` once it is finished."""
+        place = search_place(job=job)
+        return None if place is None else QueuePlaceShape(place).data
+
+    @extend_schema_field(HitShape(many=True))
+    def get_hits(self, job: Job) -> list[dict[str, Any]]:
+        """Products in order; those deleted since are left out."""
+        if job.state != JobState.DONE:
+            return []
+        merchant = self.context["request"].auth.merchant
+        found = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
+        return HitShape(found, many=True, context=self.context).data
+
+
+def _with_money(filters: dict[str, Any]) -> dict[str, Any]:
+    """The message to the workers has prices as numbers; the API says money as decimal strings."""
+    prices = {name: filters[name] for name in ("price_min", "price_max")}
+    return filters | {name: None if price is None else f"{price:.2f}" for name, price in prices.items()}

@@ -1,0 +1,57 @@
+"""The addresses of the API: one table. Health and figures lie outside of ``/api``, where such tools look for them."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from catalog.api import health
+from catalog.api.base import NothingHere
+from catalog.api.problems import problems_page
+from catalog.api.views.items import ItemViews
+from catalog.api.views.photos import PhotoViews, ProductPhotoViews
+from catalog.api.views.products import ProductViews
+from catalog.api.views.recognitions import RecognitionViews
+from catalog.api.views.searches import SearchViews
+from catalog.api.views.uploads import UploadRowViews, UploadViews
+
+V1 = "api/v1"
+ONE_JOB = {"get": "retrieve", "delete": "destroy"}
+LISTED = {"get": "list", "post": "create"}
+
+urlpatterns = [
+    path(f"{V1}/products", ProductViews.as_view(LISTED), name="api-products"),
+    path(
+        f"{V1}/products/<uuid:id>",
+        ProductViews.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="api-product",
+    ),
+    path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
+    path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
+    path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
+    path(f"{V1}/uploads", UploadViews.as_view(LISTED), name="api-uploads"),
+    path(f"{V1}/uploads/<uuid:id>", UploadViews.as_view({"get": "retrieve"}), name="api-upload"),
+    path(f"{V1}/uploads/<uuid:id>/cancel", UploadViews.as_view({"post": "cancel"}), name="api-upload-cancel"),
+    path(f"{V1}/uploads/<uuid:id>/bad-rows.csv", UploadViews.as_view({"get": "bad_rows"}), name="api-upload-bad-rows"),
+    path(f"{V1}/uploads/<uuid:id>/rows", UploadRowViews.as_view({"get": "list"}), name="api-upload-rows"),
+    path(f"{V1}/search-jobs", SearchViews.as_view(LISTED), name="api-searches"),
+    path(f"{V1}/search-jobs/<uuid:id>", SearchViews.as_view(ONE_JOB), name="api-search"),
+    path(f"{V1}/search-jobs/<uuid:id>/cancel", SearchViews.as_view({"post": "cancel"}), name="api-search-cancel"),
+    path(f"{V1}/recognition-jobs", RecognitionViews.as_view(LISTED), name="api-recognitions"),
+    path(f"{V1}/recognition-jobs/<uuid:id>", RecognitionViews.as_view(ONE_JOB), name="api-recognition"),
+    path(
+        f"{V1}/recognition-jobs/<uuid:id>/cancel",
+        RecognitionViews.as_view({"post": "cancel"}),
+        name="api-recognition-cancel",
+    ),
+    path(f"{V1}/review-items", ItemViews.as_view({"get": "list"}), name="api-items"),
+    path(f"{V1}/review-items/<uuid:id>", ItemViews.as_view({"get": "retrieve"}), name="api-item"),
+    path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
+    path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),
+    path(f"{V1}/review-items/<uuid:id>/reject", ItemViews.as_view({"post": "reject"}), name="api-item-reject"),
+    path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/errors", problems_page, name="api-errors"),
+    re_path(r"^api/.*$", NothingHere.as_view({"options": "options"})),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("metrics", health.metrics, name="metrics"),
+]

@@ -1,0 +1,154 @@
+"""Recognitions: which products are in these photos? Start one, follow it, read its items, cancel it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.api.base import ApiView, PlainJson
+from catalog.api.filters import JobFilters
+from catalog.api.mixins import is_form
+from catalog.api.pagination import Cursor
+from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.shapes.recognition import (
+    PHOTOS_LIMIT,
+    FileParts,
+    RecognitionBody,
+    RecognitionForm,
+    RecognitionShape,
+    RecognitionSummary,
+)
+from catalog.api.views.items import items_body
+from catalog.api.waiting import wait_for
+from catalog.models import Job, JobKind, Merchant
+from catalog.selectors.item import job_items
+from catalog.selectors.job import OWED, failed_photos, job_list, recognition_progress
+from catalog.services.errors import Refused
+from catalog.services.job import job_cancel, recognition_job_create
+from config.env import load_env
+
+FAILED_LIMIT = 100
+OLDEST_FIRST = ("created_at", "id")  # so that a follower's next page only ever grows
+PAGE = [
+    OpenApiParameter(each["name"], each["schema"], description=each["description"])
+    for each in Cursor().get_schema_operation_parameters(None)
+]
+EXAMPLE = OpenApiExample(
+    "one photo",
+    {"photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "shelf-1.jpg"}]},
+    request_only=True,
+    media_type="application/json",
+)
+
+
+def recognitions(*, merchant: Merchant) -> QuerySet[Job]:
+    """The merchant's recognitions."""
+    return job_list(merchant=merchant, kind=JobKind.RECOGNITION)
+
+
+@extend_schema(tags=["recognition-jobs"])
+class RecognitionViews(ApiView):
+    """Photos to be recognised."""
+
+    selector = recognitions
+    serializer_class = RecognitionShape
+    filterset_class = JobFilters
+    parser_classes = (PlainJson, MultiPartParser)
+
+    def body_limit(self) -> int:
+        """A form is spooled to disk; JSON is held in memory, so it takes as much as one large photo."""
+        env = load_env()
+        return PHOTOS_LIMIT * env.photo_max_bytes if is_form(self.request) else env.photo_max_bytes * 4 // 3 + 1_000_000
+
+    @extend_schema(
+        summary="List recognitions",
+        responses={
+            200: OpenApiResponse(RecognitionSummary(many=True), "A page of recognitions."),
+            **problems("invalid", "cursor_invalid"),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        """The newest first."""
+        return self.listed(self.filter_queryset(self.get_queryset()))
+
+    @extend_schema(
+        summary="Start a recognition",
+        parameters=[PREFER, LOCATION],
+        request={"application/json": RecognitionBody, "multipart/form-data": RecognitionForm},
+        examples=[EXAMPLE],
+        responses={
+            200: OpenApiResponse(RecognitionShape, "Finished while you waited."),
+            202: OpenApiResponse(RecognitionShape, "Started. `Location` says where to look."),
+            **problems(*POST_PROBLEMS, "too_many_files", "invalid", "photos_missing", "photos_refused"),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """One to a hundred photos; for more use a bulk upload without a manifest. One bad photo refuses them all."""
+        job = recognition_job_create(merchant=self.merchant, photos=self._photos(request))
+        waited = wait_for(job, request)
+        location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
+        finished = bool(waited) and job.state not in OWED
+        return Response(self._body(job), status=200 if finished else 202, headers=waited | {"Location": location})
+
+    @extend_schema(
+        summary="Read a recognition",
+        parameters=[PREFER, *PAGE],
+        responses={
+            200: OpenApiResponse(RecognitionShape, "The recognition."),
+            **problems("not_found", "invalid", "cursor_invalid"),
+        },
+    )
+    def retrieve(self, request: Request, id: UUID) -> Response:
+        """How far it is, which photos failed, and a page of its items, the first recognised first."""
+        job = self.get_object()
+        waited = wait_for(job, request)
+        return Response(self._body(job), headers=waited)
+
+    @extend_schema(
+        summary="Cancel a recognition",
+        request=None,
+        responses={
+            200: OpenApiResponse(RecognitionShape, "The recognition."),
+            **problems(*VERB_PROBLEMS, "not_found", "job_finished"),
+        },
+    )
+    def cancel(self, request: Request, id: UUID) -> Response:
+        """Photos that no worker has yet are left alone; what was recognised stays."""
+        return Response(self._body(job_cancel(job=self.get_object())))
+
+    @extend_schema(
+        summary="Cancel a recognition",
+        responses={200: OpenApiResponse(RecognitionShape, "The recognition."), **problems("not_found", "job_finished")},
+    )
+    def destroy(self, request: Request, id: UUID) -> Response:
+        """The same as `cancel`."""
+        return self.cancel(request, id)
+
+    def get_serializer_class(self) -> Any:
+        """Lists leave items and progress out, so that a page costs one query."""
+        return RecognitionSummary if self.action == "list" else RecognitionShape
+
+    def _photos(self, request: Request) -> Any:
+        if is_form(request):
+            if stray := [each for each in request.data.getlist("photos") if isinstance(each, str)]:
+                raise Refused("photos_refused", f"{len(stray)} parts `photos` are text, not files.")
+            return FileParts(request.FILES.getlist("photos"))
+        body = RecognitionBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        return [(each["name"] or "photo", each["photo"]) for each in body.validated_data["photos"]]
+
+    def _body(self, job: Job) -> dict[str, Any]:
+        pages = Cursor(OLDEST_FIRST)
+        items = pages.paginate_queryset(job_items(job=job), self.request)
+        pages.url = self.request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
+        return self.shaped(
+            job,
+            progress=recognition_progress(job=job),
+            failed=failed_photos(job=job, limit=FAILED_LIMIT),
+            items=pages.page(items_body(items, self.merchant, self.get_serializer_context())),
+        )

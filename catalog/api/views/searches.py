@@ -1,0 +1,130 @@
+"""Searches: start one by photo, words or both, wait for it, read it, cancel it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.api.filters import JobFilters
+from catalog.api.mixins import OpenToPages, TakesPhoto, is_form
+from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
+from catalog.api.throttles import ReadThrottle, SearchThrottle
+from catalog.api.views.photos import PHOTO_PROBLEMS
+from catalog.api.waiting import wait_for
+from catalog.models import Job, JobKind, Merchant
+from catalog.selectors.job import OWED, job_list
+from catalog.services.job import job_cancel, search_job_create
+
+EXAMPLES = [
+    OpenApiExample(
+        "by words",
+        {
+            "words": "blue stoneware mug",
+            "filters": {"categories": ["Kitchen/Mugs"], "price_max": "20.00", "currency": "EUR", "in_stock": True},
+            "limit": 10,
+        },
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "by a part of a photo",
+        {"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "region": [0.1, 0.2, 0.8, 0.9]},
+        request_only=True,
+        media_type="application/json",
+    ),
+]
+
+
+def searches(*, merchant: Merchant) -> QuerySet[Job]:
+    """The merchant's searches."""
+    return job_list(merchant=merchant, kind=JobKind.SEARCH)
+
+
+@extend_schema(tags=["search-jobs"])
+class SearchViews(OpenToPages, TakesPhoto):
+    """A shopper's searches."""
+
+    selector = searches
+    serializer_class = SearchShape
+    filterset_class = JobFilters
+    publishable = frozenset({"create", "retrieve"})
+    throttle_classes = (SearchThrottle, ReadThrottle)
+
+    @extend_schema(
+        summary="List searches",
+        responses={
+            200: OpenApiResponse(SearchSummary(many=True), "A page of searches."),
+            **problems("invalid", "cursor_invalid"),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        """The newest first, without their hits."""
+        return self.listed(self.filter_queryset(self.get_queryset()))
+
+    @extend_schema(
+        summary="Start a search",
+        parameters=[PREFER, LOCATION],
+        request={"application/json": SearchBody, "multipart/form-data": SearchForm},
+        examples=EXAMPLES,
+        responses={
+            200: OpenApiResponse(SearchShape, "Finished while you waited."),
+            202: OpenApiResponse(SearchShape, "Started. `Location` says where to look."),
+            **problems(
+                *POST_PROBLEMS,
+                "invalid",
+                "search_empty",
+                "region_invalid",
+                "region_without_photo",
+                *PHOTO_PROBLEMS,
+            ),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """By photo, by words, or by both, served before all bulk work. With `Prefer: wait=5` one call is enough."""
+        body = (SearchForm if is_form(request) else SearchBody)(data=request.data)
+        body.is_valid(raise_exception=True)
+        job = search_job_create(merchant=self.merchant, **body.validated_data)
+        waited = wait_for(job, request)
+        location = request.build_absolute_uri(reverse("api-search", args=[job.pk]))
+        finished = bool(waited) and job.state not in OWED
+        return Response(self.shaped(job), status=200 if finished else 202, headers=waited | {"Location": location})
+
+    @extend_schema(
+        summary="Read a search",
+        parameters=[PREFER],
+        responses={200: OpenApiResponse(SearchShape, "The search."), **problems("not_found")},
+    )
+    def retrieve(self, request: Request, id: UUID) -> Response:
+        """With its hits when its state is `done`, with the reason when it is `failed` or `expired`."""
+        job = self.get_object()
+        waited = wait_for(job, request)
+        return Response(self.shaped(job), headers=waited)
+
+    @extend_schema(
+        summary="Cancel a search",
+        request=None,
+        responses={
+            200: OpenApiResponse(SearchShape, "The search."),
+            **problems(*VERB_PROBLEMS, "not_found", "job_finished"),
+        },
+    )
+    def cancel(self, request: Request, id: UUID) -> Response:
+        """A finished search cannot be cancelled."""
+        return Response(self.shaped(job_cancel(job=self.get_object())))
+
+    @extend_schema(
+        summary="Cancel a search",
+        responses={200: OpenApiResponse(SearchShape, "The search."), **problems("not_found", "job_finished")},
+    )
+    def destroy(self, request: Request, id: UUID) -> Response:
+        """The same as `cancel`; what was asked stays on record."""
+        return self.cancel(request, id)
+
+    def get_serializer_class(self) -> Any:
+        """Lists leave the hits out, so that a page costs one query."""
+        return SearchSummary if self.action == "list" else SearchShape

@@ -1,0 +1,153 @@
+"""Bulk uploads: send one, follow it, read every row's verdict, take the bad rows home, cancel it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.api.base import JSON_LIMIT, ApiView
+from catalog.api.filters import RowFilters, UploadFilters
+from catalog.api.schema import LOCATION, POST_PROBLEMS, VERB_PROBLEMS, problems
+from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
+from catalog.models import Merchant, Upload, UploadRow
+from catalog.selectors.upload import upload_bad_rows_csv
+from catalog.services.errors import Refused
+from catalog.services.upload import upload_cancel, upload_create
+from config.env import load_env
+
+
+def uploads(*, merchant: Merchant) -> QuerySet[Upload]:
+    """The merchant's uploads."""
+    return Upload.objects.filter(merchant=merchant)
+
+
+@extend_schema(tags=["uploads"])
+class UploadViews(ApiView):
+    """Bulk uploads of the merchant."""
+
+    selector = uploads
+    serializer_class = UploadDetail
+    filterset_class = UploadFilters
+    parser_classes = (MultiPartParser,)
+
+    def body_limit(self) -> int:
+        """As much as an upload may hold, and room for the form around it."""
+        return load_env().upload_max_bytes + JSON_LIMIT
+
+    def refuse_body(self) -> Refused:
+        """Only the file can be that large."""
+        limit = load_env().upload_max_bytes / 1e9
+        return Refused("upload_too_large", f"Send an upload of at most {limit:g} GB.", status=413)
+
+    @extend_schema(
+        summary="List uploads",
+        responses={
+            200: OpenApiResponse(UploadShape(many=True), "A page of uploads."),
+            **problems("invalid", "cursor_invalid"),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        """The newest first, with the counts of their rows."""
+        return self.listed(self.filter_queryset(self.get_queryset()))
+
+    @extend_schema(
+        summary="Send an upload",
+        parameters=[LOCATION],
+        request={"multipart/form-data": UploadForm},
+        responses={
+            202: OpenApiResponse(UploadDetail, "Kept; its rows are read soon. `Location` says where to look."),
+            **problems(*POST_PROBLEMS, "invalid", "upload_empty", "upload_too_large", "storage_unavailable"),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Every row gets a verdict; one bad row never holds up the others. The same upload again changes nothing."""
+        body = UploadForm(data=request.data)
+        body.is_valid(raise_exception=True)
+        file = body.validated_data["file"]
+        upload = upload_create(
+            merchant=self.merchant,
+            name=file.name,
+            stream=file,
+            dry_run=body.validated_data["dry_run"],
+            created_by=f"API key {request.auth.name}",
+        )
+        location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))
+        return Response(self.shaped(upload), status=202, headers={"Location": location})
+
+    @extend_schema(
+        summary="Read an upload", responses={200: OpenApiResponse(UploadDetail, "The upload."), **problems("not_found")}
+    )
+    def retrieve(self, request: Request, id: UUID) -> Response:
+        """How far it is. It is `done` when no photo of it is owed any more."""
+        return Response(self.shaped(self.get_object()))
+
+    @extend_schema(
+        summary="Cancel an upload",
+        request=None,
+        responses={
+            200: OpenApiResponse(UploadDetail, "The upload."),
+            **problems(*VERB_PROBLEMS, "not_found", "upload_finished"),
+        },
+    )
+    def cancel(self, request: Request, id: UUID) -> Response:
+        """No more rows are read. What was imported stays."""
+        return Response(self.shaped(upload_cancel(upload=self.get_object())))
+
+    @extend_schema(
+        summary="Take the bad rows home",
+        responses={
+            (200, "text/csv"): OpenApiResponse(
+                OpenApiTypes.STR, "The rows with problems, and what is wrong with them."
+            ),
+            **problems("not_found"),
+        },
+    )
+    def bad_rows(self, request: Request, id: UUID) -> HttpResponse:
+        """As a CSV that can be corrected and uploaded again."""
+        upload = self.get_object()
+        name = f"bad-rows-{upload.pk}.csv"
+        return HttpResponse(
+            "".join(upload_bad_rows_csv(upload)),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    def get_serializer_class(self) -> Any:
+        """Lists do not count photos, so that a page costs one query."""
+        return UploadShape if self.action == "list" else UploadDetail
+
+
+def rows(*, merchant: Merchant) -> QuerySet[UploadRow]:
+    """The rows of the merchant's uploads."""
+    return UploadRow.objects.filter(upload__merchant=merchant)
+
+
+@extend_schema(tags=["uploads"])
+class UploadRowViews(ApiView):
+    """The rows of one upload."""
+
+    selector = rows
+    serializer_class = RowShape
+    filterset_class = RowFilters
+    cursor_ordering = ("number", "id")
+
+    @extend_schema(
+        summary="List an upload's rows",
+        operation_id="uploads_rows",
+        responses={
+            200: OpenApiResponse(RowShape(many=True), "A page of rows."),
+            **problems("not_found", "invalid", "cursor_invalid"),
+        },
+    )
+    def list(self, request: Request, id: UUID) -> Response:
+        """In the order of the manifest, each with its verdict and every problem found."""
+        upload = get_object_or_404(uploads(merchant=self.merchant), pk=id)
+        return self.listed(self.filter_queryset(self.get_queryset().filter(upload=upload)))

@@ -1,0 +1,82 @@
+"""A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDTHS = {"phone": (390, 844), "desk": (1280, 860)}
+
+# Playwright's synchronous API runs an event loop in this thread, beside which Django refuses its ORM by default.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here is marked; where there is no Chromium it is skipped, and says so."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=WIDTHS)
+def size(request) -> tuple[int, int]:
+    """A phone's window and a desk's."""
+    return WIDTHS[request.param]
+
+
+@pytest.fixture
+def context(browser, live_server) -> Iterator[BrowserContext]:
+    cache.clear()
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context) -> Iterator[Page]:
+    """A page; a test fails when the console showed an error that ``page.expected`` does not name."""
+    page = context.new_page()
+    page.complaints, page.expected = [], []
+    page.on("console", lambda line: page.complaints.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: page.complaints.append(f"{request.url} {request.failure}"))
+    yield page
+    surprises = [line for line in page.complaints if not any(known in line for known in page.expected)]
+    assert not surprises
+
+
+@pytest.fixture
+def log_in(context, live_server):
+    """Give the browser the session of a person, without the log-in page."""
+
+    def give(user):
+        client = Client()
+        client.force_login(user)
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+
+    return give
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -1,0 +1,196 @@
+"""The search page as a shopper uses it: choose, drop, paste, type; wait; read the answer. Answers go the real way."""
+
+import base64
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from catalog.models import Job, Merchant
+from catalog.services.photo import photo_add
+from catalog.services.result import search_result_store
+from tests.api_support import Shop, candidate, search_result
+from tests.browser.conftest import overflow
+from tests.drawing import jpeg
+
+PHOTO = {"name": "mine.jpg", "mimeType": "image/jpeg", "buffer": jpeg(1)}
+GIVE_FILE = """([kind, type, text]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const carrier = new DataTransfer();
+  carrier.items.add(new File([bytes], "mine.jpg", { type: "image/jpeg" }));
+  const event = kind === "drag" ? new DragEvent(type, { dataTransfer: carrier, bubbles: true, cancelable: true })
+    : new ClipboardEvent(type, { clipboardData: carrier, bubbles: true, cancelable: true });
+  document.querySelector(".window-label").dispatchEvent(event);
+}"""
+
+
+@pytest.fixture(autouse=True)
+def _short_polls(monkeypatch):
+    monkeypatch.setattr("catalog.web.search.WAIT_SECONDS", 0.4)
+
+
+@pytest.fixture
+def shop(transactional_db):
+    shop = Shop("harbour")
+    Merchant.objects.filter(pk=shop.merchant.pk).update(public_search=True)
+    return shop
+
+
+@pytest.fixture
+def mug(shop):
+    return shop.product("MUG-1", title="Sea green mug", price="14.90", currency="EUR")
+
+
+def photo_of(shop, product, number):
+    data, name = jpeg(number), f"{number}.jpg"
+    return photo_add(merchant=shop.merchant, product=product, data=data, name=name, origin="upload", position=number)[0]
+
+
+def the_job(after=0):
+    """The search that the page has just started."""
+    for _ in range(150):
+        if Job.objects.count() > after:
+            return Job.objects.latest("created_at")
+        time.sleep(0.1)
+    raise AssertionError("the page started no search")
+
+
+def answer(job, *found, **values):
+    assert search_result_store(result=search_result(job, *found, **values))
+
+
+def give(page, kind, event):
+    page.evaluate(GIVE_FILE, [kind, event, base64.b64encode(jpeg(1)).decode()])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_fits_its_window(page, shop, mug, size, scheme):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_label("Words that describe it")).to_be_visible()
+    assert overflow(page) == 0
+
+
+def test_chosen_photo_finds_its_product(page, shop, mug, size):
+    photo = photo_of(shop, mug, 2)
+    lamp = shop.product("LAMP-1", title="Lamp")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto("/")
+    page.set_input_files("#photo", PHOTO)
+    job = the_job()
+    expect(page.get_by_alt_text("Your photo: mine.jpg")).to_be_visible()
+    expect(page.locator("[data-step][aria-current=step]")).to_have_text(re.compile("Waiting|Searching"))
+    expect(page.get_by_role("status")).to_have_text(re.compile("Waiting for a worker|Searching"))
+    answer(job, candidate(mug, photo), candidate(lamp, photo_of(shop, lamp, 3), match="similar"), verdict="SURE")
+    expect(page.get_by_role("heading", name="Found it.")).to_be_visible()
+    first = page.locator(".card").first
+    expect(first).to_contain_text("Sea green mug")
+    expect(first).to_contain_text("€14.90")
+    expect(first).to_contain_text("87 % probability, calibrated")
+    expect(first.locator(".badge")).to_have_text("Same product")
+    expect(page.get_by_role("status")).to_contain_text("Found it. 2 products")
+    assert first.locator("img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
+    first.get_by_text("Why this one?").click()
+    expect(first.get_by_text("Photo alone")).to_be_visible()
+    expect(page.locator("[data-part=progress]")).to_be_hidden()
+    assert overflow(page) == 0
+
+
+def test_dropped_photo_is_searched(page, shop, mug):
+    page.goto("/")
+    give(page, "drag", "dragenter")
+    expect(page.locator("main[data-dragging]")).to_have_count(1)
+    give(page, "drag", "drop")
+    expect(page.locator("main[data-dragging]")).to_have_count(0)
+    job = the_job()
+    assert job.key
+    answer(job, candidate(mug, photo_of(shop, mug, 2)), calibrated=False, verdict="REVIEW")
+    expect(page.get_by_text("score, not calibrated")).to_be_visible()
+    expect(page.get_by_role("heading", name="It may be one of these.")).to_be_visible()
+
+
+def test_pasted_photo_is_searched(page, shop):
+    page.goto("/")
+    give(page, "clipboard", "paste")
+    answer(the_job(), verdict="UNKNOWN")
+    expect(page.locator("#answer").get_by_text("No product looks like your photo.")).to_be_visible()
+
+
+def test_words_by_keyboard_then_filters_and_photo(page, shop, mug):
+    photo = photo_of(shop, mug, 2)
+    page.goto("/")
+    page.get_by_label("Words that describe it").focus()
+    page.keyboard.type("green mug")
+    page.keyboard.press("Enter")
+    job = the_job()
+    assert (job.request["words"], job.key) == ("green mug", "")
+    answer(job, candidate(mug, photo, image=None, text=7.3, probability=None, match="other"))
+    expect(page.get_by_text("7.3 words score")).to_be_visible()
+
+    page.get_by_label("Brand").select_option("Hearth")  # an answered page searches again by itself
+    job = the_job(after=1)
+    assert job.request["filters"]["brands"] == ["Hearth"]
+    answer(job)
+    expect(page.locator("#answer").get_by_text("No product passes these filters.")).to_be_visible()
+
+    page.set_input_files("#photo", PHOTO)
+    job = the_job(after=2)
+    assert (job.request["words"], bool(job.key)) == ("green mug", True)
+    page.get_by_role("button", name="Remove the photo").click()
+    expect(page.locator("[data-part=preview]")).to_be_hidden()
+    expect(page.locator("#photo")).to_be_focused()
+
+
+def test_file_that_is_no_photo_is_told_in_a_sentence(page, shop):
+    page.expected = ["422 (Unprocessable"]
+    page.goto("/")
+    page.set_input_files("#photo", {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"just words"})
+    trouble = page.get_by_role("alert")
+    expect(trouble).to_contain_text("The file is not a photo.")
+    expect(trouble).to_contain_text("photo_not_an_image")
+    assert not Job.objects.exists()
+
+
+def test_absent_workers_are_told_while_waiting(page, shop, redis_server):
+    page.goto("/")
+    page.set_input_files("#photo", PHOTO)
+    expect(page.get_by_text("The search workers are not running.").first).to_be_visible()
+    answer(the_job())
+    expect(page.locator("#answer").get_by_text("Nothing found.")).to_be_visible()
+
+
+def test_site_that_is_gone_is_told(page, shop, context):
+    page.expected = ["ERR_INTERNET_DISCONNECTED"]
+    page.goto("/")
+    context.set_offline(True)
+    page.get_by_label("Words that describe it").fill("mug")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("alert")).to_contain_text("The site cannot be reached.")
+
+
+def test_another_shop_is_chosen(page, shop, mug):
+    other = Shop("tiller")
+    Merchant.objects.filter(pk=other.merchant.pk).update(public_search=True)
+    page.goto("/")
+    page.get_by_label("Shop").select_option("Tiller")
+    expect(page.locator(".opening strong")).to_have_text("Tiller")
+    page.get_by_label("Words that describe it").fill("mug")
+    page.get_by_role("button", name="Search").click()
+    assert the_job().merchant == other.merchant
+
+
+def test_everything_is_named_for_those_who_listen(page, shop, mug):
+    """No field or button without a name, and one main, one h1."""
+    page.goto("/")
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a, summary")]
+          .filter((each) => !each.hidden && !each.closest("[hidden]"))
+          .filter((each) => !each.getAttribute("aria-label"))
+          .filter((each) => !(each.labels?.[0] ?? each).textContent.trim())
+          .map((each) => each.outerHTML)"""
+    )
+    assert unnamed == []
+    assert page.locator("main").count() == page.locator("h1").count() == 1

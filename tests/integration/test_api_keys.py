@@ -1,0 +1,225 @@
+"""Who may do what: no key, wrong keys, revoked keys, publishable keys, and never another merchant's rows."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from catalog.models import ApiKey, IdempotencyRecord, Job, JobKind, Photo, Product, Upload
+from catalog.services.key import api_key_find, api_key_revoke
+from tests.api_support import API, client_of, jpeg, problem
+
+pytest_plugins = ("tests.api_fixtures",)
+
+
+def test_without_a_key(shop):
+    response = APIClient().get(f"{API}/products")
+    problem(response, 401, "not_authenticated")
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="vitrine"'
+
+
+@pytest.mark.parametrize("header", ["Bearer vit_sk_wrong", "Bearer", "Bearer a b", "bearer ü"])
+def test_a_wrong_key(shop, header):
+    response = APIClient().get(f"{API}/products", HTTP_AUTHORIZATION=header)
+    problem(response, 401, "key_invalid")
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="vitrine"'
+
+
+def test_another_scheme_is_no_key(shop):
+    problem(APIClient().get(f"{API}/products", HTTP_AUTHORIZATION="Basic eDp5"), 401, "not_authenticated")
+
+
+def test_a_revoked_key(shop):
+    assert shop.client.get(f"{API}/products").status_code == 200
+    first = api_key_revoke(key=shop.key).revoked_at
+    problem(shop.client.get(f"{API}/products"), 401, "key_invalid")
+    assert api_key_revoke(key=shop.key).revoked_at == first
+
+
+def test_only_the_digest_is_stored(shop):
+    assert shop.token.startswith("vit_sk_") and shop.public_token.startswith("vit_pk_")
+    stored = ApiKey.objects.values().get(pk=shop.key.pk)
+    assert stored["digest"] == hashlib.sha256(shop.token.encode()).hexdigest()
+    assert shop.token not in str(stored)
+    assert stored["hint"] == f"{shop.token[:10]}…{shop.token[-4:]}"
+
+
+def test_use_is_noted_at_most_once_a_minute(shop, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        api_key_find(shop.token)
+    first = ApiKey.objects.get(pk=shop.key.pk).last_used_at
+    with django_assert_num_queries(1):
+        api_key_find(shop.token)
+    assert ApiKey.objects.get(pk=shop.key.pk).last_used_at == first
+    ApiKey.objects.update(last_used_at=timezone.now() - timedelta(seconds=61))
+    api_key_find(shop.token)
+    assert ApiKey.objects.get(pk=shop.key.pk).last_used_at >= first
+
+
+def test_a_publishable_key_searches(shop):
+    started = shop.public.post(f"{API}/search-jobs", {"words": "mug"}, format="json")
+    assert started.status_code == 202
+    assert shop.public.get(started.headers["Location"]).json()["id"] == started.json()["id"]
+
+
+def test_a_publishable_key_does_nothing_else(shop):
+    job, product, item = shop.search(), shop.product(), shop.item()
+    photo = shop.photo(product)
+    before = (Product.objects.count(), Photo.objects.count(), Job.objects.count())
+    denied = [
+        ("get", "products"),
+        ("post", "products"),
+        ("get", f"products/{product.pk}"),
+        ("patch", f"products/{product.pk}"),
+        ("delete", f"products/{product.pk}"),
+        ("put", "products/by-sku/X"),
+        ("get", f"products/{product.pk}/photos"),
+        ("post", f"products/{product.pk}/photos"),
+        ("get", f"photos/{photo.pk}"),
+        ("delete", f"photos/{photo.pk}"),
+        ("get", "uploads"),
+        ("post", "uploads"),
+        ("get", "search-jobs"),
+        ("delete", f"search-jobs/{job.pk}"),
+        ("post", f"search-jobs/{job.pk}/cancel"),
+        ("get", "recognition-jobs"),
+        ("post", "recognition-jobs"),
+        ("get", "review-items"),
+        ("get", f"review-items/{item.pk}"),
+        ("post", f"review-items/{item.pk}/reject"),
+    ]
+    for method, path in denied:
+        problem(getattr(shop.public, method)(f"{API}/{path}"), 403, "permission_denied")
+    assert before == (Product.objects.count(), Photo.objects.count(), Job.objects.count())
+    job.refresh_from_db()
+    assert job.state == "dispatched"
+
+
+def test_a_publishable_key_has_a_budget_for_each_visitor(shop):
+    ask = {"words": "mug"}
+    for _ in range(60):
+        assert shop.public.post(f"{API}/search-jobs", ask, format="json").status_code == 202
+    response = shop.public.post(f"{API}/search-jobs", ask, format="json")
+    problem(response, 429, "throttled")
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    other_visitor = shop.public.post(f"{API}/search-jobs", ask, format="json", REMOTE_ADDR="192.0.2.7")
+    assert other_visitor.status_code == 202
+    assert shop.client.post(f"{API}/search-jobs", ask, format="json").status_code == 202
+    assert shop.public.get(other_visitor.headers["Location"]).status_code == 200
+
+
+def test_a_shops_page_may_ask_from_the_browser(shop):
+    asked = APIClient().options(f"{API}/search-jobs", HTTP_ORIGIN="https://shop.example")
+    assert asked.status_code == 204
+    assert asked.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+    refused = APIClient().post(f"{API}/search-jobs", {}, format="json")
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
+    problem(shop.client.options(f"{API}/products"), 405, "method_not_allowed")
+
+
+def everything_of(shop):
+    """One of each thing, and every address that names one: method, path, body."""
+    product, job, recognition = shop.product(), shop.search(), shop.recognition()
+    photo, item = shop.photo(product), shop.item(product, job=recognition)
+    upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+    return [
+        ("get", f"products/{product.pk}", None),
+        ("patch", f"products/{product.pk}", {"title": "Mine"}),
+        ("delete", f"products/{product.pk}", None),
+        ("get", f"products/{product.pk}/photos", None),
+        ("post", f"products/{product.pk}/photos", {"photo": "AAAA"}),
+        ("get", f"photos/{photo.pk}", None),
+        ("delete", f"photos/{photo.pk}", None),
+        ("get", f"uploads/{upload.pk}", None),
+        ("get", f"uploads/{upload.pk}/rows", None),
+        ("get", f"uploads/{upload.pk}/bad-rows.csv", None),
+        ("post", f"uploads/{upload.pk}/cancel", {}),
+        ("get", f"search-jobs/{job.pk}", None),
+        ("delete", f"search-jobs/{job.pk}", None),
+        ("post", f"search-jobs/{job.pk}/cancel", {}),
+        ("get", f"recognition-jobs/{recognition.pk}", None),
+        ("delete", f"recognition-jobs/{recognition.pk}", None),
+        ("post", f"recognition-jobs/{recognition.pk}/cancel", {}),
+        ("get", f"review-items/{item.pk}", None),
+        ("post", f"review-items/{item.pk}/accept", {}),
+        ("post", f"review-items/{item.pk}/correct", {"sku": "MUG-1"}),
+        ("post", f"review-items/{item.pk}/reject", {}),
+    ]
+
+
+def rows_of(merchant):
+    return [
+        list(model.objects.filter(merchant=merchant).order_by("pk").values()) for model in (Product, Photo, Upload, Job)
+    ] + [list(merchant.items.order_by("pk").values())]
+
+
+def test_another_merchants_ids_are_not_found_and_nothing_changes(shop, other):
+    addresses = everything_of(shop)
+    other.product("MUG-1")
+    before = rows_of(shop.merchant)
+    for method, path, body in addresses:
+        response = getattr(other.client, method)(f"{API}/{path}", body, format="json")
+        problem(response, 404, "not_found")
+    problem(other.public.get(f"{API}/search-jobs/{Job.objects.filter(kind=JobKind.SEARCH)[0].pk}"), 404, "not_found")
+    assert rows_of(shop.merchant) == before
+
+
+@pytest.mark.parametrize("path", ["products", "uploads", "search-jobs", "recognition-jobs", "review-items"])
+def test_lists_hold_no_other_merchants_rows(shop, other, path):
+    everything_of(shop)
+    assert len(shop.client.get(f"{API}/{path}").json()["results"]) == 1
+    assert other.client.get(f"{API}/{path}").json()["results"] == []
+
+
+def test_every_address_with_an_id_is_covered(shop):
+    """A new address that names a row must be added to ``everything_of``."""
+    schema = APIClient().get("/api/schema?format=json").json()
+    named = {
+        (method, path.replace(f"{API}/", "").split("{")[0], path.rsplit("}")[-1])
+        for path, methods in schema["paths"].items()
+        for method in methods
+        if "id}" in path
+    }
+    covered = set()
+    for method, path, _ in everything_of(shop):
+        resource, _, rest = path.partition("/")
+        _, slash, tail = rest.partition("/")
+        covered.add((method, f"{resource}/", f"{slash}{tail}"))
+    assert named == covered
+
+
+def test_an_upsert_by_sku_stays_in_its_merchant(shop, other):
+    mine = shop.product("MUG-1")
+    assert other.client.put(f"{API}/products/by-sku/MUG-1", {"title": "Theirs"}, format="json").status_code == 201
+    mine.refresh_from_db()
+    assert mine.title == "Mug MUG-1"
+
+
+def test_another_merchants_product_is_no_correction(shop, other):
+    item, theirs = shop.item(shop.product()), other.product("THEIRS")
+    for choice in ({"product_id": str(theirs.pk)}, {"sku": "THEIRS"}):
+        problem(
+            shop.client.post(f"{API}/review-items/{item.pk}/correct", choice, format="json"), 404, "product_not_found"
+        )
+    item.refresh_from_db()
+    assert item.state == "open"
+
+
+def test_an_idempotency_key_is_one_merchants(shop, other):
+    body = {"sku": "A", "title": "A"}
+    for each in (shop, other):
+        response = each.client.post(f"{API}/products", body, format="json", HTTP_IDEMPOTENCY_KEY="same")
+        assert response.status_code == 201
+    assert IdempotencyRecord.objects.count() == 2
+
+
+def test_a_search_finds_no_other_merchants_products(shop, other):
+    theirs = other.product()
+    job = shop.search(photo=jpeg(), words="")
+    job.candidates = other.item(theirs).candidates
+    job.state = "done"
+    job.save()
+    assert client_of(shop.token).get(f"{API}/search-jobs/{job.pk}").json()["hits"] == []

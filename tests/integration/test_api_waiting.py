@@ -1,0 +1,127 @@
+"""``Prefer: wait``: an answer comes as soon as the job is finished, with a real Redis and without one."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.db import connections
+
+from catalog.services.job import job_cancel
+from catalog.services.result import search_result_store
+from tests.api_support import API, Shop, search_result
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop():
+    return Shop("hearth")
+
+
+@contextmanager
+def meanwhile(seconds, action):
+    """Run an action in another thread after some time, on this test's database."""
+    ours = connections["default"]
+    ours.inc_thread_sharing()
+    failed = []
+
+    def run():
+        time.sleep(seconds)
+        connections["default"] = ours
+        try:
+            action()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        ours.dec_thread_sharing()
+    assert failed == []
+
+
+def timed(ask):
+    started = time.monotonic()
+    response = ask()
+    return response, time.monotonic() - started
+
+
+def test_a_read_returns_when_the_job_is_finished(shop, redis_server):
+    job = shop.search()
+    with meanwhile(0.5, lambda: search_result_store(result=search_result(job))):
+        response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER="wait=20"))
+    assert (response.status_code, response.json()["state"]) == (200, "done")
+    assert response.headers["Preference-Applied"] == "wait=20"
+    assert 0.4 < seconds < 10
+
+
+def test_a_read_returns_without_redis_too(shop):
+    job = shop.search()
+    with meanwhile(0.3, lambda: job_cancel(job=job)):
+        response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER="wait=20"))
+    assert response.json()["state"] == "cancelled"
+    assert seconds < 10
+
+
+def test_a_read_returns_when_the_time_is_up(shop, redis_server):
+    job = shop.search()
+    response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER="wait=1"))
+    assert (response.status_code, response.json()["state"]) == (200, "dispatched")
+    assert response.headers["Preference-Applied"] == "wait=1"
+    assert 0.9 < seconds < 5
+
+
+def test_a_finished_job_is_not_waited_for(shop, redis_server):
+    job = shop.search()
+    search_result_store(result=search_result(job))
+    response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER="wait=20"))
+    assert response.headers["Preference-Applied"] == "wait=20"
+    assert seconds < 2
+
+
+def test_a_post_answers_202_when_the_time_is_up(shop, redis_server):
+    response = shop.client.post(f"{API}/search-jobs", {"words": "mug"}, format="json", HTTP_PREFER="wait=1")
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "wait=1"
+    with redis_server.client() as client:
+        assert client.llen("vitrine.search") == 1  # it was sent before anybody waited
+
+
+def test_a_post_answers_200_when_it_finished_in_time(shop, redis_server):
+    def answer():
+        (job,) = shop.merchant.jobs.all()
+        search_result_store(result=search_result(job))
+
+    with meanwhile(0.8, answer):
+        response = shop.client.post(f"{API}/search-jobs", {"words": "mug"}, format="json", HTTP_PREFER="wait=20")
+    assert (response.status_code, response.json()["state"]) == (200, "done")
+    assert response.headers["Location"].endswith(response.json()["id"])
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait", "wait=x", "wait=-1", "await=5", ""])
+def test_what_is_no_wish_to_wait_is_ignored(shop, prefer):
+    job = shop.search()
+    response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER=prefer))
+    assert "Preference-Applied" not in response.headers
+    assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [("wait=0", "wait=0"), ("respond-async, wait=5", "wait=5"), ('Wait = "7"', "wait=7"), ("wait=99999", "wait=30")],
+)
+def test_ways_to_say_it(shop, prefer, applied):
+    job = job_cancel(job=shop.search())
+    response = shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER=prefer)
+    assert response.headers["Preference-Applied"] == applied
+
+
+def test_a_recognition_is_waited_for_too(shop, redis_server):
+    job = shop.recognition()
+    with meanwhile(0.3, lambda: job_cancel(job=job)):
+        response = shop.client.get(f"{API}/recognition-jobs/{job.pk}", HTTP_PREFER="wait=20")
+    assert response.json()["state"] == "cancelled"

@@ -1,0 +1,272 @@
+"""The search page's server side: who may search what, the way of a search, and every way it can end."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from catalog.models import Job, JobState, Membership, Merchant
+from catalog.services.job import job_cancel
+from catalog.services.result import search_result_store
+from tests.api_support import Shop, candidate, search_result
+from tests.drawing import jpeg
+from tests.uploads import bad_photos
+from workers.contract import Fault
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """Polls are not held open, and menus are read anew."""
+    monkeypatch.setattr("catalog.web.search.WAIT_SECONDS", 0)
+    cache.clear()
+
+
+@pytest.fixture
+def shop():
+    shop = Shop("harbour")
+    Merchant.objects.filter(pk=shop.merchant.pk).update(public_search=True)
+    return shop
+
+
+@pytest.fixture
+def closed():
+    return Shop("closed")
+
+
+def ask(client, merchant="harbour", photo=None, **fields):
+    files = {"photo": SimpleUploadedFile("a.jpg", photo, "image/jpeg")} if photo is not None else {}
+    return client.post("/search", {"merchant": merchant, "words": "", **fields, **files})
+
+
+def asked(client, **fields):
+    """A search that was taken: the address to follow, and its job."""
+    response = ask(client, **fields)
+    assert response.status_code == 202, response.json()
+    return response.json()["address"], Job.objects.latest("created_at")
+
+
+def test_page_names_the_shop_and_its_menus(client, shop):
+    shop.product("A", brand="Acme", category="Mugs", price="4.00", currency="EUR")
+    shop.product("B", brand="Zen", category="Lamps")
+    response = client.get("/")
+    html = response.content.decode()
+    assert response.status_code == 200
+    assert "<strong>Harbour</strong>" in html
+    for option in ("Acme", "Zen", "Lamps", "Mugs"):
+        assert f"<option>{option}</option>" in html
+    assert 'name="currency" value="EUR"' in html
+
+
+def test_page_brings_nothing_from_elsewhere_and_nothing_inline(client, shop):
+    response = client.get("/")
+    html = response.content.decode()
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "style=" not in html
+    assert "onclick" not in html
+    assert html.count("<script") == html.count('<script type="module" src="/static/') == 1
+
+
+def test_page_without_a_public_shop_says_so(client, closed):
+    html = client.get("/").content.decode()
+    assert "Nothing to search yet." in html
+    assert "Closed" not in html
+
+
+def test_members_search_their_own_shop(client, shop, closed):
+    user = User.objects.create(username="ana")
+    Membership.objects.create(user=user, merchant=closed.merchant)
+    client.force_login(user)
+    html = client.get("/?merchant=closed").content.decode()
+    assert '<option value="closed" selected>' in html
+    assert '<option value="harbour">' in html
+    assert ask(client, merchant="closed", words="mug").status_code == 202
+
+
+def test_closed_shop_is_not_searched_by_strangers(client, shop, closed):
+    response = ask(client, merchant="closed", words="mug")
+    assert response.status_code == 422
+    assert response.json()["code"] == "search_invalid"
+    assert not Job.objects.exists()
+
+
+def test_search_carries_its_filters(client, shop):
+    _, job = asked(
+        client,
+        words=" red mug ",
+        category="Mugs",
+        brand="Acme",
+        price_min="5",
+        price_max="9,50",
+        currency="EUR",
+        in_stock="true",
+    )
+    assert job.request["words"] == "red mug"
+    assert job.request["filters"] | {"version": 1} == {
+        "version": 1, "categories": ["Mugs"], "brands": ["Acme"], "price_min": 5.0, "price_max": 9.5, "currency": "EUR",
+        "in_stock": True,
+    }  # fmt: skip
+
+
+def test_search_without_filters_is_not_narrowed(client, shop):
+    _, job = asked(client, photo=jpeg(1), currency="EUR")
+    assert job.key
+    assert not any(job.request["filters"].values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"words": "x", "price_min": "9", "price_max": "5"}, "The lowest price is above the highest one."),
+        ({"words": "x", "price_min": "cheap"}, "Write prices as plain numbers, for example 49.90."),
+        ({"words": "x", "price_max": "1e400"}, "Write prices as plain numbers, for example 49.90."),
+        ({"words": "x" * 501}, "These are too many words: at most 500 characters are read."),
+        ({}, "Send a photo, some words, or both."),
+    ],
+)
+def test_wrong_questions_are_refused_in_a_sentence(client, shop, fields, sentence):
+    response = ask(client, **fields)
+    assert response.status_code == 422
+    assert response.json()["message"] == sentence
+    assert sentence in response.json()["html"]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("name", [name for name in bad_photos() if not name.endswith("zip") and name != "hidden.jpg"])
+def test_bad_photos_are_refused_with_their_code(client, shop, name):
+    data, code = bad_photos()[name]
+    response = ask(client, photo=data)
+    body = response.json()
+    assert (response.status_code, body["code"], body["ended"]) == (422, code, True)
+    assert code in body["html"]
+    assert not Job.objects.exists()
+
+
+def test_post_needs_the_csrf_token(shop):
+    strict = Client(enforce_csrf_checks=True)
+    assert ask(strict, words="mug").status_code == 403
+    strict.get("/")
+    token = strict.cookies["csrftoken"].value
+    assert ask(strict, words="mug", csrfmiddlewaretoken=token).status_code == 202
+
+
+def test_running_search_says_where_it_is(client, shop):
+    address, job = asked(client, words="mug")
+    for state, step in ((JobState.PENDING, "waiting"), (JobState.DISPATCHED, "searching")):
+        Job.objects.filter(pk=job.pk).update(state=state)
+        body = client.get(address).json()
+        assert (body["ended"], body["step"]) == (False, step)
+
+
+def test_waiting_search_says_what_is_in_the_way(client, shop):
+    address, job = asked(client, words="mug")
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(seconds=5))
+    assert "cannot be reached right now" in client.get(address).json()["notice"]
+
+
+def test_missing_workers_are_told(client, shop, redis_server):
+    address, job = asked(client, words="mug")
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(seconds=5))
+    assert "search workers are not running" in client.get(address).json()["notice"]
+
+
+def test_answer_shows_products_with_their_reasons(client, shop):
+    mug = shop.product("MUG-1", title="Red & round mug", price="1234.50", currency="EUR")
+    lamp = shop.product("LAMP-1", title="Lamp", in_stock=False)
+    address, job = asked(client, photo=jpeg(1))
+    search_result_store(
+        result=search_result(
+            job,
+            candidate(mug, shop.photo(mug), probability=0.934),
+            candidate(lamp, shop.photo(lamp), probability=0.021, match="similar", votes=1),
+            verdict="SURE",
+        )
+    )
+    body = client.get(address).json()
+    assert body["ended"]
+    html = body["html"]
+    for part in (
+        "Found it.", "2 products", "Red &amp; round mug", "€1,234.50", "Same product", "Looks similar", "<b>93 %</b>",
+        "probability, calibrated", "No price", "out of stock", "Photo alone", "With text and price",
+        "Its photos among the nearest",
+    ):  # fmt: skip
+        assert part in html
+    assert html.index("Red &amp; round mug") < html.index("Lamp")
+
+
+def test_uncalibrated_scores_are_not_called_probabilities(client, shop):
+    mug = shop.product()
+    address, job = asked(client, photo=jpeg(1))
+    search_result_store(result=search_result(job, candidate(mug, shop.photo(mug)), calibrated=False))
+    html = client.get(address).json()["html"]
+    assert "<b>0.87</b> score, not calibrated" in html
+    assert "probability, calibrated" not in html
+
+
+def test_words_have_a_score_of_their_own(client, shop):
+    mug = shop.product()
+    address, job = asked(client, words="mug")
+    found = candidate(mug, shop.photo(mug), image=None, text=7.25, probability=None, match="other")
+    search_result_store(result=search_result(job, found))
+    html = client.get(address).json()["html"]
+    assert "<b>7.2</b> words score" in html
+    assert "This matches your words." in html
+
+
+def test_empty_answers_say_what_to_try(client, shop):
+    address, job = asked(client, words="zeppelin")
+    search_result_store(result=search_result(job))
+    assert "No product carries these words." in client.get(address).json()["html"]
+    address, job = asked(client, words="mug", brand="Acme")
+    search_result_store(result=search_result(job))
+    assert "No product passes these filters." in client.get(address).json()["html"]
+
+
+def test_failed_search_shows_sentence_and_code_but_no_trace(client, shop):
+    address, job = asked(client, photo=jpeg(1))
+    fault = Fault(code="internal_error", message="Something broke.", kind="bug", trace="Traceback: secret")
+    search_result_store(result=search_result(job, fault=fault))
+    html = client.get(address).json()["html"]
+    assert "Something broke." in html
+    assert "internal_error" in html
+    assert "secret" not in html
+
+
+def test_search_past_its_deadline_has_ended(client, shop):
+    address, job = asked(client, words="mug")
+    Job.objects.filter(pk=job.pk).update(deadline=timezone.now() - timedelta(seconds=10))
+    body = client.get(address).json()
+    assert body["ended"]
+    assert "That took too long." in body["html"]
+
+
+def test_cancelled_search_has_ended(client, shop):
+    address, job = asked(client, words="mug")
+    job_cancel(job=job)
+    assert "This search was cancelled." in client.get(address).json()["html"]
+
+
+def test_search_is_shown_to_the_browser_that_asked_only(client, shop):
+    address, _ = asked(client, words="mug")
+    stranger = Client()
+    assert stranger.get(address).status_code == 404
+    asked(stranger, words="lamp")
+    response = stranger.get(address)
+    assert (response.status_code, response.json()["code"]) == (404, "search_not_found")
+    assert client.get(address).status_code == 200
+    assert client.get(f"{address}x").status_code == 404
+
+
+def test_answer_needs_the_same_queries_for_one_hit_and_for_many(client, shop, django_assert_max_num_queries):
+    products = [shop.product(f"P-{number}") for number in range(20)]
+    address, job = asked(client, photo=jpeg(1))
+    search_result_store(result=search_result(job, *(candidate(each, shop.photo(each)) for each in products)))
+    with django_assert_max_num_queries(4):  # session, job, products, photos
+        assert client.get(address).json()["html"].count('class="card"') == 20

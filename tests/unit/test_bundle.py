@@ -1,0 +1,131 @@
+"""A bundle on disk: what is written is read again, and nothing damaged or foreign is ever served."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recognition.bundle import Bundle, Preprocessing, SimilarityWeights, load_bundle, save_bundle
+from recognition.decide import Calibration, Thresholds
+from recognition.errors import BundleError
+
+BUNDLE = Bundle(
+    version="2026-01-01-test",
+    arch="mobilenet_v2",
+    preprocessing=Preprocessing(size=64, mean=(0.1, 0.2, 0.3)),
+    similarity=SimilarityWeights(0.25, 0.75),
+    thresholds=Thresholds(sure=0.8),
+    calibration=Calibration(calibrated=True, intercept=-1.5),
+    labels={"grocery": ["Äpple", "苹果"]},
+    metrics={"retrieval": {"grocery": {"recall@1": 0.5}}},
+)
+TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array([7], np.int64)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_bundle(BUNDLE, TENSORS, "# Card\n", tmp_path / "bundles" / "default")
+    return tmp_path / "bundles" / "default"
+
+
+def refused(folder, sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence) as caught:
+        load_bundle(folder)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def change(folder, **values) -> None:
+    path = folder / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_round_trip(folder):
+    bundle = load_bundle(folder)
+    assert len(bundle.weights_sha256) == 64
+    assert bundle.weights_path == folder / "weights.safetensors"
+    for name in ("version", "arch", "dim", "preprocessing", "similarity", "thresholds", "calibration", "labels"):
+        assert getattr(bundle, name) == getattr(BUNDLE, name)
+    assert bundle.metrics == BUNDLE.metrics
+    assert (folder / "card.md").read_text() == "# Card\n"
+
+
+def test_files_can_be_read_by_others_and_nothing_else_is_left(folder):
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["default"]
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
+        "weights.safetensors": 0o644,
+        "bundle.json": 0o644,
+        "card.md": 0o644,
+    }
+
+
+def test_saving_replaces_the_whole_folder(folder):
+    (folder / "old.txt").write_text("old")
+    save_bundle(Bundle(version="b", arch="resnet18"), TENSORS, "", folder)
+    assert load_bundle(folder).version == "b"
+    assert not (folder / "old.txt").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["default"]
+
+
+def test_a_failed_save_leaves_the_old_bundle(folder):
+    with pytest.raises(TypeError):
+        save_bundle(Bundle(version="b", arch="x", metrics={"bad": object()}), TENSORS, "", folder)
+    assert load_bundle(folder).version == BUNDLE.version
+    assert [path.name for path in folder.parent.iterdir()] == ["default"]
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
+def test_missing_files(folder, name):
+    (folder / name).unlink()
+    refused(folder, name)
+
+
+def test_no_folder(tmp_path):
+    refused(tmp_path / "nowhere", "no bundle")
+
+
+def test_damaged_weights(folder):
+    data = bytearray((folder / "weights.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "weights.safetensors").write_bytes(data)
+    refused(folder, "checksum")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_format(folder, version):
+    change(folder, format=version)
+    refused(folder, "format")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "\x00"])
+def test_no_json(folder, text):
+    (folder / "bundle.json").write_text(text)
+    refused(folder, "bundle.json")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preprocessing": None},
+        {"preprocessing": {"size": 64}},
+        {"thresholds": {"unknown": 1}},
+        {"calibration": []},
+        {"extra": 1},
+    ],
+)
+def test_wrong_fields(folder, values):
+    change(folder, **values)
+    refused(folder, "incomplete or wrong")
+
+
+def test_a_missing_field(folder):
+    path = folder / "bundle.json"
+    facts = json.loads(path.read_text())
+    del facts["arch"]
+    path.write_text(json.dumps(facts))
+    refused(folder, "arch")
+
+
+def test_an_unsaved_bundle_has_no_weights():
+    with pytest.raises(BundleError, match="never saved"):
+        _ = BUNDLE.weights_path
