@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('slug', models.SlugField(help_text='Short name used on the command line and in addresses.', unique=True)),
                 ('name', models.CharField(max_length=200)),
                 ('public_search', models.BooleanField(default=False, help_text='Anyone may search this catalogue on the search page, without logging in.')),
-                ('served_at', models.DateTimeField(blank=True, editable=False, help_text='When the dispatcher last sent a chunk: the longest-waiting goes first.', null=True)),
+                ('served_at', models.DateTimeField(blank=True, editable=False, help_text='When the dispatcher last sent a chunk.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('members', models.ManyToManyField(related_name='merchants', through='catalog.Membership', to=settings.AUTH_USER_MODEL)),
             ],

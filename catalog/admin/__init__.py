@@ -1,0 +1,8 @@
+"""The admin: the catalogue, uploads, jobs, the review list and the dashboard, one module a concern.
+
+Every list is scoped to the merchants of the person who looks (``scope``); whatever changes a row calls a service.
+"""
+
+from catalog.admin import jobs, keys, merchants, people, photos, products, review, uploads
+
+__all__ = ["jobs", "keys", "merchants", "people", "photos", "products", "review", "uploads"]

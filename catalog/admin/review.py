@@ -1,0 +1,214 @@
+"""The review list: what the machine was not sure about, and the three buttons that settle it.
+
+Comes after ``services.result`` stored an item; every button calls one verb of ``services.review``, which writes the
+decision and makes the photo a reference of its product.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST, require_safe
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+
+from catalog.admin.look import ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
+from catalog.admin.refusals import refusal_text
+from catalog.admin.scope import MerchantFilter, MerchantScoped
+from catalog.models import Decision, Item, ItemState, Product
+from catalog.selectors.product import product_list, products_matching, with_photos
+from catalog.selectors.search import hits_of
+from catalog.services.errors import Refused
+from catalog.services.review import UNDECIDED, item_accept, item_correct, item_reject
+from catalog.web.cards import card_of
+from catalog.web.money import format_price
+from catalog.web.photos import photo_address
+
+FOUND_SHOWN = 12
+
+
+@admin.register(Item)
+class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
+    """Items. Every member of a merchant may decide; nobody edits the machine's own words."""
+
+    read_only = True
+    list_display = ["picture", "suggestion", "score", "verdict_label", "state_label", "merchant", "created"]
+    list_display_links = ["picture", "suggestion"]
+    list_filter = [
+        ("state", ChoicesCheckboxFilter),
+        ("verdict", ChoicesCheckboxFilter),
+        ("merchant", MerchantFilter),
+    ]
+    list_filter_submit = True
+    list_select_related = ["merchant", "best_product", "product"]
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ["best_product__title", "best_product__sku", "product__title", "product__sku", "photo__name"]
+    change_form_template = "admin/catalog/item/page.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """The three buttons, and the search for the right product."""
+        verbs = [
+            path(f"<uuid:item_id>/{name}/", self.admin_site.admin_view(view), name=f"catalog_item_{name}")
+            for name, view in (
+                ("accept", self.accept_view),
+                ("correct", self.correct_view),
+                ("reject", self.reject_view),
+                ("products", self.products_view),
+            )
+        ]
+        return [*verbs, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The photo, the candidates, what was decided so far."""
+        item = self.get_object(request, object_id)
+        if item is not None and self.has_view_permission(request, item):
+            extra_context = (extra_context or {}) | self._page(item)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _page(self, item: Item) -> dict[str, Any]:
+        hits = hits_of(merchant=item.merchant, candidates=item.candidates, calibrated=item.calibrated)
+        return {
+            "item": item,
+            "title": "Review",
+            "subtitle": None,
+            "undecided": item.state in UNDECIDED,
+            "photo": photo_address(item.photo_id, size="medium"),
+            "photo_full": photo_address(item.photo_id),
+            "cards": [card_of(hit, calibrated=item.calibrated) for hit in hits],
+            "verdict_colour": VERDICT_COLOURS.get(item.verdict, ""),
+            "state_colour": ITEM_COLOURS.get(item.state, ""),
+            "decisions": item.decisions.select_related("product", "reviewer"),
+            "waiting": _queue(item.merchant_id).exclude(pk=item.pk).count(),
+        }
+
+    @method_decorator(require_POST)
+    def accept_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
+        """The first candidate is right, or the one whose button was pressed."""
+        item = self._item(request, item_id)
+        product = self._product(request, item) if request.POST.get("product") else None
+        return self._decided(request, item, lambda: item_accept(item=item, reviewer=request.user, product=product))
+
+    @method_decorator(require_POST)
+    def correct_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
+        """It is another product."""
+        item = self._item(request, item_id)
+        product = self._product(request, item)
+        return self._decided(request, item, lambda: item_correct(item=item, reviewer=request.user, product=product))
+
+    @method_decorator(require_POST)
+    def reject_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
+        """It is none of this merchant's products."""
+        item = self._item(request, item_id)
+        return self._decided(request, item, lambda: item_reject(item=item, reviewer=request.user))
+
+    @method_decorator(require_safe)
+    def products_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
+        """Products whose sku, title or brand contain the words: the fragment below the search field."""
+        item = self._item(request, item_id)
+        words = request.GET.get("words", "").strip()
+        found = products_matching(products=product_list(merchant=item.merchant), words=words)
+        rows = with_photos(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []
+        products = [
+            {
+                "product": row,
+                "photo": photo_address(row.main_photo_id, size="thumb") if row.main_photo_id else "",
+                "price": format_price(row.price, row.currency),
+            }
+            for row in rows
+        ]
+        return render(request, "admin/catalog/item/found.html", {"item": item, "products": products, "words": words})
+
+    def _item(self, request: HttpRequest, item_id: UUID) -> Item:
+        item = get_object_or_404(self.get_queryset(request).select_related("merchant", "best_product"), pk=item_id)
+        if not self.has_view_permission(request, item):
+            raise Http404
+        return item
+
+    def _product(self, request: HttpRequest, item: Item) -> Product:
+        try:
+            wanted = UUID(request.POST.get("product", ""))
+        except ValueError:
+            raise Http404 from None
+        return get_object_or_404(product_list(merchant=item.merchant), pk=wanted)
+
+    def _decided(self, request: HttpRequest, item: Item, decide: Any) -> HttpResponse:
+        """Decide, say so, and go on to the next open item; back to the item when it was refused."""
+        try:
+            decision = decide()
+        except Refused as error:
+            messages.error(request, refusal_text(error))
+            return HttpResponseRedirect(reverse("admin:catalog_item_change", args=[item.pk]))
+        self.log_change(request, item, f"{decision.get_action_display()}: {decision.product or 'no product'}")
+        messages.success(request, _said(decision))
+        following = _queue(item.merchant_id).values_list("pk", flat=True).first()
+        if following:
+            return HttpResponseRedirect(reverse("admin:catalog_item_change", args=[following]))
+        return HttpResponseRedirect(reverse("admin:catalog_item_changelist"))
+
+    @display(description="")
+    def picture(self, item: Item) -> str:
+        """The photo that was recognised."""
+        return thumbnail(item.photo_id)
+
+    @display(description="Product")
+    def suggestion(self, item: Item) -> str:
+        """What was decided, else what the machine suggests."""
+        return str(item.product or item.best_product or "no candidate")
+
+    @display(description="Score", ordering="probability")
+    def score(self, item: Item) -> str:
+        """Of the first candidate, saying whether it is calibrated."""
+        return probability_text(item.probability, calibrated=item.calibrated)
+
+    @display(description="Verdict", label=VERDICT_COLOURS, ordering="verdict")
+    def verdict_label(self, item: Item) -> str:
+        """The machine's judgement."""
+        return item.verdict
+
+    @display(description="State", label=ITEM_COLOURS, ordering="state")
+    def state_label(self, item: Item) -> tuple[str, str]:
+        """What became of it."""
+        return item.state, item.get_state_display()
+
+
+def _queue(merchant_id: UUID) -> QuerySet[Item]:
+    """What waits for a reviewer of this merchant, the longest-waiting first."""
+    return Item.objects.filter(merchant=merchant_id, state=ItemState.OPEN).order_by("created_at", "pk")
+
+
+def _said(decision: Decision) -> str:
+    if decision.product is None:
+        return "Rejected: the photo shows none of the products."
+    return f"{decision.get_action_display()}ed: {decision.product}. The photo becomes a reference of it."
+
+
+@admin.register(Decision)
+class DecisionAdmin(MerchantScoped, Dated, ModelAdmin):
+    """The log of decisions: never changed, never deleted."""
+
+    read_only = True
+    merchant_path = "item__merchant_id"
+    list_display = ["picture", "action_label", "product", "reviewer_name", "created"]
+    list_filter = [("action", ChoicesCheckboxFilter)]
+    list_select_related = ["item", "product"]
+    search_fields = ["reviewer_name", "product__title", "product__sku"]
+    fields = ["item", "action", "product", "reviewer_name", "before", "after", "created_at"]
+
+    @display(description="")
+    def picture(self, decision: Decision) -> str:
+        """The photo that was decided on."""
+        return thumbnail(decision.item.photo_id)
+
+    @display(description="Decision", label={"accept": "success", "correct": "info", "reject": "danger"})
+    def action_label(self, decision: Decision) -> tuple[str, str]:
+        """The verb."""
+        return decision.action, decision.get_action_display()

@@ -1,0 +1,116 @@
+"""Hits as cards: what a person sees of a candidate, on the search page and at the review desk.
+
+Comes after ``selectors.search`` found the products; before the templates, which only place what is here.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from catalog.selectors.search import Hit
+from catalog.web.money import format_price
+from catalog.web.photos import photo_address
+from workers.contract import Candidate
+
+BADGES = {"same": "Same product", "similar": "Looks similar", "other": ""}
+CALIBRATED_HELP = "A probability, calibrated on held-out photos: of ten hits that say 80 %, about eight are right."
+UNCALIBRATED_HELP = "A score between 0 and 1, not calibrated: it orders these hits, it is no probability."
+WORDS_HELP = "How well the words match the product's title, by their rarity. It has no upper end."
+RANK_HELP = "What the list is ordered by."
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One line of the answer to "why this one?"; ``part`` (0..1) draws a bar, ``None`` draws none."""
+
+    label: str
+    text: str
+    part: float | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One candidate, ready to be shown. ``score_label`` says what the score is, ``score_help`` what it means."""
+
+    product_id: UUID
+    sku: str
+    title: str
+    brand: str
+    category: str
+    price: str
+    in_stock: bool
+    photo: str
+    matched: str
+    matched_help: str
+    match: str
+    badge: str
+    score: str
+    score_label: str
+    score_help: str
+    part: float | None
+    reasons: tuple[Reason, ...]
+    why: str
+
+
+def card_of(hit: Hit, *, calibrated: bool) -> Card:
+    """The card of one hit. Photos are signed addresses; a product whose photos are gone shows a placeholder."""
+    product, candidate = hit.product, hit.candidate
+    main = product.main_photo_id or hit.photo_id or candidate.photo_id
+    score, label, score_help = _score(candidate, calibrated)
+    with_photo = candidate.scores.image is not None or candidate.probability is not None
+    return Card(
+        product_id=product.pk,
+        sku=product.sku,
+        title=product.title,
+        brand=product.brand,
+        category=product.category,
+        price=format_price(product.price, product.currency),
+        in_stock=product.in_stock,
+        photo=photo_address(main, size="medium"),
+        matched=photo_address(hit.photo_id or main, size="thumb"),
+        matched_help="Its photo that is nearest to yours" if with_photo else "Its photo in the index",
+        match=candidate.match,
+        badge=BADGES[candidate.match],
+        score=score,
+        score_label=label,
+        score_help=score_help,
+        part=candidate.probability,
+        reasons=tuple(_reasons(candidate)),
+        why=hit.why,
+    )
+
+
+def _score(candidate: Candidate, calibrated: bool) -> tuple[str, str, str]:
+    if candidate.probability is not None and calibrated:
+        return percent(candidate.probability), "probability, calibrated", CALIBRATED_HELP
+    if candidate.probability is not None:
+        return f"{candidate.probability:.2f}", "score, not calibrated", UNCALIBRATED_HELP
+    if candidate.scores.text is not None:
+        return f"{candidate.scores.text:.1f}", "words score", WORDS_HELP
+    return f"{candidate.scores.rank:.2f}", "rank score", RANK_HELP
+
+
+def percent(probability: float) -> str:
+    """``94 %``; never a false "100 %" or "0 %", because nothing here is certain."""
+    if probability > 0.99:
+        return "> 99 %"
+    if probability < 0.01:
+        return "< 1 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
+def _reasons(candidate: Candidate) -> list[Reason]:
+    scores = candidate.scores
+    reasons = []
+    if scores.image is not None:
+        reasons.append(Reason("Photo alone", f"{scores.image:.2f}", _part(scores.image)))
+    if scores.fused is not None:
+        reasons.append(Reason("With text and price", f"{scores.fused:.2f}", _part(scores.fused)))
+    if scores.text is not None:
+        reasons.append(Reason("Words", f"{scores.text:.1f}"))
+    if candidate.votes > 1:
+        reasons.append(Reason("Its photos among the nearest", str(candidate.votes)))
+    return reasons
+
+
+def _part(cosine: float) -> float:
+    return min(max(cosine, 0.0), 1.0)

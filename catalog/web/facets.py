@@ -1,0 +1,34 @@
+"""The filters that a catalogue offers: its categories, brands and currencies, read at most once a minute."""
+
+from dataclasses import dataclass
+
+from django.core.cache import cache
+
+from catalog.models import Merchant
+from catalog.selectors.product import product_list
+
+MOST = 200  # longer menus help nobody
+KEPT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What the menus of the search page list, in alphabetical order."""
+
+    categories: tuple[str, ...]
+    brands: tuple[str, ...]
+    currencies: tuple[str, ...]
+
+
+def facets_of(merchant: Merchant) -> Facets:
+    """The facets of a merchant's living products."""
+    return cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS)
+
+
+def _read(merchant: Merchant) -> Facets:
+    return Facets(*(_values(merchant, field) for field in ("category", "brand", "currency")))
+
+
+def _values(merchant: Merchant, field: str) -> tuple[str, ...]:
+    products = product_list(merchant=merchant).exclude(**{field: ""}).order_by(field)
+    return tuple(products.values_list(field, flat=True).distinct()[:MOST])

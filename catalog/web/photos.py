@@ -1,0 +1,121 @@
+"""Photos over HTTP: signed addresses that expire, and the view behind them.
+
+``photo_address`` is called wherever a page or an API answer shows a photo; whoever holds the address may see the
+photo, so the view asks nothing but the signature. Addresses stay the same within an hour, so browsers cache them.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from django.core.signing import Signer
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+
+from catalog.models import Job, Photo
+from catalog.web.thumbnails import CONTENT_TYPE, SIDES, placeholder, thumbnail_bytes
+from workers import client
+from workers.client import PhotoError, Unavailable
+
+Size = Literal["full", "medium", "thumb"]
+
+HOUR = 3600
+LIFETIME_HOURS = 24
+_SHOWN_TYPES = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"}
+_signer = Signer(salt="vitrine.photo")
+
+
+@dataclass(frozen=True)
+class _Place:
+    key: str
+    sha256: str
+
+
+def photo_address(photo_id: UUID | str, *, size: Size = "full") -> str:
+    """The signed relative address of a photo, good for at least 24 hours."""
+    return _address("photo", photo_id, size)
+
+
+def job_photo_address(job_id: UUID | str, *, size: Size = "full") -> str:
+    """The signed relative address of the photo that a search job was asked with."""
+    return _address("job-photo", job_id, size)
+
+
+def _address(route: str, ident: UUID | str, size: Size) -> str:
+    until = (int(time.time()) // HOUR + 1 + LIFETIME_HOURS) * HOUR
+    return f"{reverse(route, args=[ident, size])}?until={until}&sign={_signature(route, ident, size, until)}"
+
+
+def _signature(route: str, ident: UUID | str, size: str, until: int) -> str:
+    return _signer.signature(f"{route}:{ident}:{size}:{until}")
+
+
+@require_safe
+def photo_view(request: HttpRequest, photo_id: UUID, size: str) -> HttpResponse:
+    """One photo of the catalogue (or of a recognition)."""
+    if not _may_see(request, "photo", photo_id, size):
+        return HttpResponseForbidden("This address is not valid any more.", content_type="text/plain")
+    row = Photo.objects.filter(pk=photo_id).values_list("key", "sha256").first()
+    return _answer(request, _Place(*row) if row else None, size)
+
+
+@require_safe
+def job_photo_view(request: HttpRequest, job_id: UUID, size: str) -> HttpResponse:
+    """The photo of a search."""
+    if not _may_see(request, "job-photo", job_id, size):
+        return HttpResponseForbidden("This address is not valid any more.", content_type="text/plain")
+    key = Job.objects.filter(pk=job_id).exclude(key="").values_list("key", flat=True).first()
+    return _answer(request, _Place(key, key.rpartition("/")[2]) if key else None, size)
+
+
+def _may_see(request: HttpRequest, route: str, ident: UUID, size: str) -> bool:
+    until = request.GET.get("until", "")
+    if not until.isascii() or not until.isdigit() or len(until) > 12 or int(until) < time.time():
+        return False
+    return constant_time_compare(request.GET.get("sign", ""), _signature(route, ident, size, int(until)))
+
+
+def _answer(request: HttpRequest, place: _Place | None, size: str) -> HttpResponse:
+    """The bytes with their headers; a neutral picture where there are none, because this is the body of an <img>."""
+    if place is None:
+        return _neutral(size, status=404)
+    etag = f'"{place.sha256}-{size}"'
+    if unchanged := get_conditional_response(request, etag=etag):
+        return _with_headers(unchanged, etag)
+    try:
+        data, content_type = _read(place, size)
+    except PhotoError as error:
+        return _neutral(size, status=404 if error.code == "photo_missing" else 200)
+    except Unavailable:
+        return _neutral(size, status=503)
+    return _with_headers(HttpResponse(data, content_type=content_type), etag)
+
+
+def _read(place: _Place, size: str) -> tuple[bytes, str]:
+    """Bytes and type. The type is read from the bytes themselves, never taken from what a client once claimed."""
+    if size in SIDES:
+        return thumbnail_bytes(key=place.key, sha256=place.sha256, size=size), CONTENT_TYPE
+    data = client.photo_store().read(place.key)
+    content_type = client.inspect_photo(data).content_type
+    return data, content_type if content_type in _SHOWN_TYPES else "application/octet-stream"
+
+
+def _with_headers(response: HttpResponse, etag: str) -> HttpResponse:
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = f"private, max-age={HOUR}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    if response.headers.get("Content-Type") == "application/octet-stream":
+        response.headers["Content-Disposition"] = "attachment"
+    return response
+
+
+def _neutral(size: str, *, status: int) -> HttpResponse:
+    response = HttpResponse(placeholder(SIDES.get(size, 512)), content_type=CONTENT_TYPE, status=status)
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

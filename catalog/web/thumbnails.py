@@ -1,0 +1,113 @@
+"""Small copies of photos, made when first looked at and kept in the photo store under ``thumbs/``.
+
+Comes after ``photos`` has checked a signature, before the bytes go to a browser. A thumbnail is named by the content
+hash of its photo, so it never changes and equal photos share it; ``thumbnail_key`` tells whoever deletes a photo's
+bytes where its thumbnails lie.
+"""
+
+import io
+import logging
+import uuid
+from functools import lru_cache
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from PIL import Image, ImageDraw, ImageOps
+
+from config.env import load_env
+from workers import client
+from workers.client import PhotoError, Unavailable
+
+log = logging.getLogger(__name__)
+
+SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
+CONTENT_TYPE = "image/webp"
+_WHITE = (255, 255, 255)
+
+
+def thumbnail_key(sha256: str, size: str) -> str:
+    """Where the thumbnail of the photo with this content hash lies in the photo store."""
+    return f"thumbs/{sha256[:2]}/{sha256}-{size}.webp"
+
+
+def thumbnail_bytes(*, key: str, sha256: str, size: str) -> bytes:
+    """The thumbnail, from the store or made now.
+
+    Raises ``PhotoError`` for a photo that is gone or cannot be decoded, ``Unavailable`` while the store is away.
+    """
+    place = thumbnail_key(sha256, size)
+    store = client.photo_store()
+    if store.exists(place):
+        return store.read(place)
+    small = shrink(store.read(key), SIDES[size])
+    _keep(place, small)
+    return small
+
+
+def shrink(data: bytes, side: int) -> bytes:
+    """A photo as WebP with its longest side at most ``side``: upright, first frame, white where it is transparent."""
+    client.inspect_photo(data)  # limits and signature first: no other decoder is ever started
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft("RGB", (side * 2, side * 2))  # JPEG only: decodes at a fraction of the size
+            image.load()
+            small = _opaque(_eight_bit(ImageOps.exif_transpose(image)))
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
+        raise PhotoError("photo_unreadable", "The photo is damaged and cannot be shown.") from error
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return _webp(small)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Greys of 16 bits scaled to 8; every other mode as it is."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    return image.convert("F").point(lambda value: value / 257).convert("L")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    layered = image.convert("RGBA")
+    canvas = Image.new("RGB", layered.size, _WHITE)
+    canvas.paste(layered, mask=layered.getchannel("A"))
+    return canvas
+
+
+def _webp(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=82, method=4)
+    return file.getvalue()
+
+
+def _keep(place: str, data: bytes) -> None:
+    """Write whole or not at all. A thumbnail that could not be kept is only made again next time."""
+    files, root = fsspec.url_to_fs(load_env().photos)
+    path = f"{root.rstrip('/')}/{place}"
+    try:
+        if not isinstance(files, LocalFileSystem):
+            files.pipe_file(path, data)
+            return
+        files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        part = f"{path}.{uuid.uuid4().hex}.part"
+        files.pipe_file(part, data)
+        files.mv(part, path)
+    except (OSError, Unavailable) as error:
+        log.warning("thumbnail %s could not be kept: %s", place, error)
+
+
+@lru_cache(maxsize=4)
+def placeholder(side: int) -> bytes:
+    """A neutral picture (hill and sun in a frame) for a photo that cannot be shown."""
+    scale = side * 4  # drawn four times as large, then shrunk: smooth edges
+    image = Image.new("RGB", (scale, scale), (238, 239, 241))
+    draw = ImageDraw.Draw(image)
+    grey, unit = (190, 194, 200), scale / 24
+
+    def at(*points: float) -> list[float]:
+        return [point * unit for point in points]
+
+    draw.rounded_rectangle(at(7, 8, 17, 16), radius=unit, outline=grey, width=round(unit * 0.6))
+    draw.ellipse(at(8.7, 9.6, 10.5, 11.4), fill=grey)
+    draw.polygon(at(8, 15.2, 11, 12.2, 12.6, 13.6, 14.4, 11.4, 16.2, 13.6, 16.2, 15.2), fill=grey)
+    return _webp(image.resize((side, side), Image.Resampling.LANCZOS))
