@@ -4,6 +4,7 @@ Comes between Redis and ``services``; started by ``config.celery``.
 """
 
 import logging
+from threading import BoundedSemaphore
 
 from celery import shared_task
 from django.db import close_old_connections
@@ -11,11 +12,15 @@ from django.db import close_old_connections
 from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resend
 from catalog.services.enqueue import DISPATCH, IMPORT_UPLOAD
 from catalog.services.result import chunk_result_store, search_result_store
-from catalog.services.upload import upload_import
+from catalog.services.upload import upload_import, uploads_wake
 from workers.client import coordinator_beat
 from workers.contract import STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
 
 log = logging.getLogger(__name__)
+
+# Of the coordinator's four threads: results and dispatching always find one, however many uploads are read.
+IMPORTS_AT_ONCE = 2
+_import_slots = BoundedSemaphore(IMPORTS_AT_ONCE)
 
 
 @shared_task(name=DISPATCH)
@@ -52,6 +57,15 @@ def store_search_result(message: dict) -> None:
 
 @shared_task(name=IMPORT_UPLOAD)
 def import_upload(upload_id: str) -> None:
-    """Read an upload's rows and photos into the catalogue."""
-    close_old_connections()
-    upload_import(upload_id=upload_id)
+    """Read an upload's rows and photos into the catalogue, unless this process reads enough others now.
+
+    An upload left alone stays owed in SQL, and is woken when one in hand ends.
+    """
+    if not _import_slots.acquire(blocking=False):
+        return
+    try:
+        close_old_connections()
+        upload_import(upload_id=upload_id)
+    finally:
+        _import_slots.release()
+    uploads_wake()

@@ -57,6 +57,12 @@ class PhotoStore:
                 self._write_new(path, data)
         return stored
 
+    def put(self, key: str, data: bytes) -> None:
+        """Keep bytes that are no photo of their own (a thumbnail) under a key of the caller's, atomically."""
+        path = self._path(key)
+        with _storage_errors(key):
+            self._write_new(path, data)
+
     def read(self, key: str) -> bytes:
         """All bytes of a photo. Raises PhotoError("photo_missing") where there are none."""
         path = self._path(key)

@@ -1,10 +1,8 @@
 """Photos in the admin: thumbnails by state, the trace of what went wrong, another try for those that failed."""
 
-from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -17,17 +15,8 @@ from catalog.admin.look import STATE_COLOURS, Dated, thumbnail
 from catalog.admin.refusals import RefusalsAsMessages
 from catalog.admin.scope import MerchantFilter, MerchantScoped, may_manage, merchants_managed
 from catalog.models import LedgerState, Photo, Purpose
-from catalog.services.enqueue import dispatch_soon
-from catalog.services.photo import owed_again, photo_remove
+from catalog.services.photo import photo_remove, photos_retry
 from catalog.web.photos import photo_address
-
-
-def photos_retry(photos: QuerySet[Photo]) -> int:
-    """Owe failed photos to the workers again; returns how many."""
-    with transaction.atomic():
-        count = photos.filter(state=LedgerState.FAILED).update(**owed_again())
-        transaction.on_commit(partial(dispatch_soon))
-    return count
 
 
 @admin.register(Photo)
@@ -96,7 +85,7 @@ class PhotoAdmin(RefusalsAsMessages, MerchantScoped, Dated, ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         photo = get_object_or_404(self.get_queryset(request), pk=photo_id, merchant__in=merchants_managed(request))
-        photos_retry(Photo.objects.filter(pk=photo.pk))
+        photos_retry(photos=Photo.objects.filter(pk=photo.pk))
         messages.success(request, "The photo is owed to the workers again.")
         return HttpResponseRedirect(reverse("admin:catalog_photo_change", args=[photo.pk]))
 
@@ -104,7 +93,7 @@ class PhotoAdmin(RefusalsAsMessages, MerchantScoped, Dated, ModelAdmin):
     def retry(self, request: HttpRequest, photos: QuerySet[Photo]) -> None:
         """Another try for the chosen ones."""
         chosen = photos.filter(merchant__in=merchants_managed(request)).values("pk")
-        count = photos_retry(Photo.objects.filter(pk__in=chosen))
+        count = photos_retry(photos=Photo.objects.filter(pk__in=chosen))
         messages.success(request, f"{count} failed photo{'' if count == 1 else 's'} owed to the workers again.")
 
     def delete_model(self, request: HttpRequest, obj: Photo) -> None:

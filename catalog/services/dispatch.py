@@ -16,7 +16,7 @@ from django.utils import timezone
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
 from catalog.services.job import recognition_job_finish, search_job_send
 from catalog.services.notify import job_announce
-from catalog.services.upload import upload_finish_if_done, upload_wake, uploads_owed, uploads_processing
+from catalog.services.upload import upload_finish_if_done, uploads_processing, uploads_wake
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
@@ -147,7 +147,7 @@ def reconcile() -> Reconciled:
         photos_back=back,
         photos_lost=lost,
         searches_expired=searches_expire(now=now),
-        uploads_woken=_imports_wake(),
+        uploads_woken=uploads_wake(),
     )
     _ends_notice()
     return found
@@ -205,14 +205,6 @@ def searches_resend() -> int:
             search_job_send(job=job)
             tried += 1
     return tried
-
-
-def _imports_wake() -> int:
-    woken = 0
-    for upload in uploads_owed():
-        upload_wake(upload_id=upload.pk)
-        woken += 1
-    return woken
 
 
 def _ends_notice() -> None:

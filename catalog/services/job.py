@@ -10,7 +10,18 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, PhotoOrigin, Purpose
+from catalog.models import (
+    Job,
+    JobKind,
+    JobState,
+    LedgerState,
+    Merchant,
+    Photo,
+    PhotoOrigin,
+    Purpose,
+    Upload,
+    UploadState,
+)
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -128,9 +139,10 @@ def job_cancel(*, job: Job) -> Job:
 
 
 def recognition_job_finish(*, job_id: object) -> None:
-    """Mark a recognition done when none of its photos is owed any more. Running it twice does no harm."""
+    """Mark a recognition done when no photo is owed and its upload is read to the end. May run twice."""
     owed = Photo.objects.filter(job_id=job_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
-    if owed.exists():
+    more_to_come = Upload.objects.filter(job_id=job_id, state__in=(UploadState.PENDING, UploadState.IMPORTING))
+    if owed.exists() or more_to_come.exists():
         return
     finished = Job.objects.filter(pk=job_id, kind=JobKind.RECOGNITION, state__in=OWED).update(
         state=JobState.DONE, finished_at=timezone.now()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from catalog.models import Job, LedgerState, Merchant, Photo, PhotoOrigin, Product, Purpose, Upload, UploadRow
@@ -15,6 +16,12 @@ from catalog.services.enqueue import dispatch_soon
 from workers import client
 
 NAME_LENGTH = 255
+THUMBNAIL_SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
+
+
+def thumbnail_key(sha256: str, size: str) -> str:
+    """Where the thumbnail of the photo with this content hash lies in the photo store."""
+    return f"thumbs/{sha256[:2]}/{sha256}-{size}.webp"
 
 
 def owed_again(**changes: Any) -> dict[str, Any]:
@@ -126,6 +133,14 @@ def photos_requeue(*, product: Product) -> int:
     return count
 
 
+def photos_retry(*, photos: QuerySet[Photo]) -> int:
+    """Owe failed photos to the workers again. Returns how many."""
+    with transaction.atomic():
+        count = photos.filter(state=LedgerState.FAILED).update(**owed_again())
+        transaction.on_commit(dispatch_soon)
+    return count
+
+
 def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str | None = None) -> int:
     """Owe indexed photos anew: all, or those that a bundle other than the one given embedded. Returns how many."""
     photos = Photo.objects.filter(purpose=Purpose.INDEX, state=LedgerState.DONE)
@@ -145,5 +160,7 @@ def photo_bytes_delete(*, sha256: str, key: str) -> None:
 
 
 def _delete_if_unused(sha256: str, key: str) -> None:
-    if not Photo.objects.filter(sha256=sha256).exists() and not Job.objects.filter(key=key).exists():
-        client.photo_store().delete(key)
+    if Photo.objects.filter(sha256=sha256).exists() or Job.objects.filter(key=key).exists():
+        return
+    for place in (key, *(thumbnail_key(sha256, size) for size in THUMBNAIL_SIDES)):
+        client.photo_store().delete(place)

@@ -136,6 +136,14 @@ def uploads_owed() -> QuerySet[Upload]:
     return importable()
 
 
+def uploads_wake() -> int:
+    """Wake the import of every upload that nobody holds. Returns how many."""
+    owed = list(uploads_owed().values_list("pk", flat=True))
+    for upload_id in owed:
+        upload_wake(upload_id=upload_id)
+    return len(owed)
+
+
 def uploads_processing() -> QuerySet[Upload, UUID]:
     """Ids of uploads that wait for nothing but the workers."""
     return Upload.objects.filter(state=UploadState.PROCESSING).values_list("pk", flat=True)

@@ -17,7 +17,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
 from catalog.models import Job, Photo
-from catalog.web.thumbnails import CONTENT_TYPE, SIDES, placeholder, thumbnail_bytes
+from catalog.services.photo import THUMBNAIL_SIDES
+from catalog.web.thumbnails import CONTENT_TYPE, placeholder, thumbnail_bytes
 from workers import client
 from workers.client import PhotoError, Unavailable
 
@@ -97,7 +98,7 @@ def _answer(request: HttpRequest, place: _Place | None, size: str) -> HttpRespon
 
 def _read(place: _Place, size: str) -> tuple[bytes, str]:
     """Bytes and type. The type is read from the bytes themselves, never taken from what a client once claimed."""
-    if size in SIDES:
+    if size in THUMBNAIL_SIDES:
         return thumbnail_bytes(key=place.key, sha256=place.sha256, size=size), CONTENT_TYPE
     data = client.photo_store().read(place.key)
     content_type = client.inspect_photo(data).content_type
@@ -115,7 +116,7 @@ def _with_headers(response: HttpResponse, etag: str) -> HttpResponse:
 
 
 def _neutral(size: str, *, status: int) -> HttpResponse:
-    response = HttpResponse(placeholder(SIDES.get(size, 512)), content_type=CONTENT_TYPE, status=status)
+    response = HttpResponse(placeholder(THUMBNAIL_SIDES.get(size, 512)), content_type=CONTENT_TYPE, status=status)
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

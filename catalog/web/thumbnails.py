@@ -1,33 +1,23 @@
 """Small copies of photos, made when first looked at and kept in the photo store under ``thumbs/``.
 
 Comes after ``photos`` has checked a signature, before the bytes go to a browser. A thumbnail is named by the content
-hash of its photo, so it never changes and equal photos share it; ``thumbnail_key`` tells whoever deletes a photo's
-bytes where its thumbnails lie.
+hash of its photo, so it never changes and equal photos share it; ``services.photo`` deletes it with the photo's bytes.
 """
 
 import io
 import logging
-import uuid
 from functools import lru_cache
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from PIL import Image, ImageDraw, ImageOps
 
-from config.env import load_env
+from catalog.services.photo import THUMBNAIL_SIDES, thumbnail_key
 from workers import client
 from workers.client import PhotoError, Unavailable
 
 log = logging.getLogger(__name__)
 
-SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
 CONTENT_TYPE = "image/webp"
 _WHITE = (255, 255, 255)
-
-
-def thumbnail_key(sha256: str, size: str) -> str:
-    """Where the thumbnail of the photo with this content hash lies in the photo store."""
-    return f"thumbs/{sha256[:2]}/{sha256}-{size}.webp"
 
 
 def thumbnail_bytes(*, key: str, sha256: str, size: str) -> bytes:
@@ -39,7 +29,7 @@ def thumbnail_bytes(*, key: str, sha256: str, size: str) -> bytes:
     store = client.photo_store()
     if store.exists(place):
         return store.read(place)
-    small = shrink(store.read(key), SIDES[size])
+    small = shrink(store.read(key), THUMBNAIL_SIDES[size])
     _keep(place, small)
     return small
 
@@ -81,18 +71,10 @@ def _webp(image: Image.Image) -> bytes:
 
 
 def _keep(place: str, data: bytes) -> None:
-    """Write whole or not at all. A thumbnail that could not be kept is only made again next time."""
-    files, root = fsspec.url_to_fs(load_env().photos)
-    path = f"{root.rstrip('/')}/{place}"
+    """A thumbnail that could not be kept is only made again next time."""
     try:
-        if not isinstance(files, LocalFileSystem):
-            files.pipe_file(path, data)
-            return
-        files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        part = f"{path}.{uuid.uuid4().hex}.part"
-        files.pipe_file(part, data)
-        files.mv(part, path)
-    except (OSError, Unavailable) as error:
+        client.photo_store().put(place, data)
+    except Unavailable as error:
         log.warning("thumbnail %s could not be kept: %s", place, error)
 
 

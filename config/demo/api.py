@@ -35,8 +35,11 @@ class Api:
 
     def search(self, *, photo: Path | None = None, words: str = "", limit: int = 5) -> dict[str, Any]:
         """Search by a photo, by words or by both, and wait for the answer."""
-        files = {"photo": (photo.name, photo.read_bytes(), "image/jpeg")} if photo else None
-        job = self._post("search-jobs", data={"words": words, "limit": str(limit)}, files=files or {"none": b""})
+        if photo is None:
+            job = self._post("search-jobs", json={"words": words, "limit": limit})
+        else:
+            files = {"photo": (photo.name, photo.read_bytes(), "image/jpeg")}
+            job = self._post("search-jobs", data={"words": words, "limit": str(limit)}, files=files)
         return self._finished(f"search-jobs/{job['id']}", job)
 
     def recognise(self, photos: list[Path]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ PRODUCTS = 12
 
 
 def as_a_customer_would(number):
-    """The drawn thing again: darker, smaller, off centre on another ground, and compressed hard."""
-    photo = Image.new("RGB", (300, 340), (90, 84, 70))
-    photo.paste(ImageEnhance.Brightness(draw(number)).enhance(0.8).resize((250, 250)).rotate(4), (30, 45))
+    """The drawn thing again: darker, smaller, with some table round it, and compressed hard."""
+    photo = Image.new("RGB", (300, 310), (90, 84, 70))
+    photo.paste(ImageEnhance.Brightness(draw(number)).enhance(0.85).resize((270, 270)), (15, 25))
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=60)
     return buffer.getvalue()
@@ -66,10 +66,10 @@ def upload(api, tmp_path_factory):
     return finished(api, made.headers["Location"])
 
 
-def search(api, **parts):
-    files = {name: value for name, value in parts.items() if name == "photo"}
-    data = {name: value for name, value in parts.items() if name != "photo"}
-    made = api.post("search-jobs", data=data, files=files or {"nothing": b""}).raise_for_status()
+def search(api, photo=None, **query):
+    """A form where there is a photo, JSON where there is none."""
+    body = {"data": query, "files": {"photo": photo}} if photo else {"json": query}
+    made = api.post("search-jobs", **body).raise_for_status()
     job = finished(api, made.headers["Location"])
     assert job["state"] == "done", job
     return job
@@ -81,7 +81,7 @@ def skus(job):
 
 def test_every_row_has_its_verdict_and_the_broken_photo_its_code(api, upload):
     assert (upload["state"], upload["rows_created"], upload["rows_refused"]) == ("done", PRODUCTS + 1, 0)
-    assert (upload["photos_done"], upload["photos_failed"]) == (PRODUCTS + 1, 1)
+    assert (upload["progress"]["photos_done"], upload["progress"]["photos_failed"]) == (PRODUCTS + 1, 1)
     rows = api.get(f"uploads/{upload['id']}/rows").json()["results"]
     problems = {row["sku"]: [(p["code"], p["photo"]) for p in row["problems"]] for row in rows if row["problems"]}
     assert problems == {"CUT": [("photo_truncated", "cut.jpg")]}
@@ -100,9 +100,9 @@ def test_an_unseen_photo_finds_its_product_and_says_why(api, upload, number):
 
 def test_words_alone_and_filters_inside_the_engine(api, upload):
     assert skus(search(api, words="thing 7"))[0] == "P-7"
-    brands = search(api, words="thing", filters='{"brands": ["Brand 3"]}')
+    brands = search(api, words="thing", filters={"brands": ["Brand 3"]})
     assert sorted(skus(brands)) == ["P-10", "P-3"]
-    prices = search(api, words="thing", filters='{"price_min": "14", "price_max": "15", "currency": "EUR"}')
+    prices = search(api, words="thing", filters={"price_min": "14", "price_max": "15", "currency": "EUR"})
     assert skus(prices) == ["P-9"]
 
 

@@ -8,11 +8,11 @@ import pytest
 from django.core.signing import Signer
 from PIL import Image
 
-from catalog.models import Merchant, PhotoOrigin
+from catalog.models import Merchant, Photo, PhotoOrigin
 from catalog.services.job import search_job_create
-from catalog.services.photo import photo_add
+from catalog.services.photo import THUMBNAIL_SIDES, photo_add, photo_bytes_delete, thumbnail_key
 from catalog.web.photos import job_photo_address, photo_address
-from catalog.web.thumbnails import SIDES, placeholder, shrink, thumbnail_key
+from catalog.web.thumbnails import placeholder, shrink
 from tests.drawing import draw, jpeg
 from tests.uploads import odd_but_good, saved
 from workers import client as workers_client
@@ -60,7 +60,7 @@ def test_full_photo_is_sent_as_it_is(client, photo, data):
 def test_small_photos_are_made_once_and_kept(client, photo, size, monkeypatch):
     response = client.get(photo_address(photo.pk, size=size))
     assert response.headers["Content-Type"] == "image/webp"
-    assert opened(response).size == (SIDES[size], SIDES[size])
+    assert opened(response).size == (THUMBNAIL_SIDES[size], THUMBNAIL_SIDES[size])
     assert workers_client.photo_store().exists(thumbnail_key(photo.sha256, size))
     monkeypatch.setattr("catalog.web.thumbnails.shrink", None)  # not made a second time
     assert client.get(photo_address(photo.pk, size=size)).content == response.content
@@ -205,3 +205,14 @@ def test_photo_of_a_search(client, merchant):
     assert client.get(job_photo_address(job.pk)).content == jpeg(4)
     words_only = search_job_create(merchant=merchant, photo=None, words="mug", filters=SearchFilters())
     assert client.get(job_photo_address(words_only.pk)).status_code == 404
+
+
+def test_thumbnails_go_with_the_bytes_of_their_photo(client, django_capture_on_commit_callbacks, photo):
+    place = thumbnail_key(photo.sha256, "thumb")
+    client.get(photo_address(photo.pk, size="thumb"))
+    assert workers_client.photo_store().exists(place)
+    with django_capture_on_commit_callbacks(execute=True):
+        Photo.objects.filter(pk=photo.pk).delete()
+        photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+    assert not workers_client.photo_store().exists(place)
+    assert not workers_client.photo_store().exists(photo.key)

@@ -1,9 +1,5 @@
 """Words and prices to table rows: the same on every machine, for any script, and for nothing at all."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -37,17 +33,10 @@ def test_length_limits():
 
 
 def test_hashes_are_fixed():
-    """Written down once: another Python, another machine or another run must give the same rows."""
+    """Written down once: another machine, another run, another PYTHONHASHSEED must give the same rows."""
     assert buckets("mug") == (18228, 21951, 30761, 4962, 14654, 15026)
     assert len(buckets("马克杯")) == 5
     assert all(0 <= row < BUCKETS for row in buckets("headphones"))
-
-
-def test_hashes_do_not_depend_on_the_process():
-    code = "from recognition.text import buckets; print(buckets('kopfhörer'))"
-    environment = {"PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[2])}
-    other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
-    assert other.stdout.strip() == str(buckets("kopfhörer"))
 
 
 def test_price_features():

@@ -17,9 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose, and what it may."""
         parser.add_argument("--merchant", required=True, metavar="SLUG")
-        parser.add_argument(
-            "--name", default="command line", help="What it is for."
-        )
+        parser.add_argument("--name", default="command line", help="What it is for.")
         parser.add_argument("--publishable", action="store_true", help="A key that may only search, for a shop's page.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -92,9 +92,9 @@ class Command(BaseCommand):
             rows, photos = bars.add_task("rows read", total=None), bars.add_task("photos embedded", total=None)
             for state in api.upload(archive):
                 bars.update(rows, completed=state["rows_done"], total=state["rows_total"])
-                done = state["photos_done"] + state["photos_failed"]
-                bars.update(photos, completed=done, total=state["photos_total"])
-        if state["state"] != "done" or state["rows_refused"] or state["photos_failed"]:
+                counts = state["progress"]
+                bars.update(photos, completed=counts["photos_done"], total=counts["photos_total"])
+        if state["state"] != "done" or state["rows_refused"] or state["progress"]["photos_failed"]:
             raise CommandError(f"The upload ended as {state['state']}: {state['error'] or api.problems(state['id'])}")
         self.out.print(
             f"  {state['rows_created']} products created, {state['rows_updated']} updated, "
