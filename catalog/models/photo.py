@@ -49,6 +49,9 @@ class Photo(Ledger):
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
     chunk_id = models.UUIDField(null=True, blank=True, editable=False, help_text="The chunk it was last sent in.")
+    changed = models.BooleanField(
+        default=False, editable=False, help_text="Changed while with a worker: owed again as soon as its answer came."
+    )
     bundle_version = models.CharField(max_length=64, blank=True, help_text="The bundle that it was last done with.")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -160,6 +160,9 @@ def leases_reconcile(*, now: datetime) -> tuple[int, int]:
     """
     run_out = Photo.objects.filter(state=LedgerState.DISPATCHED, lease_until__lt=now)
     with transaction.atomic():
+        run_out.filter(changed=True).update(
+            state=LedgerState.PENDING, changed=False, chunk_id=None, lease_until=None, queued_at=now
+        )
         lost = run_out.filter(attempts__gte=LOST_LIMIT - 1).update(
             state=LedgerState.FAILED,
             attempts=F("attempts") + 1,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from catalog.models import Job, LedgerState, Merchant, Photo, PhotoOrigin, Product, Purpose, Upload, UploadRow
@@ -24,20 +24,29 @@ def thumbnail_key(sha256: str, size: str) -> str:
     return f"thumbs/{sha256[:2]}/{sha256}-{size}.webp"
 
 
-def owed_again(**changes: Any) -> dict[str, Any]:
-    """The columns of a photo that becomes owed anew. Without its chunk, a late answer to older work is ignored."""
-    return {
-        "state": LedgerState.PENDING,
-        "queued_at": timezone.now(),
-        "lease_until": None,
-        "chunk_id": None,
-        "attempts": 0,
-        "finished_at": None,
-        "error_code": "",
-        "error_message": "",
-        "error_trace": "",
-        **changes,
-    }
+def photos_owe(photos: QuerySet[Photo], **changes: Any) -> int:
+    """Owe photos anew, with other columns changed in the same moment. Returns how many.
+
+    A photo that is with a worker now stays there and is only marked: were it sent a second time beside the first, the
+    older answer might reach the index last.
+    """
+    with_worker = Q(state=LedgerState.DISPATCHED)
+    with transaction.atomic():
+        count = photos.update(
+            state=Case(When(with_worker, then=F("state")), default=Value(LedgerState.PENDING)),
+            lease_until=Case(When(with_worker, then=F("lease_until")), default=None),
+            chunk_id=Case(When(with_worker, then=F("chunk_id")), default=None),
+            changed=Case(When(with_worker, then=Value(True)), default=Value(False)),
+            queued_at=timezone.now(),
+            attempts=0,
+            finished_at=None,
+            error_code="",
+            error_message="",
+            error_trace="",
+            **changes,
+        )
+        transaction.on_commit(dispatch_soon)
+    return count
 
 
 def photo_add(
@@ -113,12 +122,8 @@ def photo_remove(*, photo: Photo) -> None:
 
 
 def _owe(photo: Photo, **changes: Any) -> None:
-    columns = owed_again(**changes)
-    for name, value in columns.items():
-        setattr(photo, name, value)
-    with transaction.atomic():
-        photo.save(update_fields=list(columns))
-        transaction.on_commit(dispatch_soon)
+    photos_owe(Photo.objects.filter(pk=photo.pk), **changes)
+    photo.refresh_from_db()
 
 
 def photos_requeue(*, product: Product) -> int:
@@ -126,19 +131,12 @@ def photos_requeue(*, product: Product) -> int:
 
     Failed photos stay failed: new text does not mend a photo.
     """
-    owed = Photo.objects.filter(product=product, purpose=Purpose.INDEX).exclude(state=LedgerState.FAILED)
-    with transaction.atomic():
-        count = owed.update(**owed_again())
-        transaction.on_commit(dispatch_soon)
-    return count
+    return photos_owe(Photo.objects.filter(product=product, purpose=Purpose.INDEX).exclude(state=LedgerState.FAILED))
 
 
 def photos_retry(*, photos: QuerySet[Photo]) -> int:
     """Owe failed photos to the workers again. Returns how many."""
-    with transaction.atomic():
-        count = photos.filter(state=LedgerState.FAILED).update(**owed_again())
-        transaction.on_commit(dispatch_soon)
-    return count
+    return photos_owe(photos.filter(state=LedgerState.FAILED))
 
 
 def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str | None = None) -> int:
@@ -148,10 +146,7 @@ def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str 
         photos = photos.filter(merchant=merchant)
     if done_by_other_than is not None:
         photos = photos.exclude(bundle_version=done_by_other_than)
-    with transaction.atomic():
-        count = photos.update(**owed_again())
-        transaction.on_commit(dispatch_soon)
-    return count
+    return photos_owe(photos)
 
 
 def photo_bytes_delete(*, sha256: str, key: str) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.models import Merchant, Photo, Product, Purpose
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
-from catalog.services.photo import owed_again, photos_requeue
+from catalog.services.photo import photos_owe, photos_requeue
 from catalog.services.problems import Problem, problem
 from catalog.services.product_values import INDEXED, apply_values, clean_values, currency_problem
 
@@ -70,7 +70,7 @@ def product_delete(*, product: Product) -> None:
         held = Product.objects.select_for_update().get(pk=product.pk)
         held.deleted_at = product.deleted_at = timezone.now()
         held.save(update_fields=["deleted_at", "updated_at"])
-        Photo.objects.filter(product=held).update(**owed_again(purpose=Purpose.FORGET))
+        photos_owe(Photo.objects.filter(product=held), purpose=Purpose.FORGET)
         if not product_purge_if_empty(product=held):
             transaction.on_commit(dispatch_soon)
 

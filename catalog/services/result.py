@@ -48,6 +48,8 @@ CHANGED = [
     "error_code",
     "error_message",
     "error_trace",
+    "changed",
+    "chunk_id",
 ]
 
 
@@ -63,18 +65,21 @@ class Stored:
 def chunk_result_store(*, result: ChunkResult) -> Stored:
     """Store a chunk's outcomes.
 
-    An outcome counts only while its photo still owes this very chunk: a photo whose product changed in the meantime
-    was queued anew, and the old answer is ignored.
+    An outcome counts only while its photo still owes this very chunk. A photo that changed while it was with the
+    worker is owed again instead: what the worker found is about yesterday's text.
     """
     now = timezone.now()
     waiting = Photo.objects.select_for_update().filter(
         pk__in=[outcome.photo_id for outcome in result.outcomes],
         chunk_id=result.chunk_id,
-        purpose=result.purpose,
         state__in=(LedgerState.PENDING, LedgerState.DISPATCHED),
     )
     photos = {photo.pk: photo for photo in waiting}
-    answered = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
+    changed = [photo for photo in photos.values() if photo.changed]
+    for photo in changed:
+        _mark_owed(photo, now)
+    told = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
+    answered = [(photo, outcome) for photo, outcome in told if photo not in changed]
     finish = FINISH[Purpose(result.purpose)]
     done = [(photo, outcome) for photo, outcome in answered if outcome.fault is None]
     for photo, outcome in answered:
@@ -82,11 +87,17 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
             _mark_done(photo, outcome, result, now)
         else:
             _mark_fault(photo, outcome.fault, now)
+    for photo in photos.values():
+        photo.changed = False
     Photo.objects.bulk_update(photos.values(), CHANGED)
     finish(done, result)
     _notice_ends([photo for photo, _ in answered])
     transaction.on_commit(dispatch_soon)
     return Stored(stored=len(answered), ignored=len(result.outcomes) - len(answered))
+
+
+def _mark_owed(photo: Photo, now: datetime) -> None:
+    photo.state, photo.queued_at, photo.lease_until, photo.chunk_id = LedgerState.PENDING, now, None, None
 
 
 def _mark_done(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, now: datetime) -> None:

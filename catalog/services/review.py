@@ -9,9 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
-from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
-from catalog.services.photo import owed_again
+from catalog.services.photo import photos_owe
 
 UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
 
@@ -79,6 +78,5 @@ def _make_reference(photo: Photo, product: Product) -> None:
     """Owe the photo to the index as one of the product's; the very same bytes are a reference only once."""
     if Photo.objects.filter(product=product, sha256=photo.sha256).exclude(pk=photo.pk).exists():
         return
-    owed = owed_again(product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW)
-    Photo.objects.filter(pk=photo.pk).update(**owed)
-    transaction.on_commit(dispatch_soon)
+    reference = Photo.objects.filter(pk=photo.pk)
+    photos_owe(reference, product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from catalog.models import Item, ItemState, Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
 from catalog.services.dispatch import LOST_LIMIT, chunks_dispatch, leases_reconcile, searches_expire, searches_resend
 from catalog.services.job import job_cancel, recognition_job_finish, search_job_create
+from catalog.services.product import product_delete, product_update
 from catalog.services.result import chunk_result_store, search_result_store
 from workers.contract import (
     BULK_QUEUE,
@@ -165,15 +166,46 @@ def test_a_result_that_is_merely_late_is_welcome(worker_alive, merchant, product
     assert photo.state == LedgerState.DONE
 
 
-def test_an_answer_about_the_old_text_is_ignored(worker_alive, merchant, product):
+def test_a_photo_that_changes_while_with_a_worker_is_owed_again_after_the_answer(worker_alive, merchant, product):
     (photo,) = owe(merchant, 1, product=product)
     chunks_dispatch()
     photo.refresh_from_db()
-    late = result_for(photo)
-    Photo.objects.filter(pk=photo.pk).update(state=LedgerState.PENDING, chunk_id=None)
-    assert chunk_result_store(result=late).ignored == 1
+    product_update(product=product, values={"title": "Another title"})
+    assert chunks_dispatch() == 0  # never twice with workers at the same time
+    stored = chunk_result_store(result=result_for(photo))
+    assert (stored.stored, stored.ignored) == (0, 1)
+    first_chunk = photo.chunk_id
+    assert chunks_dispatch() == 1
     photo.refresh_from_db()
-    assert photo.state == LedgerState.PENDING
+    assert photo.chunk_id != first_chunk
+    assert chunk_result_store(result=result_for(photo)).stored == 1
+    photo.refresh_from_db()
+    assert (photo.state, photo.changed) == (LedgerState.DONE, False)
+
+
+def test_a_product_deleted_while_its_photo_is_with_a_worker_is_forgotten_afterwards(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    indexed = result_for(photo)
+    product_delete(product=product)
+    assert chunk_result_store(result=indexed).ignored == 1
+    assert chunks_dispatch() == 1
+    photo.refresh_from_db()
+    assert photo.purpose == Purpose.FORGET
+    chunk_result_store(result=result_for(photo))
+    assert not Product.objects.exists()
+
+
+def test_a_changed_photo_whose_worker_died_is_owed_without_blame(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    product_update(product=product, values={"title": "Another title"})
+    leases_reconcile(now=timezone.now() + timedelta(hours=1))
+    assert chunk_result_store(result=result_for(photo)).ignored == 1
+    photo.refresh_from_db()
+    assert (photo.state, photo.changed, photo.attempts) == (LedgerState.PENDING, False, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from catalog.models import LedgerState, Photo, PhotoOrigin, Product, Purpose, RowVerdict, Upload, UploadRow
-from catalog.services.photo import NAME_LENGTH, owed_again
+from catalog.services.photo import NAME_LENGTH, photos_owe
 from catalog.services.problems import Problem, problem
 from catalog.services.product_values import FIELDS, INDEXED, apply_values
 from catalog.services.uploading.manifest import Row, merged_attributes
@@ -179,8 +179,7 @@ class Changes:
 
     def _owe(self, photos: Mapping[UUID, object] | set[UUID], purpose: Purpose) -> None:
         if photos:
-            owed = Photo.objects.filter(pk__in=photos)
-            owed.update(**owed_again(purpose=purpose, upload=self._upload))
+            photos_owe(Photo.objects.filter(pk__in=photos), purpose=purpose, upload=self._upload)
 
 
 def _name(name: str) -> str:
