@@ -56,7 +56,7 @@ class Photo(Ledger):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["product", "position", "created_at"]
+        ordering = ["product_id", "position", "created_at"]  # the column: ordering by the product would join it
         constraints = [
             models.UniqueConstraint(
                 fields=["product", "sha256"], condition=models.Q(product__isnull=False), name="photo_once_a_product"

@@ -88,7 +88,7 @@ class UploadRow(models.Model):
     product = models.ForeignKey("catalog.Product", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
-        ordering = ["upload", "number"]
+        ordering = ["upload_id", "number"]
         constraints = [models.UniqueConstraint(fields=["upload", "number"], name="row_once")]
         indexes = [
             models.Index(fields=["upload", "verdict"], name="row_verdict"),

@@ -8,6 +8,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
@@ -20,7 +21,7 @@ from catalog.services.upload import upload_finish_if_done, uploads_processing, u
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
-from workers.contract import Chunk, PhotoWork, ProductFacts
+from workers.contract import Chunk, ChunkPurpose, PhotoWork, ProductFacts
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
         )
         for photo in photos
     )
-    return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=photos[0].purpose, photos=works)
+    purpose = cast(ChunkPurpose, photos[0].purpose)
+    return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=purpose, photos=works)
 
 
 def _facts(product: Product) -> ProductFacts:

@@ -4,8 +4,10 @@ Comes after the API, the page or an upload asked; before ``dispatch`` and the wo
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from typing import cast
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -70,12 +72,17 @@ def search_job_create(
     return job
 
 
+def search_deadline(job: Job) -> datetime:
+    """When a search is over; only recognitions have no deadline."""
+    return cast(datetime, job.deadline)
+
+
 def search_message(job: Job) -> Search:
     """The message that asks a worker to run this search."""
     return Search(
         job_id=job.pk,
         merchant_id=job.merchant_id,
-        deadline=job.deadline,
+        deadline=search_deadline(job),
         key=job.key or None,
         words=job.request["words"],
         region=job.request["region"],
@@ -138,7 +145,7 @@ def job_cancel(*, job: Job) -> Job:
     return job
 
 
-def recognition_job_finish(*, job_id: object) -> None:
+def recognition_job_finish(*, job_id: UUID) -> None:
     """Mark a recognition done when no photo is owed and its upload is read to the end. May run twice."""
     owed = Photo.objects.filter(job_id=job_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
     more_to_come = Upload.objects.filter(job_id=job_id, state__in=(UploadState.PENDING, UploadState.IMPORTING))

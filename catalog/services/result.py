@@ -25,7 +25,7 @@ from catalog.models import (
     Verdict,
 )
 from catalog.services.enqueue import dispatch_soon
-from catalog.services.job import OWED, recognition_job_finish
+from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce
 from catalog.services.photo import photo_bytes_delete
 from catalog.services.product import product_purge_if_empty
@@ -74,6 +74,7 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
         chunk_id=result.chunk_id,
         state__in=(LedgerState.PENDING, LedgerState.DISPATCHED),
     )
+    waiting = waiting.order_by("pk")  # everybody locks in one order, so nobody waits in a circle
     photos = {photo.pk: photo for photo in waiting}
     changed = [photo for photo in photos.values() if photo.changed]
     for photo in changed:
@@ -165,8 +166,7 @@ def _item(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, known: set[U
 def _finish_forgotten(done: Done, result: ChunkResult) -> None:
     """The index has forgotten them: now the rows may go, then the bytes nobody shares, then the deleted product."""
     photos = [photo for photo, _ in done]
-    products = Product.objects.filter(photos__in=photos, deleted_at__isnull=False).distinct()
-    products = list(products)
+    products = list(Product.objects.filter(photos__in=photos, deleted_at__isnull=False).distinct())
     Photo.objects.filter(pk__in=[photo.pk for photo in photos]).delete()
     for photo in photos:
         photo_bytes_delete(sha256=photo.sha256, key=photo.key)
@@ -195,7 +195,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job = Job.objects.select_for_update().filter(pk=result.job_id, state__in=OWED).first()
     if job is None:
         return False
-    if result.fault and result.fault.kind == "retry" and job.deadline > timezone.now():
+    if result.fault and result.fault.kind == "retry" and search_deadline(job) > timezone.now():
         job.state, job.lease_until = JobState.PENDING, None
         job.save(update_fields=["state", "lease_until"])
         return True

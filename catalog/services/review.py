@@ -4,7 +4,7 @@ Comes after an item was recognised; before the index, because an accepted or cor
 its product and is owed to the workers again.
 """
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
 
 
 def item_accept(
-    *, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "", product: Product | None = None
+    *, item: Item, reviewer: User | None, reviewer_name: str = "", product: Product | None = None
 ) -> Decision:
     """Accept the first candidate (or ``product``, when it is given): the photo becomes a reference of it.
 
@@ -29,13 +29,13 @@ def item_accept(
 
 
 def item_correct(
-    *, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "", product: Product
+    *, item: Item, reviewer: User | None, reviewer_name: str = "", product: Product
 ) -> Decision:
     """Say which product it really is: the photo becomes a reference of it. Raises as ``item_accept``."""
     return _decide(item, DecisionAction.CORRECT, ItemState.CORRECTED, reviewer, reviewer_name, product)
 
 
-def item_reject(*, item: Item, reviewer: AbstractBaseUser | None, reviewer_name: str = "") -> Decision:
+def item_reject(*, item: Item, reviewer: User | None, reviewer_name: str = "") -> Decision:
     """Say that the photo shows no product of this merchant. Raises ``Refused("item_decided")`` (409)."""
     return _decide(item, DecisionAction.REJECT, ItemState.REJECTED, reviewer, reviewer_name, None)
 
@@ -45,7 +45,7 @@ def _decide(
     item: Item,
     action: DecisionAction,
     state: ItemState,
-    reviewer: AbstractBaseUser | None,
+    reviewer: User | None,
     reviewer_name: str,
     product: Product | None,
 ) -> Decision:

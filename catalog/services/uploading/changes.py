@@ -7,6 +7,7 @@ are locked, so what is judged is what is written.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
 from django.utils import timezone
@@ -40,7 +41,7 @@ class Changes:
         self._products = {product.sku: product for product in locked.order_by("pk")}
         self._photos: dict[UUID, list[Photo]] = defaultdict(list)
         for photo in Photo.objects.filter(product__in=self._products.values()).order_by("position", "created_at"):
-            self._photos[photo.product_id].append(photo)
+            self._photos[cast(UUID, photo.product_id)].append(photo)
         self._new_products: list[Product] = []
         self._changed_products: list[Product] = []
         self._changed_fields: set[str] = set()
