@@ -1,6 +1,7 @@
 """Django's settings: wiring only, every value that an operator may change comes from ``config.env``."""
 
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.templatetags.static import static
@@ -64,13 +65,13 @@ TEMPLATES = [
 ]
 
 
-def _database() -> dict:
+def _database() -> dict[str, Any]:
     """The one database. SQLite gets a write-ahead log and takes its write lock at the start of a transaction.
 
     Connections are not kept between requests: under ASGI each request has a thread of its own, and would leave its
     connection behind.
     """
-    database = dict(dj_database_url.parse(ENV.database))
+    database: dict[str, Any] = {**dj_database_url.parse(ENV.database)}
     if database["ENGINE"].endswith("sqlite3"):
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {

@@ -6,9 +6,9 @@ normalisation into the convolutions) and run in bfloat16; the projection always 
 """
 
 import torch
-from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
+from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recognition._torchvision import get_model
 from recognition.errors import BundleError
@@ -34,8 +34,8 @@ class ImageEncoder(nn.Module):
 
     def fold(self, dtype: torch.dtype) -> None:
         """Make the backbone ready to serve: evaluation, batch norms folded, channels last, in `dtype`. No way back."""
-        backbone = fuse(self.backbone.eval()) if _has_batch_norm(self.backbone) else self.backbone.eval()
-        self.backbone = backbone.to(dtype=dtype, memory_format=torch.channels_last)
+        folded = _folded(self.backbone.eval()).to(dtype=dtype)
+        self.backbone = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _headless(arch: str) -> tuple[nn.Module, int]:
@@ -53,5 +53,20 @@ def _headless(arch: str) -> tuple[nn.Module, int]:
     return network, int(width)
 
 
-def _has_batch_norm(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+def _folded(network: nn.Module) -> nn.Module:
+    """The same function without the batch norms that follow a convolution: their scale goes into its weights."""
+    traced = fx.symbolic_trace(network)
+    modules = dict(traced.named_modules())
+    for node in list(traced.graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        before = node.args[0]
+        convolution = modules.get(str(before.target)) if before.op == "call_module" else None
+        if isinstance(convolution, nn.Conv2d) and len(before.users) == 1:
+            traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+            node.replace_all_uses_with(before)
+            traced.graph.erase_node(node)
+    traced.recompile()
+    traced.delete_all_unused_submodules()
+    return traced

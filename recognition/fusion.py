@@ -19,10 +19,11 @@ class Gate(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(3 * dim + 3, 64), nn.GELU(), nn.Linear(64, 3))
-        nn.init.zeros_(self.score[-1].weight)
+        last = nn.Linear(64, 3)
+        self.score = nn.Sequential(nn.Linear(3 * dim + 3, 64), nn.GELU(), last)
+        nn.init.zeros_(last.weight)
         with torch.no_grad():
-            self.score[-1].bias.copy_(torch.tensor(_START))
+            last.bias.copy_(torch.tensor(_START))
 
     def forward(self, parts: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Parts float32 [N, 3, dim] (photo, words, price) and which are present, bool [N, 3].

@@ -139,11 +139,12 @@ class TextEncoder(nn.Module):
         self.table = nn.EmbeddingBag(BUCKETS, WIDTH, mode="sum", include_last_offset=False)
         self.field_weights = nn.Parameter(torch.tensor([1.0, 1.0, 0.7, 0.5]))
         self.straight = nn.Linear(WIDTH, dim, bias=False)
-        self.bent = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, dim, bias=False))
+        last = nn.Linear(2 * WIDTH, dim, bias=False)
+        self.bent = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), last)
         self.price = nn.Sequential(nn.Linear(PRICE_FEATURES + WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, dim))
         nn.init.normal_(self.table.weight, std=WIDTH**-0.5)
         nn.init.orthogonal_(self.straight.weight)
-        nn.init.zeros_(self.bent[-1].weight)
+        nn.init.zeros_(last.weight)
 
     def forward(self, batch: TextBatch) -> tuple[Tensor, Tensor]:
         """Unit vectors of the words and of the price, both float32 [B, dim]; zero where a text has none."""

@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
 
-class DeadlinePassed(Exception):  # noqa: N818 - it is no error, it is news
+class DeadlinePassed(Exception):
     """The caller's deadline was over before the device was free; nothing was computed."""
 
 

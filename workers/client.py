@@ -54,8 +54,13 @@ _COORDINATOR_SECONDS = 30
 
 
 def send_chunk(chunk: Chunk) -> None:
-    """Queue a chunk of bulk work. Raises Unavailable("broker_unavailable")."""
-    publish(_producer(), task=RUN_CHUNK, queue=BULK_QUEUE, message=chunk, retries=_RETRIES)
+    """Queue a chunk of bulk work; it is dropped where nobody began it while its lease ran. Raises Unavailable.
+
+    Redis may hand a killed worker's message out again an hour later: by then the photos were leased anew, and to run
+    the old message would put old text and prices back into the index.
+    """
+    lease = load_env().lease_seconds
+    publish(_producer(), task=RUN_CHUNK, queue=BULK_QUEUE, message=chunk, retries=_RETRIES, expires=lease)
 
 
 def send_search(search: Search) -> None:
@@ -130,7 +135,7 @@ def _read_card(text: bytes | str) -> WorkerCard | None:
 @lru_cache(maxsize=1)
 def _producer() -> Celery:
     """The sending app, with a pool of connections; never consumes, never becomes the current app."""
-    app = Celery("vitrine-client", set_as_current=False)
+    app = Celery("vitrine-client", set_as_current=False, fixups=())
     app.conf.update(celery_settings())
     app.conf.broker_transport_options |= {"socket_timeout": _ANSWER_SECONDS}  # a web request waits behind this
     return app

@@ -6,12 +6,12 @@ Messages carry a storage key and text, never pixels and never an id that only SQ
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION = 1
+VERSION: Final = 1
 
 BULK_QUEUE = "vitrine.bulk"
 SEARCH_QUEUE = "vitrine.search"
@@ -26,6 +26,8 @@ STORE_SEARCH_RESULT = "catalog.store_search_result"
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
 COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
 CHUNK_LIMIT = 32
+
+ChunkPurpose = Literal["index", "recognise", "forget"]
 
 Region = tuple[float, float, float, float]  # left, top, right, bottom as parts (0..1) of the upright photo
 
@@ -73,7 +75,7 @@ class Chunk(Message):
 
     chunk_id: UUID
     merchant_id: UUID
-    purpose: Literal["index", "recognise", "forget"]
+    purpose: ChunkPurpose
     photos: tuple[PhotoWork, ...] = Field(min_length=1, max_length=CHUNK_LIMIT)
 
 
@@ -149,7 +151,7 @@ class ChunkResult(Message):
     worker: str
     bundle_version: str
     calibrated: bool
-    purpose: Literal["index", "recognise", "forget"]
+    purpose: ChunkPurpose
     outcomes: tuple[PhotoOutcome, ...]
     seconds: float
 

@@ -56,7 +56,10 @@ class SearchLane(bootsteps.StartStopStep):
         self._acknowledge()
         channel = self._consumer.channel if self._consumer else None
         if channel and parent.connection:
-            ignore_errors(parent.connection, channel.close)
+            try:
+                channel.close()
+            except Exception as error:  # closing reads once more from Redis, and may find anything there
+                logger.warning("the search lane could not be closed in order: %s", error)
 
     def _on_message(self, message: Message) -> None:
         if self._stopping:

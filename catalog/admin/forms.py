@@ -1,6 +1,6 @@
 """The admin's forms: a product with new photos, and a bulk upload. They check; the services write."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
@@ -29,7 +29,7 @@ class PhotosField(forms.FileField):
         photos, problems = [], []
         for file in data or []:
             try:
-                photos.append((file.name, _inspected(super().clean(file, initial))))
+                photos.append((file.name or "", _inspected(super().clean(file, initial))))
             except PhotoError as error:
                 problems.append(f"{file.name}: {error.message}")
         if problems:
@@ -39,7 +39,7 @@ class PhotosField(forms.FileField):
 
 def _inspected(file: UploadedFile) -> bytes:
     most = load_env().photo_max_bytes
-    if file.size > most:
+    if (file.size or 0) > most:
         raise PhotoError("photo_too_large", f"The file is larger than {most / 1e6:g} MB.")
     data = file.read()
     inspect_photo(data)
@@ -83,12 +83,13 @@ class ProductForm(forms.ModelForm):
         merchant = self.held.merchant if self.held else self.cleaned_data.get("merchant")
         if not sku or merchant is None:
             return
-        if product_list(merchant=merchant).filter(sku=sku).exclude(pk=self.held.pk if self.held else None).exists():
+        same = product_list(merchant=merchant).filter(sku=sku)
+        if (same.exclude(pk=self.held.pk) if self.held else same).exists():
             self.add_error("sku", f"There is a product with the sku {sku!r} already.")
 
     def _get_validation_exclusions(self) -> set[str]:
         """``clean`` judges the sku: a deleted product that the index still has to forget does not block it."""
-        return super()._get_validation_exclusions() | {"sku"}
+        return super()._get_validation_exclusions() | {"sku"}  # type: ignore[misc]  # the stubs leave it out
 
 
 class UploadForm(forms.Form):
@@ -105,6 +106,7 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args: Any, merchants: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["merchant"].queryset = merchants
+        field = cast(forms.ModelChoiceField, self.fields["merchant"])
+        field.queryset = merchants
         if (only := merchants[:2]) and len(only) == 1:
-            self.fields["merchant"].initial = only[0]
+            field.initial = only[0]

@@ -12,6 +12,7 @@ from unfold.decorators import display
 
 from catalog.admin.look import STATE_COLOURS, VERDICT_COLOURS, Dated, job_thumbnail
 from catalog.admin.scope import MerchantFilter, MerchantScoped
+from catalog.annotated import JobWithFigures
 from catalog.models import Item, Job, JobKind
 from catalog.selectors.job import recognition_progress
 from catalog.selectors.search import hits_of
@@ -77,7 +78,7 @@ class JobAdmin(MerchantScoped, Dated, ModelAdmin):
         return job.verdict
 
     @display(description="Found")
-    def found(self, job: Job) -> str:
+    def found(self, job: JobWithFigures) -> str:
         """How much came out."""
         number, word = (len(job.candidates), "candidate") if _is_search(job) else (job.items_total, "item")
         return f"{number} {word}{'' if number == 1 else 's'}"

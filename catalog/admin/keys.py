@@ -18,6 +18,12 @@ from catalog.models import ApiKey, KeyKind
 from catalog.services.key import api_key_create, api_key_revoke
 
 
+class KeyRequest(HttpRequest):
+    """The request that makes a key, as a type: it holds the token until the answer is written."""
+
+    vitrine_token: str
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(MerchantScoped, Dated, ModelAdmin):
     """Keys of a merchant's servers and pages."""
@@ -42,12 +48,12 @@ class ApiKeyAdmin(MerchantScoped, Dated, ModelAdmin):
         """Managers revoke."""
         return super().has_change_permission(request)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Form, change: bool) -> None:
+    def save_model(self, request: KeyRequest, obj: ApiKey, form: Form, change: bool) -> None:
         """Make the key through the service and keep the token for the answer to this very request."""
         key, request.vitrine_token = api_key_create(merchant=obj.merchant, name=obj.name, kind=obj.kind)
         obj.__dict__.update(key.__dict__)
 
-    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(self, request: KeyRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """The page with the token: not stored, not in a redirect, not in a cache; leaving it is losing it."""
         context = {
             **self.admin_site.each_context(request),
@@ -63,7 +69,7 @@ class ApiKeyAdmin(MerchantScoped, Dated, ModelAdmin):
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         """End keys at once."""
         living = keys.filter(revoked_at=None, merchant__in=merchants_managed(request))
-        count = sum(1 for key in living if api_key_revoke(key=key))
+        count = len([api_key_revoke(key=key) for key in living])
         messages.success(request, f"{count} key{'' if count == 1 else 's'} revoked.")
 
     @display(description="Kind", label={KeyKind.SECRET: "warning", KeyKind.PUBLISHABLE: "info"})

@@ -13,7 +13,7 @@ from catalog.web.cards import percent
 from catalog.web.photos import job_photo_address, photo_address
 
 # The colours of unfold's labels.
-STATE_COLOURS = {
+STATE_COLOURS: dict[str, str] = {
     LedgerState.PENDING: "info",
     LedgerState.DISPATCHED: "primary",
     LedgerState.DONE: "success",
@@ -21,7 +21,7 @@ STATE_COLOURS = {
     LedgerState.CANCELLED: "warning",
     LedgerState.EXPIRED: "warning",
 }
-UPLOAD_COLOURS = {
+UPLOAD_COLOURS: dict[str, str] = {
     UploadState.PENDING: "info",
     UploadState.IMPORTING: "primary",
     UploadState.PROCESSING: "primary",
@@ -29,14 +29,14 @@ UPLOAD_COLOURS = {
     UploadState.FAILED: "danger",
     UploadState.CANCELLED: "warning",
 }
-ITEM_COLOURS = {
+ITEM_COLOURS: dict[str, str] = {
     ItemState.OPEN: "warning",
     ItemState.AUTO: "info",
     ItemState.ACCEPTED: "success",
     ItemState.CORRECTED: "success",
     ItemState.REJECTED: "danger",
 }
-VERDICT_COLOURS = {Verdict.SURE: "success", Verdict.REVIEW: "warning", Verdict.UNKNOWN: "danger"}
+VERDICT_COLOURS: dict[str, str] = {Verdict.SURE: "success", Verdict.REVIEW: "warning", Verdict.UNKNOWN: "danger"}
 
 
 def thumbnail(photo_id: UUID | None, label: str = "") -> SafeString:

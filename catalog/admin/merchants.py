@@ -10,6 +10,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from catalog.admin.scope import MerchantScoped
+from catalog.annotated import MerchantWithFigures
 from catalog.models import Item, ItemState, Membership, Merchant, Photo, Product
 
 
@@ -60,7 +61,7 @@ class MerchantAdmin(MerchantScoped, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Only an empty shop may go: the index would keep the photos of a full one."""
-        return request.user.is_superuser and (obj is None or not obj.photos.exists())
+        return request.user.is_superuser and not (isinstance(obj, Merchant) and obj.photos.exists())
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """No deleting in bulk."""
@@ -71,17 +72,17 @@ class MerchantAdmin(MerchantScoped, ModelAdmin):
         return {} if obj else self.prepopulated_fields
 
     @display(description="Products", ordering="products_total")
-    def product_count(self, merchant: Merchant) -> int:
+    def product_count(self, merchant: MerchantWithFigures) -> int:
         """Living products."""
         return merchant.products_total
 
     @display(description="Photos", ordering="photos_total")
-    def photo_count(self, merchant: Merchant) -> int:
+    def photo_count(self, merchant: MerchantWithFigures) -> int:
         """Photos in every state."""
         return merchant.photos_total
 
     @display(description="To review", ordering="items_open")
-    def open_count(self, merchant: Merchant) -> int:
+    def open_count(self, merchant: MerchantWithFigures) -> int:
         """Items that wait for a reviewer."""
         return merchant.items_open
 

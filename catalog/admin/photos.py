@@ -113,7 +113,7 @@ class PhotoAdmin(RefusalsAsMessages, MerchantScoped, Dated, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Managers; not one that is on its way out already."""
-        leaving = obj is not None and obj.purpose == Purpose.FORGET
+        leaving = isinstance(obj, Photo) and obj.purpose == Purpose.FORGET
         return not leaving and may_manage(request, self.merchant_id_of(obj))
 
     @display(description="")

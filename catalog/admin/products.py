@@ -1,6 +1,6 @@
 """Products in the admin: found, read, changed, with their photos and what the ledger says about them."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Model, Prefetch, QuerySet
@@ -15,6 +15,7 @@ from catalog.admin.forms import ProductForm
 from catalog.admin.look import STATE_COLOURS, counted, label, thumbnail
 from catalog.admin.refusals import RefusalsAsMessages
 from catalog.admin.scope import MerchantFilter, MerchantScoped
+from catalog.annotated import ProductWithPhotos
 from catalog.models import LedgerState, Photo, PhotoOrigin, Product, Purpose
 from catalog.selectors.job import OWED
 from catalog.services.photo import photo_add
@@ -31,8 +32,8 @@ class PhotoInline(MerchantScoped, TabularInline):
     extra = 0
     per_page = 20
     hide_title = True
-    fields = ["picture", "file", "size", "state_label", "problem"]
-    readonly_fields = fields
+    readonly_fields = ["picture", "file", "size", "state_label", "problem"]
+    fields = [*readonly_fields]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
         """Without those on their way out."""
@@ -133,12 +134,12 @@ class ProductAdmin(RefusalsAsMessages, MerchantScoped, ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         """Tells the form whose product it is, before anything is checked."""
-        form = super().get_form(request, obj, change=change, **kwargs)
-        form.held = obj
+        form = cast(type[ProductForm], super().get_form(request, obj, change=change, **kwargs))
+        form.held = obj if isinstance(obj, Product) else None
         return form
 
     @display(description="")
-    def picture(self, product: Product) -> str:
+    def picture(self, product: ProductWithPhotos) -> str:
         """The main photo."""
         photos = product.photos_shown
         return thumbnail(photos[0].pk if photos else None, product.title)
@@ -154,7 +155,7 @@ class ProductAdmin(RefusalsAsMessages, MerchantScoped, ModelAdmin):
         return product.in_stock
 
     @display(description="Photos")
-    def photo_states(self, product: Product) -> str:
+    def photo_states(self, product: ProductWithPhotos) -> str:
         """How many are indexed, wait, or failed."""
         states = [photo.state for photo in product.photos_shown]
         owed = sum(states.count(state) for state in OWED)

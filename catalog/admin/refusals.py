@@ -1,13 +1,20 @@
 """What the services refuse, said to the person as a message on the page they came from."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from catalog.services.errors import Refused
 from workers.client import PhotoError, Unavailable
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    AnyAdmin = ModelAdmin[Any]
+else:
+    AnyAdmin = object
 
 
 def refusal_text(error: Refused | PhotoError | Unavailable) -> str:
@@ -16,7 +23,7 @@ def refusal_text(error: Refused | PhotoError | Unavailable) -> str:
     return f"{' '.join([error.message, *problems])} ({error.code})"
 
 
-class RefusalsAsMessages:
+class RefusalsAsMessages(AnyAdmin):
     """For a ``ModelAdmin`` whose rows services save: what they refuse becomes a message, and nothing changed."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -4,6 +4,7 @@ Comes after ``services.result`` stored an item; every button calls one verb of `
 decision and makes the photo a reference of its product.
 """
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from unfold.decorators import display
 
 from catalog.admin.look import ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
 from catalog.admin.refusals import refusal_text
-from catalog.admin.scope import MerchantFilter, MerchantScoped
+from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
+from catalog.annotated import ProductWithFigures
 from catalog.models import Decision, Item, ItemState, Product
 from catalog.selectors.product import product_list, products_matching, with_photos
 from catalog.selectors.search import hits_of
@@ -95,20 +97,24 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
         """The first candidate is right, or the one whose button was pressed."""
         item = self._item(request, item_id)
         product = self._product(request, item) if request.POST.get("product") else None
-        return self._decided(request, item, lambda: item_accept(item=item, reviewer=request.user, product=product))
+        return self._decided(
+            request, item, lambda: item_accept(item=item, reviewer=person_of(request), product=product)
+        )
 
     @method_decorator(require_POST)
     def correct_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
         """It is another product."""
         item = self._item(request, item_id)
         product = self._product(request, item)
-        return self._decided(request, item, lambda: item_correct(item=item, reviewer=request.user, product=product))
+        return self._decided(
+            request, item, lambda: item_correct(item=item, reviewer=person_of(request), product=product)
+        )
 
     @method_decorator(require_POST)
     def reject_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
         """It is none of this merchant's products."""
         item = self._item(request, item_id)
-        return self._decided(request, item, lambda: item_reject(item=item, reviewer=request.user))
+        return self._decided(request, item, lambda: item_reject(item=item, reviewer=person_of(request)))
 
     @method_decorator(require_safe)
     def products_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
@@ -116,7 +122,7 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
         item = self._item(request, item_id)
         words = request.GET.get("words", "").strip()
         found = products_matching(products=product_list(merchant=item.merchant), words=words)
-        rows = with_photos(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []
+        rows: Iterable[ProductWithFigures] = with_photos(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []
         products = [
             {
                 "product": row,

@@ -4,10 +4,11 @@ A member of a merchant sees its rows; a manager also changes them; a superuser d
 permission tables are not asked: a person's role in a merchant says it all.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from django.db.models import Field, Model, QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Field, ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -15,13 +16,32 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from catalog.models import Membership, Merchant, Role
 
+if TYPE_CHECKING:
+    from django.contrib.admin.options import BaseModelAdmin
+
+    AnyAdmin = BaseModelAdmin[Any]
+else:
+    AnyAdmin = object
+
+
+class AdminRequest(HttpRequest):
+    """A request of the admin, as a type: what ``roles_of`` keeps on it."""
+
+    _vitrine_roles: dict[UUID, str]
+
+
+def person_of(request: HttpRequest) -> User:
+    """Who asks: the admin's pages are for people who are logged in."""
+    return cast(User, request.user)
+
 
 def roles_of(request: HttpRequest) -> dict[UUID, str]:
     """The person's role in each of their merchants; read once a request."""
-    if not hasattr(request, "_vitrine_roles"):
-        rows = Membership.objects.filter(user=request.user).values_list("merchant_id", "role")
-        request._vitrine_roles = dict(rows)
-    return request._vitrine_roles
+    kept = cast(AdminRequest, request)
+    if not hasattr(kept, "_vitrine_roles"):
+        rows = Membership.objects.filter(user=person_of(request)).values_list("merchant_id", "role")
+        kept._vitrine_roles = dict(rows)
+    return kept._vitrine_roles
 
 
 def may_see(request: HttpRequest, merchant_id: UUID | None = None) -> bool:
@@ -47,7 +67,7 @@ def merchants_managed(request: HttpRequest) -> QuerySet[Merchant]:
     """The merchants whose catalogue the person may change."""
     if request.user.is_superuser:
         return Merchant.objects.all()
-    return Merchant.objects.filter(memberships__user=request.user, memberships__role=Role.MANAGER)
+    return Merchant.objects.filter(memberships__user=person_of(request), memberships__role=Role.MANAGER)
 
 
 class MerchantFilter(RelatedDropdownFilter):
@@ -61,7 +81,7 @@ class MerchantFilter(RelatedDropdownFilter):
         return list(merchants.values_list("pk", "name"))
 
 
-class MerchantScoped:
+class MerchantScoped(AnyAdmin):
     """Scopes a ``ModelAdmin`` (or an inline) to the person's merchants.
 
     ``merchant_path`` leads from the model to its merchant's id. ``read_only`` rows are written by services alone.
@@ -104,7 +124,9 @@ class MerchantScoped:
         """Managers delete."""
         return not self.read_only and may_manage(request, self.merchant_id_of(obj))
 
-    def formfield_for_foreignkey(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> ModelChoiceField | None:
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
         """Only merchants that the person manages can be chosen."""
         if db_field.name == "merchant":
             kwargs["queryset"] = merchants_managed(request)

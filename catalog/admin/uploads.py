@@ -26,6 +26,7 @@ from catalog.admin.forms import UploadForm
 from catalog.admin.look import UPLOAD_COLOURS, Dated, bar
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, may_manage, merchants_managed
+from catalog.annotated import UploadWithFigures
 from catalog.models import Photo, RowVerdict, Upload, UploadState
 from catalog.selectors.job import OWED
 from catalog.selectors.upload import upload_bad_rows_csv, upload_problem_counts, upload_progress, upload_rows
@@ -35,7 +36,7 @@ from workers.client import Unavailable
 
 ROWS_A_PAGE = 50
 PROBLEMS_SHOWN = 20
-VERDICT_COLOURS = {
+VERDICT_COLOURS: dict[str, str] = {
     RowVerdict.CREATED: "success",
     RowVerdict.UPDATED: "info",
     RowVerdict.UNCHANGED: "",
@@ -43,7 +44,7 @@ VERDICT_COLOURS = {
 }
 
 
-def with_photo_counts(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
+def with_photo_counts(uploads: QuerySet[Upload]) -> QuerySet[UploadWithFigures]:
     """Adds ``photos_total`` and ``photos_finished``, counted beside each upload."""
     counted = Photo.objects.filter(upload=OuterRef("pk")).order_by().values("upload")
     total = counted.annotate(total=Count("pk")).values("total")
@@ -171,7 +172,7 @@ class UploadAdmin(MerchantScoped, Dated, ModelAdmin):
         return response
 
     @method_decorator(require_safe)
-    def bad_rows_view(self, request: HttpRequest, upload_id: UUID) -> HttpResponse:
+    def bad_rows_view(self, request: HttpRequest, upload_id: UUID) -> StreamingHttpResponse:
         """The rows with problems, to be fixed and uploaded again."""
         upload = self._upload(request, upload_id)
         response = StreamingHttpResponse(upload_bad_rows_csv(upload), content_type="text/csv; charset=utf-8")
@@ -201,7 +202,7 @@ class UploadAdmin(MerchantScoped, Dated, ModelAdmin):
         return upload.state, upload.get_state_display()
 
     @display(description="Progress")
-    def progress(self, upload: Upload) -> str:
+    def progress(self, upload: UploadWithFigures) -> str:
         """Rows while it is imported, photos while the workers have them."""
         if upload.state in (UploadState.PENDING, UploadState.IMPORTING):
             return bar(

@@ -4,6 +4,8 @@ Comes first in a request's way; afterwards ``request.auth`` is the ``ApiKey`` an
 DRF imports this module while it makes its own views, so nothing here may import those.
 """
 
+from typing import cast
+
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -14,6 +16,11 @@ from catalog.models import ApiKey, KeyKind
 from catalog.services.key import api_key_find
 
 SCHEME = "Bearer"
+
+
+def key_of(request: Request) -> ApiKey:
+    """The key of a request that was let in."""
+    return cast(ApiKey, request.auth)
 
 
 class ApiKeyAuthentication(BaseAuthentication):

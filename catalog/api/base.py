@@ -5,9 +5,9 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
@@ -19,9 +19,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from catalog.api.idempotency import HEADER, answer_once
+from catalog.api.authentication import key_of
+from catalog.api.idempotency import HEADER, Handler, answer_once
 from catalog.api.schema import Schema
-from catalog.models import Merchant
+from catalog.models import ApiKey, Merchant
 from catalog.services.errors import Refused
 
 REQUEST_ID = "X-Request-ID"
@@ -29,25 +30,32 @@ JSON_LIMIT = 1_000_000
 ALLOWED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+class NamedRequest(Request):
+    """A request with its id, as a type."""
+
+    request_id: str
+
+
 class AlwaysJson(BaseContentNegotiation):
     """Answers JSON whatever is accepted: there is nothing else to choose from."""
 
-    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """The parser of the request's content type."""
         kind = (request.content_type or "").partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == kind), None)
 
     def select_renderer(
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         """The only renderer."""
-        return renderers[0], renderers[0].media_type
+        only = next(iter(renderers))
+        return only, only.media_type
 
 
 class PlainJson(JSONParser):
     """JSON that is not nested without end."""
 
-    def parse(self, stream: IO, media_type: str | None = None, parser_context: dict | None = None) -> Any:
+    def parse(self, stream: IO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """The value that the body holds."""
         try:
             return super().parse(stream, media_type, parser_context)
@@ -58,18 +66,24 @@ class PlainJson(JSONParser):
 class ApiView(GenericViewSet):
     """The base of every view. ``selector`` takes the merchant; ``publishable`` names the actions open to such keys."""
 
-    schema = Schema()
+    schema: Schema | None = Schema()
     content_negotiation_class = AlwaysJson
     parser_classes: tuple[type[BaseParser], ...] = (PlainJson,)
     metadata_class = None
     lookup_url_kwarg = "id"
     selector: Callable[..., QuerySet]
     publishable: frozenset[str] = frozenset()
+    post: Handler  # where the address has one
+
+    @property
+    def key(self) -> ApiKey:
+        """The key that the caller sent."""
+        return key_of(self.request)
 
     @property
     def merchant(self) -> Merchant:
         """Whose key it is. While the schema is drawn there is no key, and nobody's rows are looked at."""
-        return Merchant() if getattr(self, "swagger_fake_view", False) else self.request.auth.merchant
+        return Merchant() if getattr(self, "swagger_fake_view", False) else self.key.merchant
 
     def get_queryset(self) -> QuerySet:
         """This merchant's rows, and no others."""
@@ -83,12 +97,12 @@ class ApiView(GenericViewSet):
         """What is said about a body over the limit."""
         return Refused("body_too_large", f"Send at most {self.body_limit() / 1e6:g} MB at once.", status=413)
 
-    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> NamedRequest:
         """Give the request its id: the caller's own, if it is a plain one."""
-        request = super().initialize_request(request, *args, **kwargs)
-        given = request.headers.get(REQUEST_ID, "")
-        request.request_id = given if ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex
-        return request
+        named = cast(NamedRequest, super().initialize_request(request, *args, **kwargs))
+        given = named.headers.get(REQUEST_ID, "")
+        named.request_id = given if ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex
+        return named
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """After key, permission and budget were checked: the size of the body, then once-only for a POST."""
@@ -103,8 +117,12 @@ class ApiView(GenericViewSet):
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
         """Every answer names its request, errors included."""
-        response.headers[REQUEST_ID] = request.request_id
-        return super().finalize_response(request, response, *args, **kwargs)
+        response.headers[REQUEST_ID] = cast(NamedRequest, request).request_id
+        return super().finalize_response(request, cast(Response, response), *args, **kwargs)  # DRF takes Django's too
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """What shapes know of the request; a dictionary that may be added to."""
+        return dict(super().get_serializer_context())
 
     def listed(self, rows: QuerySet, **context: Any) -> Response:
         """One page of rows in the view's shape."""

@@ -102,7 +102,7 @@ def _drf(exc: Exception) -> Problem | None:
             422, "invalid", "Some values are not valid; nothing was changed.", list(_flat(exc.get_full_details()))
         )
     if isinstance(exc, exceptions.Throttled):
-        wait = math.ceil(exc.wait or 1)
+        wait = math.ceil(getattr(exc, "wait", None) or 1)
         return Problem(
             429, "throttled", f"Too many requests. Try again in {wait} s.", headers={"Retry-After": str(wait)}
         )

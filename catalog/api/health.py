@@ -77,7 +77,8 @@ WORKER_FIGURES = (
 def _by_state(name: str, help_text: str, model: type[Model], *columns: str) -> GaugeMetricFamily:
     """Counts in one query. Photos that are owed get a 0, so that an alert on them always has a value."""
     counted = {
-        tuple(row): total for *row, total in model.objects.order_by().values_list(*columns).annotate(Count("pk"))
+        tuple(row): total
+        for *row, total in model._default_manager.order_by().values_list(*columns).annotate(Count("pk"))
     }
     if columns == ("state",):
         counted = {(state,): 0 for state in LedgerState.values} | counted

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from catalog.api.authentication import key_of
 from catalog.models import IdempotencyRecord
 from catalog.services.errors import Refused
 from catalog.services.idempotency import idempotency_begin, idempotency_drop, idempotency_finish
@@ -30,7 +31,7 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
     key = request.headers[HEADER]
     if not (0 < len(key) <= KEY_LIMIT and key.isascii() and key.isprintable()):
         raise Refused("idempotency_key_invalid", f"Use 1 to {KEY_LIMIT} printable ASCII characters.")
-    record = idempotency_begin(merchant=request.auth.merchant, key=key, fingerprint=fingerprint(request))
+    record = idempotency_begin(merchant=key_of(request).merchant, key=key, fingerprint=fingerprint(request))
     if record.status is not None:
         return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
     try:
@@ -45,7 +46,7 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
 def fingerprint(request: Request) -> str:
     """SHA-256 of method, address and body. Files are read in chunks, never whole in memory."""
     digest = hashlib.sha256()
-    for part in (request.method, request.get_full_path()):
+    for part in (request.method or "", request.get_full_path()):
         _feed(digest, [part.encode()])
     if hasattr(request.data, "lists"):
         for name, values in sorted(request.data.lists()):

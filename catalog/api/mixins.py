@@ -37,11 +37,11 @@ class TakesPhoto(ApiView):
 class OpenToPages(ApiView):
     """For views that a shop's page calls. Keys travel in a header, never in a cookie, so any page may."""
 
-    def get_permissions(self) -> list:
+    def get_permissions(self) -> list[Any]:
         """A browser asks first (OPTIONS), and without the key."""
-        return [] if self.request.method == "OPTIONS" else super().get_permissions()
+        return [] if self.request.method == "OPTIONS" else list(super().get_permissions())
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]  # as in DRF
         """The answer to the browser's question."""
         headers = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",

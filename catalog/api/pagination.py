@@ -6,10 +6,10 @@ Used by every list of the API. The cursor holds the last row's ordering values, 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Field, Model, Q, QuerySet
 from django.utils.timezone import is_naive
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
@@ -24,6 +24,8 @@ PAGE_SIZE = 50
 PAGE_LIMIT = 200
 NEWEST_FIRST = ("-created_at", "id")
 
+Row = TypeVar("Row", bound=Model)
+
 
 class Cursor(BasePagination):
     """Cuts a queryset into pages; a view may name its ordering in ``cursor_ordering``."""
@@ -31,7 +33,9 @@ class Cursor(BasePagination):
     def __init__(self, ordering: tuple[str, ...] = NEWEST_FIRST) -> None:
         self.ordering = ordering
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: APIView | None = None) -> list[Model]:
+    def paginate_queryset(  # type: ignore[override]  # of querysets alone, not of any sequence
+        self, queryset: QuerySet[Row], request: Request, view: APIView | None = None
+    ) -> list[Row]:
         """The rows of the page that ``cursor`` names, or of the first one. One query."""
         self.url = request.build_absolute_uri()
         self.ordering = getattr(view, "cursor_ordering", self.ordering)
@@ -72,7 +76,7 @@ class Cursor(BasePagination):
             "properties": {"next": link, "previous": link, "next_cursor": cursor, "results": schema},
         }
 
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict]:
+    def get_schema_operation_parameters(self, view: APIView | None = None) -> list[dict]:
         """The query parameters in the OpenAPI document."""
         size = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_SIZE}
         return [
@@ -97,7 +101,7 @@ class Cursor(BasePagination):
             backwards, *plain = json.loads(urlsafe_b64decode(text.encode()))
             if backwards not in (0, 1) or len(plain) != len(self.ordering):
                 raise ValueError("not one of our cursors")
-            fields = [model._meta.get_field(name.lstrip("-")) for name in self.ordering]
+            fields = [cast(Field, model._meta.get_field(name.lstrip("-"))) for name in self.ordering]
             values = [field.to_python(value) for field, value in zip(fields, plain, strict=True)]
             if any(value is None or (isinstance(value, datetime) and is_naive(value)) for value in values):
                 raise ValueError("not one of our cursors")

@@ -1,13 +1,14 @@
 """Helpers that make the OpenAPI document complete: problem responses with examples, and the headers POSTs share."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
+from rest_framework.viewsets import GenericViewSet
 
 from catalog.api.authentication import ApiKeyAuthentication
 from catalog.api.errors import MEDIA_TYPE
@@ -58,7 +59,9 @@ class ProblemShape(serializers.Serializer):
     status = serializers.IntegerField(help_text="The HTTP status.")
     detail = serializers.CharField(help_text="What went wrong this time, a sentence for people.")
     code = serializers.CharField(help_text="Stable; for programs.")
-    errors = FaultShape(many=True, help_text="The single faults; may be empty.")
+    errors = FaultShape(  # type: ignore[assignment]  # a field of that name hides nothing: DRF takes it out of the class
+        many=True, help_text="The single faults; may be empty."
+    )
     request_id = serializers.CharField(help_text="Also in the header `X-Request-ID`. Name it when you report a fault.")
 
 
@@ -71,7 +74,7 @@ class Schema(AutoSchema):
 
     def get_operation_id(self) -> str:
         """The resource and what is done with it, for example ``search_jobs_create``."""
-        return f"{self.get_tags()[0].replace('-', '_')}_{self.view.action}"
+        return f"{self.get_tags()[0].replace('-', '_')}_{cast(GenericViewSet, self.view).action}"
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

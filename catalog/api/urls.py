@@ -1,5 +1,7 @@
 """The addresses of the API: one table. Health and figures lie outside of ``/api``, where such tools look for them."""
 
+from typing import Any
+
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -14,8 +16,8 @@ from catalog.api.views.searches import SearchViews
 from catalog.api.views.uploads import UploadRowViews, UploadViews
 
 V1 = "api/v1"
-ONE_JOB = {"get": "retrieve", "delete": "destroy"}
-LISTED = {"get": "list", "post": "create"}
+ONE_JOB: dict[str, Any] = {"get": "retrieve", "delete": "destroy"}
+LISTED: dict[str, Any] = {"get": "list", "post": "create"}
 
 urlpatterns = [
     path(f"{V1}/products", ProductViews.as_view(LISTED), name="api-products"),

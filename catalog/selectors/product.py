@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
+from catalog.annotated import ProductWithFigures
 from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
 
 
@@ -16,7 +17,7 @@ def product_list(*, merchant: Merchant) -> QuerySet[Product]:
     return Product.objects.filter(merchant=merchant, deleted_at=None)
 
 
-def with_photos(products: QuerySet[Product]) -> QuerySet[Product]:
+def with_photos(products: QuerySet[Product]) -> QuerySet[ProductWithFigures]:
     """Adds ``main_photo_id``, ``photos_total`` and ``photos_indexed`` to each product, in the same query."""
     shown = Photo.objects.filter(product=OuterRef("pk"), purpose=Purpose.INDEX)
     return products.annotate(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from catalog.models import Merchant, Photo, Product, Purpose
+from catalog.annotated import ProductWithFigures
+from catalog.models import Merchant, Photo, Purpose
 from catalog.selectors.product import product_list, with_photos
 from workers.contract import Candidate
 
@@ -23,7 +24,7 @@ LEAD_WORDS = "Its text matches the words"
 class Hit:
     """A candidate whose product still exists. ``photo_id`` is the matched photo, or the main one when that is gone."""
 
-    product: Product
+    product: ProductWithFigures
     photo_id: UUID | None
     candidate: Candidate
     why: str
@@ -65,6 +66,6 @@ def why(*, candidate: Candidate, calibrated: bool) -> str:
     return f"{lead}: {details}." if details else f"{lead}."
 
 
-def _hit(product: Product, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:
+def _hit(product: ProductWithFigures, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:
     photo_id = candidate.photo_id if candidate.photo_id in known else product.main_photo_id
     return Hit(product, photo_id, candidate, why(candidate=candidate, calibrated=calibrated))

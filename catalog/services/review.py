@@ -28,9 +28,7 @@ def item_accept(
     return _decide(item, DecisionAction.ACCEPT, ItemState.ACCEPTED, reviewer, reviewer_name, product)
 
 
-def item_correct(
-    *, item: Item, reviewer: User | None, reviewer_name: str = "", product: Product
-) -> Decision:
+def item_correct(*, item: Item, reviewer: User | None, reviewer_name: str = "", product: Product) -> Decision:
     """Say which product it really is: the photo becomes a reference of it. Raises as ``item_accept``."""
     return _decide(item, DecisionAction.CORRECT, ItemState.CORRECTED, reviewer, reviewer_name, product)
 

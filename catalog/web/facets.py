@@ -1,6 +1,7 @@
 """The filters that a catalogue offers: its categories, brands and currencies, read at most once a minute."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from django.core.cache import cache
 
@@ -22,7 +23,7 @@ class Facets:
 
 def facets_of(merchant: Merchant) -> Facets:
     """The facets of a merchant's living products."""
-    return cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS)
+    return cast(Facets, cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS))
 
 
 def _read(merchant: Merchant) -> Facets:

@@ -1,7 +1,7 @@
 """What the search page sends, checked and turned into a search; nothing is trusted, the filters least of all."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -16,7 +16,7 @@ class PriceField(forms.DecimalField):
         ("invalid", "max_digits", "max_whole_digits"), "Write prices as plain numbers, for example 49.90."
     )
 
-    def to_python(self, value: Any) -> Decimal | None:
+    def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]  # as the stubs' own DecimalField
         """The number, never negative."""
         price = super().to_python(str(value or "").strip(" €$£¥").replace(",", "."))
         return None if price is None else abs(price)
@@ -45,7 +45,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, *args: Any, merchants: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["merchant"].queryset = merchants
+        cast(forms.ModelChoiceField, self.fields["merchant"]).queryset = merchants
 
     def clean(self) -> dict[str, Any]:
         """A range the wrong way round is refused instead of finding nothing."""
@@ -70,4 +70,4 @@ class SearchForm(forms.Form):
 
     def first_problem(self) -> str:
         """One sentence for people."""
-        return next(iter(self.errors.values()))[0]
+        return str(next(iter(self.errors.values()))[0])

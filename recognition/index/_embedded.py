@@ -116,7 +116,7 @@ class EmbeddedIndex:
         if points > OUTGROWN_POINTS:
             notes.append(
                 f"{points:,} photos have outgrown the embedded index (made for {OUTGROWN_POINTS:,}): searches get "
-                "slower with every photo. Move to a Qdrant server: manage.py index move."
+                "slower with every photo. Set VITRINE_INDEX_URL to a Qdrant server, then run: manage.py reindex --all."
             )
         return IndexHealth("embedded", str(self._folder), live, points, not problem, tuple(notes))
 

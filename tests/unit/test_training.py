@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
 from recognition._torchvision import get_model
+from recognition.bundle import SimilarityWeights
 from recognition.decide import Calibration, Similarity
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText
@@ -23,6 +24,7 @@ from recognition.training.augment import Augment
 from recognition.training.cache import SIDE, open_cache, studio_mask
 from recognition.training.calibrate import expected_calibration_error, fit_calibration, fit_thresholds, least_threshold
 from recognition.training.data import DataError, Sources, read_photos
+from recognition.training.export import Choice, careful
 from recognition.training.losses import contrast
 from recognition.training.ranking import Answer, group
 from recognition.training.sampling import PairSampler, draw_texts, shorten
@@ -314,6 +316,15 @@ def test_grouping_by_product():
     found = group(products, scores)
     assert [(item.product_id, item.votes) for item in found] == [("a", 2), ("b", 2), ("c", 1), ("d", 1), ("e", 1)]
     assert [round(item.similarity, 4) for item in found] == [0.9, 0.8, 0.6, 0.4, 0.3]
+
+
+def test_the_careful_choice():
+    def choice(step: float, mix: float, recall: float) -> Choice:
+        return Choice(step, 64, SimilarityWeights(mix, 1 - mix), recall, 0.03)
+
+    choices = [choice(0.0, 0.5, 0.70), choice(0.5, 0.25, 0.75), choice(0.5, 0.5, 0.74), choice(1.0, 0.25, 0.76)]
+    assert careful(choices) == choices[2]
+    assert careful(choices[:1]) == choices[0]
 
 
 def made_up_answers(rng: random.Random) -> tuple[list[Answer], list[Answer]]:

@@ -1,7 +1,7 @@
 """Fields that several shapes share: addresses of photos and errors of ledger rows."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import TextChoices
@@ -24,6 +24,13 @@ class PhotoUrl(serializers.Field):
     def to_representation(self, value: UUID) -> str:
         """The address as this caller reaches it."""
         return self.context["request"].build_absolute_uri(photo_address(value, size=self.size))
+
+
+def shaped_rows(
+    shape: type[serializers.Serializer], rows: Iterable[Any], context: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Many rows in one shape."""
+    return cast(list[dict[str, Any]], shape(rows, many=True, context=context or {}).data)
 
 
 def state_field(states: type[TextChoices]) -> serializers.Field:
@@ -58,7 +65,7 @@ class ErrorShape(serializers.Serializer):
 class LedgerError(ErrorShape):
     """The error of a ledger row as an object; give it ``source="*"``. ``null`` while nothing is wrong."""
 
-    def to_representation(self, instance: Ledger) -> dict[str, str] | None:
+    def to_representation(self, instance: Ledger) -> dict[str, str] | None:  # type: ignore[override]  # null is fine
         """Code and message, never the trace."""
         if not instance.error_code:
             return None

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, PhotoUrl, state_field
+from catalog.api.shapes.fields import Body, PhotoUrl, shaped_rows, state_field
 from catalog.api.shapes.product import ProductBrief
 from catalog.api.shapes.search import HitShape
 from catalog.models import Item, ItemState, Photo
@@ -41,7 +41,7 @@ class ItemShape(serializers.ModelSerializer):
     @extend_schema_field(HitShape(many=True))
     def get_candidates(self, item: Item) -> list[dict[str, Any]]:
         """What it may be, the best first; deleted products are left out."""
-        return HitShape(self.context["hits"][item.pk], many=True, context=self.context).data
+        return shaped_rows(HitShape, self.context["hits"][item.pk], self.context)
 
 
 class ProductChoice(Body):

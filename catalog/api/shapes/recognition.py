@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, state_field
+from catalog.api.shapes.fields import Body, LedgerError, shaped_rows, state_field
 from catalog.api.shapes.item import ItemShape
 from catalog.api.shapes.photo import Base64Photo, FilePhoto, photo_bytes
 from catalog.models import Job, JobState, Photo
@@ -25,7 +25,9 @@ class NamedPhoto(Body):
 class RecognitionBody(Body):
     """Photos to recognise, in JSON."""
 
-    photos = NamedPhoto(many=True, max_length=PHOTOS_LIMIT, help_text="The photos.")
+    photos = NamedPhoto(  # type: ignore[call-arg]  # the limit of a list, taken by its many=True
+        many=True, max_length=PHOTOS_LIMIT, help_text="The photos."
+    )
 
 
 class RecognitionForm(serializers.Serializer):
@@ -111,7 +113,7 @@ class RecognitionShape(RecognitionSummary):
     @extend_schema_field(FailedPhoto(many=True))
     def get_failed_photos(self, job: Job) -> list[dict[str, Any]]:
         """The first hundred."""
-        return FailedPhoto(self.context["failed"], many=True).data
+        return shaped_rows(FailedPhoto, self.context["failed"])
 
     @extend_schema_field(ItemPage)
     def get_items(self, job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, state_field
+from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, shaped_rows, state_field
 from catalog.api.shapes.photo import Base64Photo, FilePhoto
 from catalog.api.shapes.product import ProductBrief
 from catalog.models import Job, JobState
@@ -189,7 +189,7 @@ class SearchShape(SearchSummary):
             return []
         merchant = self.context["request"].auth.merchant
         found = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
-        return HitShape(found, many=True, context=self.context).data
+        return shaped_rows(HitShape, found, self.context)
 
 
 def _with_money(filters: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from catalog.api.base import ApiView
 from catalog.api.filters import ItemFilters
 from catalog.api.schema import POST_PROBLEMS, VERB_PROBLEMS, problems
+from catalog.api.shapes.fields import shaped_rows
 from catalog.api.shapes.item import ItemShape, ProductChoice
 from catalog.models import Item, Merchant, Product
 from catalog.selectors.item import item_list
@@ -27,7 +28,7 @@ def items_body(items: Sequence[Item], merchant: Merchant, context: dict[str, Any
     """Items in their shape; the candidates of all of them are read in two queries."""
     hits = hits_of_many(merchant=merchant, lists=[(item.candidates, item.calibrated) for item in items])
     by_item = {item.pk: found for item, found in zip(items, hits, strict=True)}
-    return ItemShape(items, many=True, context=context | {"hits": by_item}).data
+    return shaped_rows(ItemShape, items, context | {"hits": by_item})
 
 
 @extend_schema(tags=["review-items"])
@@ -47,7 +48,7 @@ class ItemViews(ApiView):
     )
     def list(self, request: Request) -> Response:
         """The newest first. `?state=open` is the queue that waits for a decision."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         return self.get_paginated_response(items_body(page, self.merchant, self.get_serializer_context()))
 
     @extend_schema(
@@ -112,7 +113,7 @@ class ItemViews(ApiView):
     def _decide(self, verb: Callable[..., Any], **choice: Product | None) -> Response:
         """Decided by a key: there is no user, the key's name is kept instead."""
         item = self.get_object()
-        verb(item=item, reviewer=None, reviewer_name=f"API key {self.request.auth.name}", **choice)
+        verb(item=item, reviewer=None, reviewer_name=f"API key {self.key.name}", **choice)
         return self._answer(self.get_object())
 
     def _answer(self, item: Item) -> Response:

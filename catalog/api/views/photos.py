@@ -67,7 +67,7 @@ class ProductPhotoViews(TakesPhoto):
             merchant=self.merchant,
             product=product,
             data=body.validated_data["photo"],
-            name=body.validated_data["name"] or getattr(request.data["photo"], "name", ""),
+            name=body.validated_data["name"] or getattr(body.initial_data["photo"], "name", ""),
             origin=PhotoOrigin.API,
             position=next_position(product=product),
             retry=True,

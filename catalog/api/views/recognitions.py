@@ -1,9 +1,10 @@
 """Recognitions: which products are in these photos? Start one, follow it, read its items, cancel it."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import MultiPartParser
@@ -36,7 +37,7 @@ FAILED_LIMIT = 100
 OLDEST_FIRST = ("created_at", "id")  # so that a follower's next page only ever grows
 PAGE = [
     OpenApiParameter(each["name"], each["schema"], description=each["description"])
-    for each in Cursor().get_schema_operation_parameters(None)
+    for each in Cursor().get_schema_operation_parameters()
 ]
 EXAMPLE = OpenApiExample(
     "one photo",
@@ -135,7 +136,8 @@ class RecognitionViews(ApiView):
 
     def _photos(self, request: Request) -> Any:
         if is_form(request):
-            if stray := [each for each in request.data.getlist("photos") if isinstance(each, str)]:
+            parts = cast(QueryDict, request.data).getlist("photos")
+            if stray := [each for each in parts if isinstance(each, str)]:
                 raise Refused("photos_refused", f"{len(stray)} parts `photos` are text, not files.")
             return FileParts(request.FILES.getlist("photos"))
         body = RecognitionBody(data=request.data)

@@ -77,7 +77,7 @@ class UploadViews(ApiView):
             name=file.name,
             stream=file,
             dry_run=body.validated_data["dry_run"],
-            created_by=f"API key {request.auth.name}",
+            created_by=f"API key {self.key.name}",
         )
         location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))
         return Response(self.shaped(upload), status=202, headers={"Location": location})

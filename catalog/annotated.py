@@ -1,0 +1,58 @@
+"""Rows with the columns that a query added, as types: what ``annotate`` put beside a model's own fields.
+
+Named by the selectors and admin pages that add such columns and by whoever reads them. For the type checker only: at
+run time each is its model, and the checker's package need not be installed.
+"""
+
+from typing import TYPE_CHECKING, TypedDict
+from uuid import UUID
+
+from catalog.models import Job, Merchant, Photo, Product, Upload
+
+
+class ProductFigures(TypedDict):
+    """Added by ``selectors.product.with_photos``."""
+
+    main_photo_id: UUID | None
+    photos_total: int
+    photos_indexed: int
+
+
+class PhotosShown(TypedDict):
+    """Prefetched for the admin's list of products."""
+
+    photos_shown: list[Photo]
+
+
+class MerchantFigures(TypedDict):
+    """Counted for the admin's list of merchants."""
+
+    products_total: int
+    photos_total: int
+    items_open: int
+
+
+class JobFigures(TypedDict):
+    """Counted for the admin's list of jobs."""
+
+    items_total: int
+
+
+class UploadFigures(TypedDict):
+    """Counted for the admin's list of uploads."""
+
+    photos_total: int
+    photos_finished: int
+
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    ProductWithFigures = WithAnnotations[Product, ProductFigures]
+    ProductWithPhotos = WithAnnotations[Product, PhotosShown]
+    MerchantWithFigures = WithAnnotations[Merchant, MerchantFigures]
+    JobWithFigures = WithAnnotations[Job, JobFigures]
+    UploadWithFigures = WithAnnotations[Upload, UploadFigures]
+else:
+    ProductWithFigures = ProductWithPhotos = Product
+    MerchantWithFigures, JobWithFigures, UploadWithFigures = Merchant, Job, Upload
