@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -67,6 +67,7 @@ class Child:
 
     def start(self, environment: dict[str, str]) -> None:
         """Start it in a session of its own, so that a Ctrl-C in the terminal reaches only the parent."""
+        self._end_group()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - the commands are the constants above
@@ -82,14 +83,21 @@ class Child:
 
     def stop(self, seconds: float) -> None:
         """Ask it to finish what it holds; kill it when it takes longer than ``seconds``."""
-        if not self.process or self.exit_code is not None:
+        if not self.process:
             return
-        self.process.terminate()
+        self.process.terminate()  # does nothing to a process that has ended
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
             self.process.wait()
+        self._end_group()
+
+    def _end_group(self) -> None:
+        """End what a process left behind, such as the beat of a coordinator that was killed."""
+        if self.process:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def last_words(self, lines: int = 8) -> str:
         """The end of its log, for the operator."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ class Process:
     def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
 
     def kill(self) -> None:
-        """SIGKILL: what an out-of-memory killer does."""
-        self._process.kill()
+        """SIGKILL: what an out-of-memory killer does. Its children (the coordinator's beat) go with it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> int:

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 110
 
@@ -56,21 +58,35 @@ def rate(found: Sequence[Found], best: int) -> float:
 
 def hits_table(found: Iterable[Found], title: str) -> Table:
     """Searches with what they found first and the right answer."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
-    for column in ("search", "right answer", "found first", "price", "score"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True, justify="right" if column == "score" else "left")
-    table.add_column("", justify="center")
+    table = _table(title)
+    table.add_column("search", max_width=32)
+    table.add_column("right answer", min_width=12)
+    table.add_column("found first", max_width=44)
+    for name in ("price", "score"):
+        table.add_column(name, justify="right", min_width=6)
+    table.add_column("", min_width=1)
     for each in found:
         hits = each.job.get("hits", [])
         first = hits[0] if hits else None
         table.add_row(
-            each.query,
+            Text(each.query, no_wrap=True, overflow="ellipsis"),
             each.answer,
-            f"{first['product']['sku']}  {first['product']['title']}" if first else f"({each.job['state']})",
+            _named(first["product"]) if first else f"({each.job['state']})",
             f"{first['product']['price']} {first['product']['currency']}" if first else "",
             _score(first),
             "[green]✓[/]" if each.is_first else "[red]✗[/]",
         )
+    return table
+
+
+def _named(product: dict[str, Any]) -> Text:
+    """Sku and title on one line, cut where the column ends."""
+    return Text(f"{product['sku']}  {product['title']}", no_wrap=True, overflow="ellipsis")
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table.pad_edge = False
     return table
 
 
@@ -83,9 +99,11 @@ def _score(hit: dict[str, Any] | None) -> str:
 
 def items_table(items: Iterable[dict[str, Any]], answers: dict[str, str]) -> Table:
     """Recognised items with their verdicts and the right answers."""
-    table = Table(title="Recognised", title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
-    for column in ("photo", "right answer", "verdict", "first candidate", "probability"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    table = _table("Recognised")
+    for name in ("photo", "right answer", "verdict"):
+        table.add_column(name, min_width=8)
+    table.add_column("first candidate", max_width=44)
+    table.add_column("probability", justify="right", min_width=11)
     for item in items:
         best = item["candidates"][0]["product"] if item["candidates"] else None
         name = item["photo"]["name"]
@@ -93,7 +111,7 @@ def items_table(items: Iterable[dict[str, Any]], answers: dict[str, str]) -> Tab
             name,
             answers[name],
             item["verdict"],
-            f"{best['sku']}  {best['title']}" if best else "",
+            _named(best) if best else "",
             "" if item["probability"] is None else f"{item['probability']:.0%}",
         )
     return table
