@@ -59,7 +59,7 @@ def rate(found: Sequence[Found], best: int) -> float:
 def hits_table(found: Iterable[Found], title: str) -> Table:
     """Searches with what they found first and the right answer."""
     table = _table(title)
-    table.add_column("search", max_width=32)
+    table.add_column("search", max_width=24)
     table.add_column("right answer", min_width=12)
     table.add_column("found first", max_width=44)
     for name in ("price", "score"):

@@ -236,7 +236,9 @@ def test_rendered_products_are_held_out_whole(tmp_path):
         roles.setdefault(photo.product, []).append(photo.role)
     for seen in roles.values():
         assert seen == ["train"] * 4 or (seen[0] == "gallery" and len(set(seen[1:])) == 1 and "train" not in seen)
-    assert {roles_of[0] for roles_of in roles.values()} == {"train", "gallery"}
+    assert {seen[0] for seen in roles.values()} == {"train", "gallery"}
+    unseen = read_photos(Sources(renders=root, unseen=root))
+    assert {photo.role for photo in unseen if photo.source == "unseen"} == {"gallery", "calibrate", "report"}
 
 
 def test_own_folders_of_photos(tmp_path):

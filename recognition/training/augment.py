@@ -1,0 +1,150 @@
+"""Turns clean photos into what a customer's phone would see; between cache.py (pixels) and the network, in batches.
+
+One perspective warp (crop, zoom, turn, tilt, flip) a photo, a new background behind studio photos, then light, colour,
+occlusion, blur and noise. Everything is a tensor operation on the whole batch, so it costs a small part of a training
+step and needs no loader processes. Ranges are what phone photos of products show; nothing was tuned on reported photos.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How hard photos are changed. Probabilities, and half-ranges around "unchanged"."""
+
+    background: float = 0.6  # chance of a new background behind a studio photo
+    turn: float = 0.35  # radians
+    tilt: float = 0.18  # perspective
+    light: float = 0.4
+    tint: float = 0.12
+    occlude: float = 0.3
+    blur: float = 0.25
+    noise: float = 0.25
+    smallest: float = 0.3  # least share of the photo's area that a crop keeps
+    flip: float = 0.3
+    clean: float = 0.15  # chance that a photo is only cropped
+
+
+class Augment:
+    """A batch of cached photos to network input. Random numbers come from one generator: a run can be repeated."""
+
+    def __init__(self, size: int, generator: torch.Generator, strength: Strength = Strength()) -> None:
+        self.size = size
+        self.strength = strength
+        self._random = generator
+
+    def __call__(self, pixels: Tensor, boxes: Tensor, studio: Tensor) -> Tensor:
+        """pixels uint8 [N, H, W, 4], boxes [N, 4], studio bool [N] (see cache.py) to float32 [N, 3, S, S] in 0..1."""
+        photos = pixels.permute(0, 3, 1, 2).float() / 255
+        count = len(photos)
+        clean = self._chance(count, self.strength.clean)
+        warped = functional.grid_sample(photos, self._grid(boxes, studio, clean), align_corners=False)
+        colour, mask = warped[:, :3], warped[:, 3:]
+        behind = self._backgrounds(colour, studio & ~clean, mask)
+        result = colour * mask + behind * (1 - mask)
+        changed = self._light(self._occlude(result))
+        changed = self._noise(self._blur(changed))
+        return torch.where(clean[:, None, None, None], result, changed).clamp(0, 1)
+
+    def _uniform(self, *shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
+        return torch.rand(shape, generator=self._random) * (high - low) + low
+
+    def _chance(self, count: int, probability: float) -> Tensor:
+        return torch.rand(count, generator=self._random) < probability
+
+    def _grid(self, boxes: Tensor, studio: Tensor, clean: Tensor) -> Tensor:
+        """Where each output pixel looks in the stored photo: [N, S, S, 2] in -1..1."""
+        count, strength = len(boxes), self.strength
+        centre = boxes[:, :2] + boxes[:, 2:] - 1
+        half = boxes[:, 2:] - boxes[:, :2]
+        short = half.amin(1)
+        low = torch.where(clean, 0.9, strength.smallest**0.5)
+        zoom = low + (1.0 - low) * torch.rand(count, generator=self._random)
+        # A studio product may also be seen from further away: its background goes on for ever.
+        zoom = torch.where(studio & ~clean, zoom * self._uniform(count, low=1.0, high=1.7), zoom)
+        reach = torch.stack([short, short], 1) * zoom[:, None]
+        reach = reach * torch.exp(0.15 * self._uniform(count, 2) * ~clean[:, None])
+        room = torch.where(studio[:, None], 0.25 * half, (half - reach).clamp(min=0))
+        middle = centre + room * self._uniform(count, 2) * torch.where(clean, 0.5, 1.0)[:, None]
+        angle = strength.turn * self._uniform(count) * ~clean
+        flip = torch.where(self._chance(count, strength.flip), -1.0, 1.0)
+        tilt = strength.tilt * self._uniform(count, 2) * ~clean[:, None]
+        line = (torch.arange(self.size) + 0.5) / self.size * 2 - 1
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        depth = 1 + tilt[:, 0, None, None] * x + tilt[:, 1, None, None] * y
+        u, v = x * flip[:, None, None] / depth, y / depth
+        cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
+        grid = torch.stack([cos * u - sin * v, sin * u + cos * v], -1)
+        grid = grid * reach[:, None, None, :] + middle[:, None, None, :]
+        # Past the edge of an ordinary photo its edge goes on; round a studio product there is its background.
+        low, high = (2 * boxes[:, None, None, :2] - 1 + 0.01, 2 * boxes[:, None, None, 2:] - 1 - 0.01)
+        return torch.where(studio[:, None, None, None], grid, grid.clamp(low, high))
+
+    def _backgrounds(self, colour: Tensor, studio: Tensor, mask: Tensor) -> Tensor:
+        """What fills the place behind the product: its own plain colour, or another photo, a colour or a gradient."""
+        count = len(colour)
+        own = self._plain_colour(colour, mask)
+        other = colour.roll(1 + int(torch.randint(max(1, count - 1), (1,), generator=self._random)), 0)
+        other = _soften(other, 4).clamp(0, 1)
+        first, second = torch.rand(2, count, 3, 1, 1, generator=self._random)
+        ramp = torch.linspace(0, 1, self.size)[None, None, :, None]
+        plain = first * (1 - ramp) + second * ramp
+        choice = torch.rand(count, generator=self._random)[:, None, None, None]
+        new = torch.where(choice < 0.55, other, torch.where(choice < 0.8, plain, first.expand_as(plain)))
+        replace = studio & self._chance(count, self.strength.background)
+        return torch.where(replace[:, None, None, None], new, own)
+
+    @staticmethod
+    def _plain_colour(colour: Tensor, mask: Tensor) -> Tensor:
+        """The mean colour of the background that is in view, white where none is: [N, 3, 1, 1]."""
+        shown = (mask < 0.02) & (colour.amax(1, keepdim=True) > 0)
+        number = shown.sum((2, 3), keepdim=True)
+        mean = (colour * shown).sum((2, 3), keepdim=True) / number.clamp(min=1)
+        return torch.where(number > 16, mean, torch.ones_like(mean))
+
+    def _light(self, photos: Tensor) -> Tensor:
+        """Brightness, contrast, saturation, white balance, gamma, and light that falls off to one side."""
+        count, strength = len(photos), self.strength
+        one = self._uniform(5, count, 1, 1, 1) * strength.light
+        photos = photos.clamp(1e-4, 1) ** torch.exp(one[0])
+        photos = photos * torch.exp(0.8 * one[1] + strength.tint * self._uniform(count, 3, 1, 1))
+        mean = photos.mean((1, 2, 3), keepdim=True)
+        photos = mean + (photos - mean) * torch.exp(0.8 * one[2])
+        grey = photos.mean(1, keepdim=True)
+        photos = grey + (photos - grey) * torch.exp(one[3])
+        line = torch.linspace(-1, 1, self.size)
+        side = self._uniform(2, count, 1, 1, 1) * strength.light
+        return photos * (1 + side[0] * line[None, None, None, :] + side[1] * line[None, None, :, None])
+
+    def _occlude(self, photos: Tensor) -> Tensor:
+        """A rectangle of one colour, or of a neighbour's photo, over a part (random erasing, Zhong et al., 2020)."""
+        count = len(photos)
+        middle = self._uniform(2, count, 1, 1)
+        reach = self._uniform(2, count, 1, 1, low=0.1, high=0.45)
+        line = torch.linspace(-1, 1, self.size)
+        inside = ((line[None, None, :] - middle[0]).abs() < reach[0]) & (
+            (line[None, :, None] - middle[1]).abs() < reach[1]
+        )
+        hit = (inside & self._chance(count, self.strength.occlude)[:, None, None])[:, None]
+        flat = torch.rand(count, 3, 1, 1, generator=self._random).expand_as(photos)
+        cover = torch.where(self._chance(count, 0.5)[:, None, None, None], flat, photos.roll(1, 0))
+        return torch.where(hit, cover, photos)
+
+    def _blur(self, photos: Tensor) -> Tensor:
+        chosen = self._chance(len(photos), self.strength.blur)
+        factor = 2 + int(torch.randint(2, (1,), generator=self._random))
+        return torch.where(chosen[:, None, None, None], _soften(photos, factor), photos)
+
+    def _noise(self, photos: Tensor) -> Tensor:
+        level = 0.06 * torch.rand(len(photos), generator=self._random) * self._chance(len(photos), self.strength.noise)
+        return photos + level[:, None, None, None] * torch.randn(photos.shape, generator=self._random)
+
+
+def _soften(photos: Tensor, factor: int) -> Tensor:
+    """Blur by throwing away detail: down by `factor` and up again."""
+    small = functional.avg_pool2d(photos, factor, ceil_mode=True)
+    return functional.interpolate(small, size=photos.shape[-2:], mode="bilinear", align_corners=False)

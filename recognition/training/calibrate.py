@@ -1,0 +1,112 @@
+"""Turns similarities into honest probabilities and thresholds; after ranking.py, before export.py.
+
+Fitted on photos that the network never saw and that are not reported. Every held-out photo is asked twice: with its
+product in the shop, and with its product taken out. The second kind counts a quarter of the first: one in five photos
+is taken to show something the shop does not sell.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.decide import Calibration, Thresholds, decide, evidence
+from recognition.training.ranking import Answer
+
+UNKNOWN_WEIGHT = 0.25
+_SURE_PRECISION = 0.98
+_SAME_PRECISION = 0.9
+_MISSED = 0.05  # share of right answers that may fall below REVIEW
+_PENALTY = 1e-3
+
+Floats = NDArray[np.float64]
+
+
+def fit_calibration(known: Sequence[Answer], unknown: Sequence[Answer]) -> Calibration:
+    """Fit the logistic model of decide.py on all candidates of these answers, every data set counting the same."""
+    rivals = [answer.candidates[0].similarity for answer in unknown if answer.candidates]
+    start = Calibration(background=float(np.median(rivals)) if rivals else Calibration.background)
+    queries: list[tuple[Floats, Floats, float]] = []
+    for answer, weight in weighted(known, unknown):
+        if answer.candidates:
+            rows = np.array([(1.0, *row) for row in evidence(answer.candidates, start)])
+            right = np.array([candidate.product_id == answer.truth for candidate in answer.candidates], float)
+            queries.append((rows, right, weight))
+    if not any(right.any() for _, right, _ in queries) or all(right.any() for _, right, _ in queries):
+        return start  # nothing to learn from: it stays a guess, and says so
+    intercept, similarity, margin, votes = (round(float(value), 4) for value in _conditional_logit(queries))
+    return Calibration(True, intercept, similarity, margin, votes, round(start.background, 4))
+
+
+def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibration: Calibration) -> Thresholds:
+    """SURE at 98 % precision, REVIEW so low that at most 5 % of right answers are missed, "same" at 90 % precision.
+
+    "similar" is where a shop's nearest wrong product usually lies: half of them are at least that similar.
+    """
+    if not calibration.calibrated:
+        return Thresholds()
+    chances, similarities, right, weights = [], [], [], []
+    for answer, weight in weighted(known, unknown):
+        if answer.candidates:
+            chances.append(max(decide(answer.candidates, calibration, Thresholds()).probabilities))
+            similarities.append(answer.candidates[0].similarity)
+            right.append(answer.rank == 0)
+            weights.append(weight)
+    hits, counts = np.array(right), np.array(weights)
+    sure = max(0.5, least_threshold(np.array(chances), hits, counts, _SURE_PRECISION))
+    same = least_threshold(np.array(similarities), hits, counts, _SAME_PRECISION)
+    review = min(sure, float(np.quantile(np.array(chances)[hits], _MISSED)))
+    similar = min(same, calibration.background)
+    return Thresholds(*(round(value, 4) for value in (sure, review, same, similar)))
+
+
+def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = 10) -> float:
+    """Weighted mean distance between probability and share of right answers (Guo et al., 2017), equal-width bins."""
+    if not len(chances):
+        return 0.0
+    place = np.minimum((chances * bins).astype(int), bins - 1)
+    gaps = [
+        abs(np.sum((weights * (chances - right))[place == number])) for number in range(bins) if (place == number).any()
+    ]
+    return float(np.sum(gaps) / np.sum(weights))
+
+
+def least_threshold(scores: Floats, right: NDArray[np.bool_], weights: Floats, precision: float) -> float:
+    """The lowest score such that answers at or above it are right with at least this precision (1.0 if none is)."""
+    order = np.argsort(-scores, kind="stable")
+    hits, total = np.cumsum((weights * right)[order]), np.cumsum(weights[order])
+    good = np.flatnonzero(hits / total >= precision)
+    return float(scores[order][good[-1]]) if len(good) else 1.0
+
+
+def weighted(known: Sequence[Answer], unknown: Sequence[Answer]) -> list[tuple[Answer, float]]:
+    """Answers with what they count: each data set the same in all, unknown photos a quarter of known ones."""
+    sizes = Counter(answer.source for answer in known)
+    pairs = [(answer, 1.0 / sizes[answer.source]) for answer in known]
+    return pairs + [(answer, UNKNOWN_WEIGHT / max(1, sizes[answer.source])) for answer in unknown]
+
+
+def _conditional_logit(queries: Sequence[tuple[Floats, Floats, float]]) -> Floats:
+    """Fit the model of decide.py by Newton's method, with a small ridge penalty.
+
+    A query: what is known of its C candidates, [C, F] with a first column of ones; which one is right [C], none of them
+    in an unknown photo; and what it counts. "None of them" has score 0.
+    """
+    total = sum(weight for _, _, weight in queries)
+    width = queries[0][0].shape[1]
+    found = np.zeros(width)
+    ridge = _PENALTY * np.eye(width)
+    ridge[0, 0] = 0.0
+    for _ in range(50):
+        slope, bend = -ridge @ found, ridge.copy()
+        for rows, right, weight in queries:
+            odds = np.exp(np.clip(rows @ found, -30, 30))
+            chance = odds / (1 + odds.sum())
+            slope += weight / total * rows.T @ (right - chance)
+            bend += weight / total * rows.T @ (np.diag(chance) - np.outer(chance, chance)) @ rows
+        step = np.linalg.solve(bend, slope)
+        found += step
+        if np.abs(step).max() < 1e-6:
+            break
+    return found

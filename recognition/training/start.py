@@ -1,0 +1,75 @@
+"""The network before its first step: starting weights, and a projection that already finds products.
+
+The projection starts as the principal components of the starting features of the training photos, each divided by the
+square root of its spread (half whitening): retrieval is then as good as with the raw features from the first step on,
+and fine-tuning has a good place to stay close to.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recognition._torchvision import get_model, get_model_weights
+from recognition.bundle import Preprocessing
+from recognition.fusion import ProductEncoder
+from recognition.training.cache import Cache
+from recognition.training.data import DataError
+
+DEFAULT_WEIGHTS = "DEFAULT"
+
+
+def start_model(arch: str, dim: int, weights: str) -> ProductEncoder:
+    """A model with a trained backbone. `weights`: a safetensors file, or "DEFAULT" to download torchvision's own.
+
+    Raises DataError where the file does not fit the network.
+    """
+    model = ProductEncoder(arch, dim)
+    backbone = model.image.backbone
+    if weights == DEFAULT_WEIGHTS:
+        tensors = get_model(arch, weights=weights).state_dict()
+    else:
+        tensors = {name: tensor.float() for name, tensor in load_file(Path(weights)).items()}
+    expected = backbone.state_dict()
+    fitting = {name: tensor for name, tensor in tensors.items() if name in expected}
+    missing = {name for name in expected if not name.endswith("num_batches_tracked")} - set(fitting)
+    if missing or any(expected[name].shape != tensor.shape for name, tensor in fitting.items()):
+        raise DataError(f"The starting weights {weights} do not fit the network {arch}.")
+    backbone.load_state_dict(fitting, strict=False)
+    return model
+
+
+def start_preprocessing(arch: str, weights: str, size: int) -> Preprocessing:
+    """What the starting weights expect: torchvision's own statistics, or [-1, 1] for a file."""
+    if weights != DEFAULT_WEIGHTS:
+        return Preprocessing(size=size)
+    look = get_model_weights(arch).DEFAULT.transforms()
+    return Preprocessing(size=size, mean=tuple(look.mean), std=tuple(look.std))
+
+
+def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], look: Preprocessing) -> None:
+    """Set the projection from the features of these cached photos (half-whitened principal components)."""
+    batches = [rows[at : at + 32] for at in range(0, len(rows), 32)]
+    features = torch.cat([_features(model.image.backbone, cache, batch, look) for batch in batches])
+    units = functional.normalize(features.double(), dim=-1)
+    mean = units.mean(0)
+    _, spread, components = torch.linalg.svd(units - mean, full_matrices=False)
+    dim = model.image.projection.out_features
+    if len(spread) < dim:  # fewer photos than dimensions: the rest keeps its random start, small
+        return
+    matrix = components[:dim] / spread[:dim, None].sqrt()
+    matrix = matrix / matrix.norm(dim=1).mean()
+    with torch.no_grad():
+        model.image.projection.weight.copy_(matrix)
+        model.image.projection.bias.copy_(-(matrix @ mean))
+
+
+def _features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
+    photos = torch.from_numpy(cache.pixels[list(rows)][..., :3]).permute(0, 3, 1, 2).float() / 255
+    small = functional.interpolate(photos, size=(look.size, look.size), mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
+    with torch.inference_mode():
+        return backbone.eval()((small - mean) / std).float()
