@@ -14,13 +14,7 @@ from typing import Literal
 Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
 Relation = Literal["same", "similar", "other"]
 
-REASONS = {
-    "clear_match": "The best product is likely enough to be stored without a person's look.",
-    "close_runner_up": "A second product is almost as similar: a person should choose.",
-    "weak_match": "The best product may be right, but not surely: a person should look.",
-    "nothing_like_it": "No product is similar enough to be the one in the photo.",
-    "no_candidates": "There is no product to compare with.",
-}
+REASONS = frozenset({"clear_match", "close_runner_up", "weak_match", "nothing_like_it", "no_candidates"})
 VOTERS = 10  # the nearest photos of a query, over all products, that vote
 _MAX_VOTES = 5
 
@@ -62,7 +56,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict, its reason (a key of REASONS) and a probability for each candidate, in the order given."""
+    """A verdict, its reason (one of REASONS) and a probability for each candidate, in the order given."""
 
     verdict: Verdict
     reason: str

@@ -29,6 +29,15 @@ CHUNK_LIMIT = 32
 
 ChunkPurpose = Literal["index", "recognise", "forget"]
 
+# Why a verdict is what it is: the code that a result carries, and what people read instead of it.
+REASONS = {
+    "clear_match": "The first product is likely enough to be stored without a person's look.",
+    "close_runner_up": "A second product is almost as similar: a person should choose.",
+    "weak_match": "The first product may be right, but not surely: a person should look.",
+    "nothing_like_it": "No product is similar enough to be the one in the photo.",
+    "no_candidates": "There is no product to compare with.",
+}
+
 Region = tuple[float, float, float, float]  # left, top, right, bottom as parts (0..1) of the upright photo
 
 

@@ -4,6 +4,8 @@ import uuid
 
 from django.db import models
 
+from workers.contract import REASONS
+
 from .ledger import Ledger, LedgerState
 
 JobState = LedgerState
@@ -51,3 +53,8 @@ class Job(Ledger):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {str(self.id)[:8]}"
+
+    @property
+    def explanation(self) -> str:
+        """The reason of the verdict as a sentence for people."""
+        return REASONS.get(self.reason, self.reason)

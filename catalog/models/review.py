@@ -5,6 +5,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from workers.contract import REASONS
+
 
 class Verdict(models.TextChoices):
     """The machine's own judgement of an item."""
@@ -73,6 +75,11 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"Item {str(self.id)[:8]}"
+
+    @property
+    def explanation(self) -> str:
+        """The reason of the verdict as a sentence for people."""
+        return REASONS.get(self.reason, self.reason)
 
 
 class DecisionAction(models.TextChoices):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from django.core.cache import cache
+from django.db.models import Count
 
 from catalog.models import Merchant
 from catalog.selectors.product import product_list
@@ -14,7 +15,7 @@ KEPT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Facets:
-    """What the menus of the search page list, in alphabetical order."""
+    """What the menus of the search page list: in alphabetical order, currencies by how many products have them."""
 
     categories: tuple[str, ...]
     brands: tuple[str, ...]
@@ -27,9 +28,15 @@ def facets_of(merchant: Merchant) -> Facets:
 
 
 def _read(merchant: Merchant) -> Facets:
-    return Facets(*(_values(merchant, field) for field in ("category", "brand", "currency")))
+    return Facets(_values(merchant, "category"), _values(merchant, "brand"), _currencies(merchant))
 
 
 def _values(merchant: Merchant, field: str) -> tuple[str, ...]:
     products = product_list(merchant=merchant).exclude(**{field: ""}).order_by(field)
     return tuple(products.values_list(field, flat=True).distinct()[:MOST])
+
+
+def _currencies(merchant: Merchant) -> tuple[str, ...]:
+    products = product_list(merchant=merchant).exclude(currency="").order_by()
+    counted = products.values("currency").annotate(products=Count("pk")).order_by("-products", "currency")
+    return tuple(counted.values_list("currency", flat=True)[:MOST])

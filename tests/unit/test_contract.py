@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from recognition import decide
 from workers.contract import (
     CHUNK_LIMIT,
+    REASONS,
     Candidate,
     Chunk,
     ChunkResult,
@@ -116,3 +118,7 @@ def test_any_search_survives_the_wire(words, region, price, limit, deadline):
         limit=limit,
     )
     assert Search.model_validate(json.loads(json.dumps(search.to_wire()))) == search
+
+
+def test_every_reason_of_a_verdict_has_a_sentence():
+    assert set(REASONS) == decide.REASONS

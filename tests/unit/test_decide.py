@@ -85,4 +85,4 @@ def test_same_and_similar_are_two_thresholds():
 def test_every_reason_is_explained():
     seen = {judge().reason, judge(("a", 1.0, 5)).reason, judge(("a", 0.7, 1), ("b", 0.68, 1)).reason}
     seen |= {judge(("mug", 0.6, 0), ("cup", 0.5, 0)).reason, judge(("a", -1.0, 0)).reason}
-    assert seen == set(REASONS)
+    assert seen == REASONS
