@@ -55,7 +55,7 @@ class Recogniser:
         """Load and verify a bundle. Raises BundleError where it must not be served.
 
         `device`: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"… `threads`: CPU threads of torch for the
-        whole process (cores divided by worker processes). `precision`: "auto" (bfloat16 where the hardware has it),
+        whole process (cores divided by worker processes). `precision`: "auto" (bfloat16 where it pays),
         "float32" or "bfloat16".
         """
         if threads is not None:
@@ -126,11 +126,15 @@ def load_weights(model: ProductEncoder, path: Path) -> None:
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware computes it (elsewhere it is emulated and slow), float32 otherwise."""
+    """bfloat16 where it pays: on CUDA that has it, and on CPUs with matrix units (AMX); float32 elsewhere.
+
+    CPUs that know bfloat16 as vectors only (AVX-512 BF16) ran folded networks slower in it, at the batches that are
+    served, than in float32 (docs/decisions/model.md).
+    """
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        able = any(torch.cpu.get_capabilities().get(feature) for feature in ("avx512_bf16", "amx_bf16"))
+        able = bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return torch.bfloat16 if able else torch.float32
 
 
