@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-secret-never-use-in-production"  # noqa: S105 - refused in production below
+SECRET_LENGTH = 32
 
 
 class Env(BaseSettings):
@@ -55,10 +56,19 @@ class Env(BaseSettings):
     device_batch: int = Field(8, ge=1)
     metrics_port: int = Field(0, ge=0, le=65535)  # where a worker serves Prometheus metrics; 0: nowhere
 
+    @field_validator("public_url")
+    @classmethod
+    def _without_trailing_slash(cls, url: str) -> str:
+        return url.rstrip("/")
+
     @model_validator(mode="after")
-    def _no_development_secret_in_production(self) -> "Env":
-        if self.mode == "production" and self.secret_key == DEVELOPMENT_SECRET:
-            raise ValueError("VITRINE_SECRET_KEY must be set to a secret of your own when VITRINE_MODE=production")
+    def _own_secret_in_production(self) -> "Env":
+        is_own = self.secret_key != DEVELOPMENT_SECRET and len(self.secret_key) >= SECRET_LENGTH
+        if self.mode == "production" and not is_own:
+            raise ValueError(
+                "VITRINE_SECRET_KEY must be set to a secret of your own, of at least "
+                f"{SECRET_LENGTH} characters, when VITRINE_MODE=production"
+            )
         return self
 
     @property
@@ -69,7 +79,21 @@ class Env(BaseSettings):
     @property
     def broker(self) -> str:
         """The Redis URL: ``REDIS_URL``, or the private broker that the start command brings up on loopback."""
-        return self.redis_url or f"redis://127.0.0.1:{self.broker_port}/0"
+        return self.redis_url or self._running_broker() or f"redis://127.0.0.1:{self.broker_port}/0"
+
+    @property
+    def broker_file(self) -> Path:
+        """Where the start command writes its private broker's URL and its own process id while it runs."""
+        return self.var / "broker.url"
+
+    def _running_broker(self) -> str:
+        """The private broker of a start command that runs now, which takes another port where its own is busy."""
+        try:
+            url, pid = self.broker_file.read_text().split()
+        except (OSError, ValueError):
+            return ""
+        was_killed = Path("/proc/self").exists() and not Path("/proc", pid).exists()
+        return "" if was_killed else url
 
     @property
     def photos(self) -> str:

@@ -14,7 +14,9 @@ PRODUCTION = ENV.mode == "production"
 
 SECRET_KEY = ENV.secret_key
 DEBUG = False
+IS_HTTPS = PRODUCTION and ENV.public_url.startswith("https://")
 ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",") if host.strip()]
+ALLOWED_HOSTS += ["127.0.0.1"]  # health checks ask there
 CSRF_TRUSTED_ORIGINS = [ENV.public_url] if PRODUCTION else []
 
 INSTALLED_APPS = [
@@ -109,8 +111,8 @@ STORAGES = {
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # larger files are spooled to disk, never held in memory
 DATA_UPLOAD_MAX_MEMORY_SIZE = 40_000_000  # a JSON body that carries a photo as base64
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 

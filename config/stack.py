@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from config.broker import broker_command
@@ -28,6 +29,9 @@ COMMANDS = {"web": WEB, "coordinator": COORDINATOR, "worker": WORKER}
 STOP_SECONDS = 20.0
 RESTART_SECONDS = 2.0
 STARTS_LIMIT = 5  # a process that never lives long enough is not worth another try
+SETTLED_SECONDS = 60.0  # what lived longer has started well: its next end counts as the first
+TETHER = [sys.executable, "-I", "-S", str(ROOT / "config" / "tether.py")]
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StackError(Exception):
@@ -56,7 +60,7 @@ def free_port(wanted: int) -> int:
 
 @dataclass
 class Child:
-    """One child process, its log and how often it was started."""
+    """One child process, its log and how often it was started without settling."""
 
     name: str
     command: list[str]
@@ -66,12 +70,16 @@ class Child:
     started_at: float = 0.0
 
     def start(self, environment: dict[str, str]) -> None:
-        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches only the parent."""
+        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches only the parent.
+
+        It ends with the thread that starts it (see ``config.tether``): call this in the main thread.
+        """
         self._end_group()
+        command = [*TETHER, str(os.getpid()), *self.command]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - the commands are the constants above
-                self.command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+                command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
             )
         self.starts += 1
         self.started_at = time.monotonic()
@@ -124,6 +132,11 @@ class Stack:
             command = broker_command(port=port_of_broker, folder=folder)
             self.children.insert(0, Child("broker", command, logs / "broker.log"))
 
+    def pid_of(self, name: str) -> int | None:
+        """The process id of a child that was started."""
+        process = self._child(name).process
+        return process.pid if process else None
+
     def _child(self, name: str) -> Child:
         return next(child for child in self.children if child.name == name)
 
@@ -147,7 +160,10 @@ class Stack:
     def supervise(self) -> None:
         """Start again whatever ended. Raises ``StackError`` when a process ends again and again."""
         for child in self.children:
-            if child.exit_code is None or time.monotonic() - child.started_at < RESTART_SECONDS:
+            lived = time.monotonic() - child.started_at
+            if child.exit_code is None or lived < RESTART_SECONDS:
+                if lived > SETTLED_SECONDS:
+                    child.starts = 0
                 continue
             if child.starts >= STARTS_LIMIT:
                 raise StackError(
@@ -166,9 +182,36 @@ class Stack:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop everything, the broker last."""
-        for child in reversed(self.children):
-            child.stop(STOP_SECONDS)
+        """Stop everything, the broker last; a second Ctrl-C does not leave half of it behind."""
+        with _undisturbed():
+            for child in reversed(self.children):
+                child.stop(STOP_SECONDS)
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and a closed terminal (SIGHUP) end the command as Ctrl-C does; ``nohup`` still works.
+
+    Only the first one is heard: those after it must not interrupt the stop.
+    """
+    for number in END_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for each in END_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in END_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -182,10 +225,13 @@ def running_stack(*, port: int) -> Iterator[Stack]:
         broker = f"redis://127.0.0.1:{free_port(env.broker_port)}/0" if own_broker else env.redis_url
         stack = Stack(port=free_port(port), broker_url=broker, own_broker=own_broker)
         try:
+            if own_broker:
+                env.broker_file.write_text(f"{broker} {os.getpid()}\n")
             stack.start()
             yield stack
         finally:
             stack.stop()
+            env.broker_file.unlink(missing_ok=True)
 
 
 def _lock(file: IO[str]) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from catalog.models import Job, LedgerState, Photo
-from workers.client import Unavailable, live_workers, queue_lengths
+from workers.client import Unavailable, coordinator_is_alive, live_workers, queue_lengths
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 
@@ -111,7 +111,16 @@ def _check_workers() -> str:
     return "ok" if live_workers() else "no live worker"
 
 
-CHECKS: dict[str, Callable[[], str]] = {"database": _check_database, "redis": _check_redis, "workers": _check_workers}
+def _check_coordinator() -> str:
+    return "ok" if coordinator_is_alive() else "no live coordinator"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": _check_database,
+    "redis": _check_redis,
+    "workers": _check_workers,
+    "coordinator": _check_coordinator,
+}
 
 
 def _outcome(check: Callable[[], str]) -> str:

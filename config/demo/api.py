@@ -1,7 +1,8 @@
 """The demo's view of Vitrine: the public API over HTTP with a secret key, exactly as a shop's server would call it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,25 +10,33 @@ from uuid import uuid4
 import httpx
 
 FINISHED = {"done", "failed", "expired", "cancelled"}
-WAIT = {"Prefer": "wait=20"}
+WAIT = {"Prefer": "wait=5"}  # short, so that a process that died meanwhile is soon started again
+PAUSE_SECONDS = 0.2
+UPLOAD_SECONDS = 1800.0
+JOB_SECONDS = 300.0
 
 
 class Api:
-    """A key and an address. Raises ``httpx.HTTPError`` for what the site refuses."""
+    """A key and an address. Raises ``httpx.HTTPError`` for what the site refuses, ``TimeoutError`` for what never ends.
 
-    def __init__(self, url: str, token: str) -> None:
+    ``tick`` is called again and again while something is awaited, to keep the processes behind the site alive.
+    """
+
+    def __init__(self, url: str, token: str, tick: Callable[[], None]) -> None:
+        self._tick = tick
         self._http = httpx.Client(
             base_url=f"{url}/api/v1/", headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
 
     def upload(self, archive: Path) -> Iterator[dict[str, Any]]:
         """Send a bulk upload, then give its progress again and again until it is finished."""
         with archive.open("rb") as file:
             state = self._post("uploads", files={"file": (archive.name, file, "application/zip")})
-        while state["state"] not in FINISHED:
-            time.sleep(0.3)
-            state = self._get(f"uploads/{state['id']}")
-            yield state
+        yield from self._states(f"uploads/{state['id']}", state, UPLOAD_SECONDS)
 
     def problems(self, upload_id: str) -> list[dict[str, Any]]:
         """The rows of an upload that were refused."""
@@ -49,9 +58,22 @@ class Api:
         return self._finished(f"recognition-jobs/{job['id']}", job)
 
     def _finished(self, path: str, job: dict[str, Any]) -> dict[str, Any]:
-        while job["state"] not in FINISHED:
-            job = self._get(path, headers=WAIT)
-        return job
+        *_, answer = self._states(path, job, JOB_SECONDS, headers=WAIT)
+        return answer
+
+    def _states(self, path: str, state: dict[str, Any], seconds: float, **options: Any) -> Iterator[dict[str, Any]]:
+        """What the site says again and again, from ``state`` on, until it is finished."""
+        until = time.monotonic() + seconds
+        while True:
+            yield state
+            if state["state"] in FINISHED:
+                return
+            if time.monotonic() > until:
+                raise TimeoutError(f"{path} is still {state['state']} after {seconds:.0f} s.")
+            self._tick()
+            time.sleep(PAUSE_SECONDS)
+            with suppress(httpx.TransportError):  # a site that died is up again soon
+                state = self._get(path, **options)
 
     def _get(self, path: str, **options: Any) -> dict[str, Any]:
         return self._http.get(path, **options).raise_for_status().json()

@@ -4,6 +4,7 @@ The first step of the demo. The customers' photos are never indexed and no bundl
 """
 
 import csv
+import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ class Customer:
 
     photo: Path
     sku: str
+
+    @property
+    def sha256(self) -> str:
+        """The hash under which Vitrine keeps the photo."""
+        return hashlib.sha256(self.photo.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

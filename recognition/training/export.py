@@ -4,7 +4,8 @@ How far to walk from the starting weights to the fine-tuned ones (weight interpo
 things that the training photos do not show: WiSE-FT, Wortsman et al., 2022), the side of the photos when serving, and
 how much the two comparisons count are chosen on the calibration photos. Most of those show products that training knew,
 so the choice is careful: of all that lie within one standard error of the best, the one that trusts training least
-(Breiman et al., 1984). The reported photos are chosen by nothing, at the end, for the card.
+(Breiman et al., 1984). The reported photos are measured at the end, for the card: nothing is
+chosen by them.
 """
 
 import json

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.models import LedgerState
 from tests.api_support import Shop
+from workers.client import coordinator_beat
 from workers.contract import WORKER_KEY_PREFIX, WorkerCard
 
 CARD = WorkerCard(
@@ -38,15 +39,21 @@ def test_alive(client):
 
 def test_ready(db, client, redis_server):
     worker_comes(redis_server)
+    coordinator_beat()
     response = client.get("/health/ready")
     assert (response.status_code, response.json()["status"]) == (200, "ok")
-    assert response.json()["checks"] == {"database": "ok", "redis": "ok", "workers": "ok"}
+    assert response.json()["checks"] == {"database": "ok", "redis": "ok", "workers": "ok", "coordinator": "ok"}
 
 
-def test_not_ready_without_a_worker(db, client, redis_server):
+def test_not_ready_without_a_worker_and_a_coordinator(db, client, redis_server):
     response = client.get("/health/ready")
     assert response.status_code == 503
-    assert response.json()["checks"] == {"database": "ok", "redis": "ok", "workers": "no live worker"}
+    assert response.json()["checks"] == {
+        "database": "ok",
+        "redis": "ok",
+        "workers": "no live worker",
+        "coordinator": "no live coordinator",
+    }
 
 
 def test_not_ready_without_redis(db, client):
@@ -54,7 +61,7 @@ def test_not_ready_without_redis(db, client):
     assert response.status_code == 503
     assert response.json() == {
         "status": "unavailable",
-        "checks": {"database": "ok", "redis": "away", "workers": "away"},
+        "checks": {"database": "ok", "redis": "away", "workers": "away", "coordinator": "away"},
     }
 
 

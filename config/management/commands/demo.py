@@ -1,32 +1,36 @@
 """``manage.py demo``: a merchant's bulk upload, shoppers' searches and a recognition, for real, on this machine.
 
-It starts the whole stack, speaks to it over the public API only, and measures itself: the exit code is 1 when fewer
-than nine in ten unseen photos find their product first.
+It starts the whole stack, speaks to it over the public API, and measures itself: the exit code is 1 when fewer than
+nine in ten unseen photos find their product first, 130 when it was interrupted before it knew.
 """
 
 import secrets
-import signal
 import sys
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
+from django.db.models import QuerySet
 
-from catalog.models import ApiKey, Merchant
+from catalog.models import ApiKey, LedgerState, Merchant, Photo, PhotoOrigin, Purpose
 from catalog.services.key import api_key_create, api_key_revoke
 from config.demo.api import Api
 from config.demo.sample import Customer, customers, pack, wordings
 from config.demo.show import Found, console, hits_table, items_table, progress, rate
 from config.env import load_env
-from config.stack import Stack, StackError, running_stack
+from config.readiness import is_ready, owe_what_the_index_lacks
+from config.stack import Stack, StackError, end_on_signals, running_stack
 
 NEEDED = 0.9  # of the unseen photos find their product first, or the demo fails
 SHOWN = 12
 RECOGNISED = 8
+EMBED_SECONDS = 1800.0
+INTERRUPTED = 130  # as a shell says it
 KEY_NAME = "demo"
 
 
@@ -42,19 +46,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start, walk the road, judge, stay where a person looks on."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        end_on_signals()
         self.out = console()
-        call_command("migrate", verbosity=0)
         try:
+            call_command("migrate", verbosity=0)
             with running_stack(port=options["port"]) as stack:
                 good = self._walk(stack)
                 if good and (options["stay"] or sys.stdout.isatty()):
                     self._stay(stack)
-        except (StackError, httpx.HTTPError) as error:
+        except (StackError, TimeoutError, httpx.HTTPError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
-            self.out.print("Stopped.")
-            return
+            with suppress(OSError):  # the terminal may be gone
+                self.out.print("Stopped before the end.")
+            sys.exit(INTERRUPTED)
         if not good:
             raise CommandError(f"Fewer than {NEEDED:.0%} of the unseen photos found their product first.")
 
@@ -62,9 +67,10 @@ class Command(BaseCommand):
         """The main job from end to end. Returns whether enough was found."""
         merchant, password = seed()
         self._wait(stack)
-        api = Api(stack.url, fresh_key(merchant))
+        api = Api(stack.url, fresh_key(merchant), stack.supervise)
         self._upload(api)
-        found = self._search(api, customers())
+        self._wait_for_photos(stack, merchant)
+        found = self._search(api, self._unseen(merchant))
         worded = [Found(each.words, each.sku, api.search(words=each.words)) for each in wordings(5)]
         self.out.print(hits_table(worded, "Searched by words"))
         self._recognise(api, customers()[:: max(1, len(customers()) // RECOGNISED)][:RECOGNISED])
@@ -82,7 +88,27 @@ class Command(BaseCommand):
     def _wait(self, stack: Stack) -> None:
         with self.out.status("Starting broker, site, coordinator and worker ..."):
             stack.wait_until(lambda: is_ready(stack.url), "site, coordinator and worker are ready", 120)
+            stack.wait_until(lambda: owe_what_the_index_lacks(stack) is not None, "one bundle is served", 60)
         self.out.print(f"[bold]Vitrine is up[/] on {stack.url}\n")
+
+    def _wait_for_photos(self, stack: Stack, merchant: Merchant) -> None:
+        """Photos of an earlier run may be owed again, because the bundle changed or the index was deleted."""
+        owed = merchant_photos(merchant).filter(state__in=[LedgerState.PENDING, LedgerState.DISPATCHED])
+        if count := owed.count():
+            with self.out.status(f"Embedding {count} photos of an earlier run again ..."):
+                stack.wait_until(lambda: not owed.exists(), "the photos of an earlier run are embedded", EMBED_SECONDS)
+            self.out.print(f"  {count} photos of an earlier run were embedded again, for this bundle and index\n")
+
+    def _unseen(self, merchant: Merchant) -> list[Customer]:
+        """The customers' photos without those that a reviewer accepted in an earlier run: the index knows these."""
+        reviewed = merchant_photos(merchant).filter(origin=PhotoOrigin.REVIEW)
+        accepted = set(reviewed.values_list("sha256", flat=True))
+        unseen = [each for each in customers() if each.sha256 not in accepted]
+        if left_out := len(customers()) - len(unseen):
+            self.out.print(f"{left_out} of the customers' photos are references now, by review: they are left out.")
+        if not unseen:
+            raise CommandError("Every customers' photo is a reference now: nothing is left to measure with.")
+        return unseen
 
     def _upload(self, api: Api) -> None:
         archive = pack(load_env().var / "demo")
@@ -127,27 +153,29 @@ class Command(BaseCommand):
 
     def _stay(self, stack: Stack) -> None:
         self.out.print("\nThe site stays up. Ctrl-C stops it; `make start` brings it back with all its data.")
-        while True:
-            stack.supervise()
-            time.sleep(1)
+        with suppress(KeyboardInterrupt):
+            while True:
+                stack.supervise()
+                time.sleep(1)
 
 
-def is_ready(url: str) -> bool:
-    """Whether the site says that everything behind it is there."""
-    try:
-        return httpx.get(f"{url}/health/ready", timeout=5, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+def merchant_photos(merchant: Merchant) -> QuerySet[Photo]:
+    """The photos by which a merchant's products are found, now or soon."""
+    return Photo.objects.filter(merchant=merchant, purpose=Purpose.INDEX)
 
 
 def seed() -> tuple[Merchant, str]:
     """The demo's merchant and its administrator. Running it again changes nothing. Returns (merchant, password)."""
     merchant, _ = Merchant.objects.get_or_create(slug="sample", defaults={"name": "Sample shop", "public_search": True})
     kept = load_env().var / "demo" / "password.txt"
-    password = kept.read_text() if kept.exists() else _new_password(kept)
-    users = get_user_model().objects
-    if not users.filter(username="demo").exists():
-        users.create_superuser("demo", password=password)
+    is_new = not kept.exists()
+    password = _new_password(kept) if is_new else kept.read_text()
+    user, created = get_user_model().objects.get_or_create(
+        username="demo", defaults={"is_staff": True, "is_superuser": True}
+    )
+    if is_new or created:
+        user.set_password(password)
+        user.save()
     return merchant, password
 
 

@@ -1,13 +1,14 @@
 """``manage.py start``: the whole of Vitrine on this machine under one command, until Ctrl-C."""
 
-import signal
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command
 
-from config.stack import Stack, StackError, running_stack
+from config.readiness import owe_what_the_index_lacks
+from config.stack import Stack, StackError, end_on_signals, running_stack
 
 
 class Command(BaseCommand):
@@ -21,18 +22,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate, start, and stay."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        call_command("migrate", verbosity=0)
+        end_on_signals()
         try:
+            call_command("migrate", verbosity=0)
             with running_stack(port=options["port"]) as stack:
                 self._stay(stack)
         except StackError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
-            self.stdout.write("Stopped.")
+            with suppress(OSError):  # the terminal may be gone
+                self.stdout.write("Stopped.")
 
     def _stay(self, stack: Stack) -> None:
         self.stdout.write(f"Vitrine is on {stack.url} (admin: {stack.url}/admin/). Ctrl-C stops it.")
+        owed = None
         while True:
             stack.supervise()
+            if owed is None and (owed := owe_what_the_index_lacks(stack)):
+                self.stdout.write(f"{owed} photos are embedded again, for this bundle and index.")
             time.sleep(1)
