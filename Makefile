@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test start lint format catalogue clean
+.PHONY: help demo test start lint format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands

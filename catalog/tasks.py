@@ -5,9 +5,10 @@ Comes between Redis and ``services``; started by ``config.celery``.
 
 import logging
 from threading import BoundedSemaphore
+from typing import Any
 
 from celery import shared_task
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resend
 from catalog.services.enqueue import DISPATCH, IMPORT_UPLOAD
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 # Of the coordinator's four threads: results and dispatching always find one, however many uploads are read.
 IMPORTS_AT_ONCE = 2
 _import_slots = BoundedSemaphore(IMPORTS_AT_ONCE)
+# A deadlock, or a database that restarts, must not cost a result: else its photos wait until their lease runs out.
+TRY_AGAIN: dict[str, Any] = {"autoretry_for": (OperationalError,), "max_retries": 5, "retry_backoff": 1}
 
 
 @shared_task(name=DISPATCH)
@@ -37,18 +40,18 @@ def reconcile_ledger() -> None:
     """Take back what was lost."""
     close_old_connections()
     found = reconcile()
-    if any((found.photos_back, found.photos_lost, found.searches_expired, found.uploads_woken)):
+    if any((found.photos_back, found.photos_lost, found.searches_expired, found.uploads_woken, found.bytes_deleted)):
         log.info("reconciled: %s", found)
 
 
-@shared_task(name=STORE_CHUNK_RESULT)
+@shared_task(name=STORE_CHUNK_RESULT, **TRY_AGAIN)
 def store_chunk_result(message: dict) -> None:
     """Store the outcomes of one chunk."""
     close_old_connections()
     chunk_result_store(result=ChunkResult.model_validate(message))
 
 
-@shared_task(name=STORE_SEARCH_RESULT)
+@shared_task(name=STORE_SEARCH_RESULT, **TRY_AGAIN)
 def store_search_result(message: dict) -> None:
     """Store the answer to one search."""
     close_old_connections()
@@ -59,13 +62,15 @@ def store_search_result(message: dict) -> None:
 def import_upload(upload_id: str) -> None:
     """Read an upload's rows and photos into the catalogue, unless this process reads enough others now.
 
-    An upload left alone stays owed in SQL, and is woken when one in hand ends.
+    An upload left alone stays owed in SQL, and is woken when one in hand is finished. A run that finished nothing
+    wakes nobody: with the storage away, every message would leave one for each owed upload behind.
     """
     if not _import_slots.acquire(blocking=False):
         return
     try:
         close_old_connections()
-        upload_import(upload_id=upload_id)
+        finished = upload_import(upload_id=upload_id)
     finally:
         _import_slots.release()
-    uploads_wake()
+    if finished:
+        uploads_wake()

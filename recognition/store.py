@@ -7,11 +7,13 @@ the bytes: writing twice is writing once, and nothing stored ever changes. No to
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -48,45 +50,81 @@ class PhotoStore:
         return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def write(self, data: bytes) -> StoredBytes:
-        """Keep bytes under their hash, atomically; bytes that are there already are left alone."""
+        """Keep bytes under their hash, atomically; bytes that are there already become young again (`delete_older`)."""
         sha256 = hashlib.sha256(data).hexdigest()
         stored = StoredBytes(self.key_for(sha256), sha256, len(data))
         path = self._path(stored.key)
-        with _storage_errors(stored.key):
-            if not self._files.exists(path):
+        with _storage_errors(stored.key, self._is_there):
+            if not self._touch(path):
                 self._write_new(path, data)
         return stored
 
     def put(self, key: str, data: bytes) -> None:
         """Keep bytes that are no photo of their own (a thumbnail) under a key of the caller's, atomically."""
         path = self._path(key)
-        with _storage_errors(key):
+        with _storage_errors(key, self._is_there):
             self._write_new(path, data)
 
     def read(self, key: str) -> bytes:
         """All bytes of a photo. Raises PhotoError("photo_missing") where there are none."""
         path = self._path(key)
-        with _storage_errors(key):
+        with _storage_errors(key, self._is_there):
             return self._files.cat_file(path)
 
     def open(self, key: str) -> IO[bytes]:
         """A binary file object to stream from; errors as in `read`."""
         path = self._path(key)
-        with _storage_errors(key):
+        with _storage_errors(key, self._is_there):
             return self._files.open(path, "rb")
 
     def exists(self, key: str) -> bool:
         """Whether bytes are kept under this key."""
         path = self._path(key)
-        with _storage_errors(key):
+        with _storage_errors(key, self._is_there):
             return self._files.isfile(path)
 
     def delete(self, key: str) -> None:
         """Forget a photo's bytes; a key that is not there counts as deleted."""
         path = self._path(key)
-        with _storage_errors(key):
+        with _storage_errors(key, self._is_there):
             if self._files.isfile(path):
                 self._files.rm_file(path)
+
+    def delete_older(self, key: str, *, than: datetime) -> bool:
+        """Forget bytes that nobody wrote since; returns whether they are gone now, or were before.
+
+        In a folder old ones are moved aside and their age is read again, so a `write` at the same moment either made
+        them young before, and they are moved back, or finds none and stores them anew. An object store offers no
+        such move: there, a write in the milliseconds between the question and the deletion loses.
+        """
+        path = self._path(key)
+        with _storage_errors(key, self._is_there):
+            if not self._is_there():
+                raise FileNotFoundError(self._root)
+            if isinstance(self._files, LocalFileSystem):
+                return _delete_local(Path(path), than.timestamp())
+            if self._files.isfile(path):
+                if self._files.modified(path) >= than:
+                    return False
+                self._files.rm_file(path)
+            return True
+
+    def _touch(self, path: str) -> bool:
+        """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
+        if not isinstance(self._files, LocalFileSystem):
+            return False
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _is_there(self) -> bool:
+        """Whether the root holds anything: a folder that is missing or empty is a volume that was not mounted."""
+        if not isinstance(self._files, LocalFileSystem):
+            return True
+        root = Path(self._root)
+        return root.is_dir() and any(root.iterdir())
 
     def _path(self, key: str) -> str:
         parts = key.split("/")
@@ -99,6 +137,21 @@ class PhotoStore:
             _write_local(Path(path), data)
         else:  # one PUT: object stores show an object whole or not at all
             self._files.pipe_file(path, data)
+
+
+def _delete_local(path: Path, than: float) -> bool:
+    aside = path.with_name(f".{path.name}.{uuid4().hex}.old")
+    try:
+        if path.stat().st_mtime >= than:
+            return False
+        path.rename(aside)
+    except FileNotFoundError:
+        return True
+    if aside.stat().st_mtime < than:
+        aside.unlink()
+        return True
+    aside.replace(path)
+    return False
 
 
 def _write_local(path: Path, data: bytes) -> None:
@@ -117,10 +170,12 @@ def _write_local(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _storage_errors(key: str) -> Iterator[None]:
+def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if not is_there():
+            raise Unavailable("storage_unavailable", "The photo storage is away: its folder is empty.") from error
         raise PhotoError("photo_missing", f"The photo {key} is no longer stored.") from error
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES:

@@ -1,7 +1,7 @@
 """Takes the README's screenshots from a running demo with the Chromium that the machine has.
 
-    make demo                                     # in one terminal: prints the address and the log-in
-    python tools/screenshots.py URL USER PASSWORD # in another: writes docs/pictures/*.png
+make demo                                     # in one terminal: prints the address and the log-in
+python tools/screenshots.py URL USER PASSWORD # in another: writes docs/pictures/*.png
 """
 
 import sys

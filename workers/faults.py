@@ -12,15 +12,18 @@ _TRACE_LIMIT = 8_000
 
 
 def fault_of(error: Exception) -> Fault:
-    """PhotoError: the client's. Unavailable: try again. Anything else is a bug of ours and keeps its trace."""
-    if isinstance(error, PhotoError):
+    """PhotoError: the client's. Unavailable: try again. Anything else is a bug of ours and keeps its trace.
+
+    A photo that is not in the store is our bug too: the web kept it there before it owed it to the workers.
+    """
+    if isinstance(error, PhotoError) and error.code != "photo_missing":
         return Fault(code=error.code, message=error.message, kind="client")
     if isinstance(error, Unavailable):
         return Fault(code=error.code, message=error.message, kind="retry")
     trace = "".join(traceback.format_exception(error))
     return Fault(
-        code="internal_error",
-        message=f"{type(error).__name__}: {error}"[:500],
+        code=error.code if isinstance(error, PhotoError) else "internal_error",
+        message=error.message if isinstance(error, PhotoError) else f"{type(error).__name__}: {error}"[:500],
         kind="bug",
         trace=trace[-_TRACE_LIMIT:],
     )

@@ -126,6 +126,6 @@ def _recognition(job: Job) -> dict[str, Any]:
     shown = list(items[:ITEMS_SHOWN])
     return {
         "progress": recognition_progress(job=job),
-        "items": [(item, photo_address(item.photo_id, size="thumb")) for item in shown],
+        "items": [(item, photo_address(item.photo_id, size="thumb") if item.photo_id else "") for item in shown],
         "items_shown": ITEMS_SHOWN,
     }

@@ -4,12 +4,13 @@ from .idempotency import IdempotencyRecord
 from .job import Job, JobKind, JobState
 from .ledger import Ledger, LedgerState
 from .merchant import ApiKey, KeyKind, Membership, Merchant, Role
-from .photo import Photo, PhotoOrigin, Purpose
+from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
-from .review import Decision, DecisionAction, Item, ItemState, Verdict
+from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
 from .upload import RowVerdict, Upload, UploadKind, UploadRow, UploadState
 
 __all__ = [
+    "UNDECIDED",
     "ApiKey",
     "Decision",
     "DecisionAction",
@@ -22,6 +23,7 @@ __all__ = [
     "KeyKind",
     "Ledger",
     "LedgerState",
+    "LooseBytes",
     "Membership",
     "Merchant",
     "Photo",

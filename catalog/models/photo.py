@@ -76,3 +76,17 @@ class Photo(Ledger):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+
+class LooseBytes(models.Model):
+    """Bytes that a deleted photo let go: to be deleted later, unless something refers to them by then."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    key = models.CharField(max_length=200)
+    since = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "loose bytes"
+
+    def __str__(self) -> str:
+        return self.key

@@ -26,12 +26,22 @@ class ItemState(models.TextChoices):
     REJECTED = "rejected", "Rejected"
 
 
+UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
+
+
 class Item(models.Model):
     """One recognised thing in a photo: the verdict, the candidates, and what became of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="items")
-    photo = models.ForeignKey("catalog.Photo", on_delete=models.CASCADE, related_name="items")
+    photo = models.ForeignKey(
+        "catalog.Photo",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="items",
+        help_text="None once the photo was deleted: what was decided about it stays.",
+    )
     job = models.ForeignKey("catalog.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="items")
     position = models.PositiveSmallIntegerField(default=0, help_text="Which thing in the photo, counted from 0.")
     bundle_version = models.CharField(max_length=64)

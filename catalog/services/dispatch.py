@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
-from catalog.services.job import recognition_job_finish, search_job_send
+from catalog.services.job import recognition_job_finish, recognitions_drop, search_job_send
 from catalog.services.notify import job_announce
+from catalog.services.photo import bytes_sweep
 from catalog.services.upload import upload_finish_if_done, uploads_processing, uploads_wake
 from config.env import load_env
 from workers import client
@@ -63,13 +64,14 @@ def _owed(now: datetime) -> QuerySet[Photo]:
 def _lease_next() -> Chunk | None:
     """Lease the next chunk of the merchant whose turn it is, or ``None`` when nobody is owed anything."""
     now = timezone.now()
-    # Locking the merchant's row keeps two dispatchers from serving the same one at the same moment.
+    # Locking the merchant's row keeps two dispatchers from serving the same one at the same moment (and, without its
+    # key, from waiting for everybody who inserts something of this merchant).
     owed = Exists(_owed(now).filter(merchant=OuterRef("pk")))
     merchants = Merchant.objects.filter(owed).order_by(F("served_at").asc(nulls_first=True), "pk")
     turn = merchants.values_list("pk", flat=True).first()
     if turn is None:
         return None
-    merchant = Merchant.objects.select_for_update().get(pk=turn)
+    merchant = Merchant.objects.select_for_update(no_key=True).get(pk=turn)
     photos = _take(_owed(now).filter(merchant=merchant))
     if not photos:
         return None
@@ -89,14 +91,17 @@ def _lease_next() -> Chunk | None:
 def _take(owed: QuerySet[Photo]) -> list[Photo]:
     """The longest-waiting photos with one purpose, at most a chunk; a suspicious photo comes alone."""
     skip_locked = connection.features.has_select_for_update_skip_locked
-    locked = owed.select_for_update(skip_locked=skip_locked, of=("self",)).select_related("product")
+    locked = owed.select_for_update(skip_locked=skip_locked)
     first = locked.order_by("queued_at", "pk").first()
     if first is None:
         return []
-    if first.attempts >= ALONE_AFTER:
-        return [first]
-    same = locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)
-    return list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
+    photos = [first]
+    if first.attempts < ALONE_AFTER:
+        same = locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)
+        photos = list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
+    # Once the photos are locked, and not in the same statement: that could still see a product as it was before.
+    prefetch_related_objects(photos, "product")
+    return photos
 
 
 def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
@@ -129,6 +134,7 @@ def _give_back(chunk: Chunk) -> None:
     Photo.objects.filter(chunk_id=chunk.chunk_id, state=LedgerState.DISPATCHED).update(
         state=LedgerState.PENDING, lease_until=None
     )
+    recognitions_drop(photos=Photo.objects.filter(chunk_id=chunk.chunk_id))
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,7 @@ class Reconciled:
     photos_lost: int
     searches_expired: int
     uploads_woken: int
+    bytes_deleted: int
 
 
 def reconcile() -> Reconciled:
@@ -150,6 +157,7 @@ def reconcile() -> Reconciled:
         photos_lost=lost,
         searches_expired=searches_expire(now=now),
         uploads_woken=uploads_wake(),
+        bytes_deleted=bytes_sweep(now=now),
     )
     _ends_notice()
     return found
@@ -158,24 +166,36 @@ def reconcile() -> Reconciled:
 def leases_reconcile(*, now: datetime) -> tuple[int, int]:
     """Photos whose lease ran out: given up after ``LOST_LIMIT``, else pending again. Returns (given up, pending again).
 
-    ``chunk_id`` stays, so that a result which is merely late is still welcome until the photo is sent anew.
+    ``chunk_id`` stays, so that a result which is merely late is still welcome until the photo is sent anew. While no
+    worker is alive, no photo is to blame: a night without workers gives nothing up.
     """
+    blame = _workers_alive()
     run_out = Photo.objects.filter(state=LedgerState.DISPATCHED, lease_until__lt=now)
     with transaction.atomic():
         run_out.filter(changed=True).update(
             state=LedgerState.PENDING, changed=False, chunk_id=None, lease_until=None, queued_at=now
         )
-        lost = run_out.filter(attempts__gte=LOST_LIMIT - 1).update(
-            state=LedgerState.FAILED,
-            attempts=F("attempts") + 1,
-            finished_at=now,
-            error_code="worker_lost",
-            error_message="Every worker that took this photo was lost. Retry it once the workers are healthy.",
+        lost = 0
+        if blame:
+            lost = run_out.filter(attempts__gte=LOST_LIMIT - 1).update(
+                state=LedgerState.FAILED,
+                attempts=F("attempts") + 1,
+                finished_at=now,
+                error_code="worker_lost",
+                error_message="Every worker that took this photo was lost. Retry it once the workers are healthy.",
+            )
+        back = run_out.update(
+            state=LedgerState.PENDING, attempts=F("attempts") + int(blame), lease_until=None, queued_at=now
         )
-        back = run_out.filter(attempts__lt=LOST_LIMIT - 1).update(
-            state=LedgerState.PENDING, attempts=F("attempts") + 1, lease_until=None, queued_at=now
-        )
+        recognitions_drop(photos=Photo.objects.all())
     return lost, back
+
+
+def _workers_alive() -> bool:
+    try:
+        return bool(client.live_workers())
+    except Unavailable:
+        return False
 
 
 def searches_expire(*, now: datetime) -> int:

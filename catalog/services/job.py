@@ -10,6 +10,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from catalog.models import (
@@ -139,14 +140,36 @@ def job_cancel(*, job: Job) -> Job:
         )
         if not changed:
             raise Refused("job_finished", "This job is already finished.", status=409)
-        Photo.objects.filter(job=job, state=LedgerState.PENDING).update(state=LedgerState.CANCELLED)
+        recognitions_drop(photos=Photo.objects.filter(job=job))
     job_announce(job_id=job.pk)
     job.refresh_from_db()
     return job
 
 
+def recognitions_drop(*, photos: QuerySet[Photo]) -> int:
+    """Of these, cancel those that wait to be recognised for a cancelled job. Returns how many.
+
+    A photo that a reviewer made a reference meanwhile is owed to its product, whatever became of the job.
+    """
+    # No join: what is asked of the photo itself is then judged anew, should the update wait for another one.
+    cancelled = Job.objects.filter(state=JobState.CANCELLED)
+    waiting = photos.filter(state=LedgerState.PENDING, purpose=Purpose.RECOGNISE, job__in=cancelled)
+    return waiting.update(state=LedgerState.CANCELLED)
+
+
+@transaction.atomic
 def recognition_job_finish(*, job_id: UUID) -> None:
-    """Mark a recognition done when no photo is owed and its upload is read to the end. May run twice."""
+    """Mark a recognition done when no photo is owed and its upload is read to the end. May run twice.
+
+    Its row is locked before anything is counted: of two last chunks stored at the same moment, the second sees both.
+    Photos that a worker could not do for a job cancelled meanwhile are cancelled too.
+    """
+    job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
+    if job is None:
+        return
+    if job.state == JobState.CANCELLED:
+        recognitions_drop(photos=Photo.objects.filter(job_id=job_id))
+        return
     owed = Photo.objects.filter(job_id=job_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
     more_to_come = Upload.objects.filter(job_id=job_id, state__in=(UploadState.PENDING, UploadState.IMPORTING))
     if owed.exists() or more_to_come.exists():

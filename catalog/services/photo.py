@@ -1,21 +1,43 @@
 """Photos: inspected, kept under their content hash, then owed to the workers; and forgotten again.
 
 Comes after the API, the admin or a review has a photo's bytes, before ``dispatch``; bulk uploads write their photos
-in batches (``uploading.catalogue``) by the same rules. Bytes go only when no row refers to them any more.
+in batches (``uploading.catalogue``) by the same rules. Bytes go only when no row refers to them any more, and then
+not at once (see ``bytes_sweep``).
 """
 
-from functools import partial
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from catalog.models import Job, LedgerState, Merchant, Photo, PhotoOrigin, Product, Purpose, Upload, UploadRow
+from catalog.models import (
+    UNDECIDED,
+    Item,
+    Job,
+    LedgerState,
+    LooseBytes,
+    Merchant,
+    Photo,
+    PhotoOrigin,
+    Product,
+    Purpose,
+    Upload,
+    UploadRow,
+)
 from catalog.services.enqueue import dispatch_soon
+from catalog.services.errors import Refused
 from workers import client
+from workers.client import Unavailable
+
+log = logging.getLogger(__name__)
 
 NAME_LENGTH = 255
+BYTES_KEPT = timedelta(hours=1)  # far longer than any request or batch of an import takes
+SWEPT_AT_ONCE = 1_000
 THUMBNAIL_SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
 
 
@@ -66,12 +88,11 @@ def photo_add(
     """Inspect, keep and owe one photo; returns it and whether it is new.
 
     A product has the same bytes once: adding them again returns the photo that is there, taken back if it was about
-    to be forgotten, and owed anew if it had failed and ``retry`` is set. Raises ``PhotoError`` and ``Unavailable``.
+    to be forgotten, and owed anew if it had failed and ``retry`` is set. Raises ``PhotoError``, ``Unavailable`` and
+    ``Refused("product_not_found")`` (404) for a product that was deleted meanwhile.
     """
     facts = client.inspect_photo(data)
     stored = client.photo_store().write(data)
-    if product is not None and (held := _held(product, stored.sha256, retry)):
-        return held, False
     photo = Photo(
         merchant=merchant,
         product=product,
@@ -89,20 +110,29 @@ def photo_add(
         width=facts.width,
         height=facts.height,
     )
-    try:
-        with transaction.atomic():
-            photo.save(force_insert=True)
-            transaction.on_commit(dispatch_soon)
-    except IntegrityError:  # another request added the same bytes in this very moment
-        if product is None or (held := _held(product, stored.sha256, retry)) is None:
-            raise
-        return held, False
+    with transaction.atomic():
+        if product is not None:
+            product_lock_living(product=product)
+            if held := _held(product, stored.sha256, retry):
+                return held, False
+        photo.save(force_insert=True)
+        transaction.on_commit(dispatch_soon)
     return photo, True
 
 
+def product_lock_living(*, product: Product) -> None:
+    """Keep a product from being deleted until the transaction ends: its photos get an owner that stays.
+
+    Raises ``Refused("product_not_found")`` (404) when it is deleted already.
+    """
+    living = Product.objects.select_for_update(no_key=True).filter(pk=product.pk, deleted_at__isnull=True)
+    if living.first() is None:
+        raise Refused("product_not_found", "This merchant has no such product.", status=404)
+
+
 def _held(product: Product, sha256: str, retry: bool) -> Photo | None:
-    """The product's photo with these bytes, owed again where it should be."""
-    photo = Photo.objects.filter(product=product, sha256=sha256).first()
+    """The locked product's photo with these bytes, owed again where it should be; one just forgotten is none."""
+    photo = Photo.objects.select_for_update().filter(product=product, sha256=sha256).first()
     if photo and (photo.purpose == Purpose.FORGET or (retry and photo.state == LedgerState.FAILED)):
         _owe(photo, purpose=Purpose.INDEX)
     return photo
@@ -114,9 +144,7 @@ def photo_remove(*, photo: Photo) -> None:
     A photo that was never part of the index (one that was to be recognised) goes at once.
     """
     if photo.purpose == Purpose.RECOGNISE:
-        with transaction.atomic():
-            Photo.objects.filter(pk=photo.pk).delete()
-            photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+        photos_delete(photos=[photo])
         return
     _owe(photo, purpose=Purpose.FORGET)
 
@@ -149,13 +177,53 @@ def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str 
     return photos_owe(photos)
 
 
-def photo_bytes_delete(*, sha256: str, key: str) -> None:
-    """On commit, delete the bytes if neither a photo nor a search refers to them any more."""
-    transaction.on_commit(partial(_delete_if_unused, sha256, key))
+@transaction.atomic
+def photos_delete(*, photos: Sequence[Photo]) -> None:
+    """Delete the rows and let their bytes go. What reviewers decided stays; undecided items go with their photo."""
+    photo_ids = [photo.pk for photo in photos]
+    Item.objects.filter(photo__in=photo_ids, state__in=UNDECIDED).delete()
+    Photo.objects.filter(pk__in=photo_ids).delete()
+    now = timezone.now()
+    loose = {photo.sha256: LooseBytes(sha256=photo.sha256, key=photo.key, since=now) for photo in photos}
+    LooseBytes.objects.bulk_create(
+        [loose[sha256] for sha256 in sorted(loose)],
+        update_conflicts=True,
+        unique_fields=["sha256"],
+        update_fields=["since"],
+    )
 
 
-def _delete_if_unused(sha256: str, key: str) -> None:
-    if Photo.objects.filter(sha256=sha256).exists() or Job.objects.filter(key=key).exists():
-        return
-    for place in (key, *(thumbnail_key(sha256, size) for size in THUMBNAIL_SIDES)):
-        client.photo_store().delete(place)
+def bytes_sweep(*, now: datetime) -> int:
+    """Delete bytes that were let go an hour ago and that neither a photo nor a search refers to. Returns how many.
+
+    Bytes are stored before the row that refers to them is committed, so "nobody refers to them" alone never proves
+    that nobody will. ``PhotoStore.write`` therefore makes bytes that it finds young again, and only bytes that are
+    older than an hour are deleted: whoever stored them before then has committed its row long ago, and is seen here.
+    No lock is needed for that, so it holds for SQLite and PostgreSQL alike.
+    """
+    due = list(LooseBytes.objects.filter(since__lt=now - BYTES_KEPT).order_by("since")[:SWEPT_AT_ONCE])
+    used = set(Photo.objects.filter(sha256__in=[loose.sha256 for loose in due]).values_list("sha256", flat=True))
+    searched = set(Job.objects.filter(key__in=[loose.key for loose in due]).values_list("key", flat=True))
+    deleted = 0
+    for loose in due:
+        listed = LooseBytes.objects.filter(pk=loose.pk, since=loose.since)  # not one that was let go again meanwhile
+        try:
+            if loose.sha256 not in used and loose.key not in searched:
+                if not _delete_old(loose, now):
+                    listed.update(since=now)  # stored anew within the hour: look again in an hour
+                    continue
+                deleted += 1
+        except Unavailable as error:
+            log.warning("unused photos stay in the store for now: %s", error)
+            break
+        listed.delete()
+    return deleted
+
+
+def _delete_old(loose: LooseBytes, now: datetime) -> bool:
+    store = client.photo_store()
+    if not store.delete_older(loose.key, than=now - BYTES_KEPT):
+        return False
+    for size in THUMBNAIL_SIDES:
+        store.delete(thumbnail_key(loose.sha256, size))
+    return True

@@ -27,9 +27,9 @@ from catalog.models import (
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce
-from catalog.services.photo import photo_bytes_delete
+from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
-from catalog.services.upload import row_problem_add, upload_finish_if_done
+from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from config.env import load_env
 from workers.contract import ChunkResult, Fault, PhotoOutcome, SearchResult
 
@@ -69,6 +69,8 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     worker is owed again instead: what the worker found is about yesterday's text.
     """
     now = timezone.now()
+    if result.purpose == Purpose.FORGET:
+        _lock_products(result)
     waiting = Photo.objects.select_for_update().filter(
         pk__in=[outcome.photo_id for outcome in result.outcomes],
         chunk_id=result.chunk_id,
@@ -92,9 +94,15 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
         photo.changed = False
     Photo.objects.bulk_update(photos.values(), CHANGED)
     finish(done, result)
-    _notice_ends([photo for photo, _ in answered])
+    _notice_ends(photos.values())
     transaction.on_commit(dispatch_soon)
     return Stored(stored=len(answered), ignored=len(result.outcomes) - len(answered))
+
+
+def _lock_products(result: ChunkResult) -> None:
+    """Products before their photos, as whoever changes a product locks them: forgetting may delete the product."""
+    photos = Photo.objects.filter(pk__in=[outcome.photo_id for outcome in result.outcomes])
+    list(Product.objects.select_for_update().filter(pk__in=photos.values("product")).order_by("pk"))
 
 
 def _mark_owed(photo: Photo, now: datetime) -> None:
@@ -125,6 +133,7 @@ def _mark_fault(photo: Photo, fault: Fault, now: datetime) -> None:
     photo.state, photo.finished_at = LedgerState.FAILED, now
     if photo.upload_row_id:
         problem = {"code": fault.code, "message": fault.message, "field": "images", "photo": photo.name}
+        problem[PHOTO_ID] = str(photo.pk)
         row_problem_add(row_id=photo.upload_row_id, problem=problem)
 
 
@@ -132,7 +141,8 @@ Done = list[tuple[Photo, PhotoOutcome]]
 
 
 def _finish_indexed(done: Done, result: ChunkResult) -> None:
-    """Indexed photos need nothing more: the ledger says it all."""
+    """Indexed photos need nothing more, the ledger says it all; what was wrong with them before is no problem now."""
+    row_problems_settle(photos=[photo for photo, _ in done])
 
 
 def _finish_recognised(done: Done, result: ChunkResult) -> None:
@@ -141,6 +151,7 @@ def _finish_recognised(done: Done, result: ChunkResult) -> None:
     known = set(Product.objects.filter(pk__in=best).values_list("pk", flat=True))
     items = [_item(photo, outcome, result, known) for photo, outcome in done]
     Item.objects.bulk_create(items, ignore_conflicts=True)
+    row_problems_settle(photos=[photo for photo, _ in done])
 
 
 def _item(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, known: set[UUID]) -> Item:
@@ -167,9 +178,7 @@ def _finish_forgotten(done: Done, result: ChunkResult) -> None:
     """The index has forgotten them: now the rows may go, then the bytes nobody shares, then the deleted product."""
     photos = [photo for photo, _ in done]
     products = list(Product.objects.filter(photos__in=photos, deleted_at__isnull=False).distinct())
-    Photo.objects.filter(pk__in=[photo.pk for photo in photos]).delete()
-    for photo in photos:
-        photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+    photos_delete(photos=photos)
     for product in products:
         product_purge_if_empty(product=product)
 
@@ -183,9 +192,9 @@ FINISH: dict[Purpose, Callable[[Done, ChunkResult], None]] = {
 
 def _notice_ends(photos: Iterable[Photo]) -> None:
     photos = list(photos)
-    for job_id in {photo.job_id for photo in photos if photo.job_id}:
+    for job_id in sorted({photo.job_id for photo in photos if photo.job_id}):
         recognition_job_finish(job_id=job_id)
-    for upload_id in {photo.upload_id for photo in photos if photo.upload_id}:
+    for upload_id in sorted({photo.upload_id for photo in photos if photo.upload_id}):
         upload_finish_if_done(upload_id=upload_id)
 
 

@@ -8,11 +8,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
+from catalog.models import UNDECIDED, Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.errors import Refused
-from catalog.services.photo import photos_owe
-
-UNDECIDED = (ItemState.OPEN, ItemState.AUTO)
+from catalog.services.photo import photos_owe, product_lock_living
 
 
 def item_accept(
@@ -47,15 +45,17 @@ def _decide(
     reviewer_name: str,
     product: Product | None,
 ) -> Decision:
-    item = Item.objects.select_for_update(of=("self",)).select_related("photo").get(pk=item.pk)
+    if product:  # before the item, as deleting a product locks them
+        product_lock_living(product=product)
+    item = Item.objects.select_for_update().get(pk=item.pk)
     if item.state not in UNDECIDED:
         raise Refused("item_decided", "Somebody has already decided on this item.", status=409)
-    if product and (product.merchant_id != item.merchant_id or product.deleted_at):
+    if product and product.merchant_id != item.merchant_id:
         raise Refused("product_not_found", "This merchant has no such product.", status=404)
     before = _snapshot(item)
     item.state, item.product, item.decided_at = state, product, timezone.now()
     item.save(update_fields=["state", "product", "decided_at"])
-    if product:
+    if product and item.photo:
         _make_reference(item.photo, product)
     return Decision.objects.create(
         item=item,

@@ -6,7 +6,7 @@ Everything in between is in the package ``uploading``.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -27,6 +27,8 @@ from workers.client import Unavailable
 
 log = logging.getLogger(__name__)
 
+# In a problem that a worker found: whose it is. What the import found about a file of the same name has none.
+PHOTO_ID = "photo_id"
 UNFINISHED = (UploadState.PENDING, UploadState.IMPORTING, UploadState.PROCESSING)
 
 
@@ -89,14 +91,16 @@ def upload_wake(*, upload_id: UUID) -> None:
     wake(IMPORT_UPLOAD, str(upload_id))
 
 
-def upload_import(*, upload_id: UUID | str, on_batch: Callable[[], None] = lambda: None) -> None:
+def upload_import(*, upload_id: UUID | str, on_batch: Callable[[], None] = lambda: None) -> bool:
     """Import an upload, or what is left of it. May run twice, in two places, or be killed: every row counts once.
+
+    Returns whether this call finished it, well or badly.
 
     ``on_batch`` is called after each committed batch of rows, for those who show progress.
     """
     upload_id = UUID(str(upload_id))
     if not import_rows(upload_id, on_batch=on_batch):
-        return
+        return False
     upload = Upload.objects.get(pk=upload_id)
     _drop_archive(upload)
     if upload.job_id:
@@ -104,15 +108,22 @@ def upload_import(*, upload_id: UUID | str, on_batch: Callable[[], None] = lambd
             recognition_job_finish(job_id=upload.job_id)
     if not upload_finish_if_done(upload_id=upload_id):
         dispatch_soon()
+    return True
 
 
 def upload_finish_if_done(*, upload_id: UUID) -> bool:
-    """Mark an upload done once it is imported and none of its photos is owed. Returns whether it just became done."""
-    owed = Photo.objects.filter(upload_id=upload_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
-    if owed.exists():
-        return False
-    waiting = Upload.objects.filter(pk=upload_id, state=UploadState.PROCESSING)
-    return bool(waiting.update(state=UploadState.DONE, finished_at=timezone.now()))
+    """Mark an upload done once it is imported and none of its photos is owed. Returns whether it just became done.
+
+    Its row is locked before the photos are counted: of two last chunks stored at the same moment, the second sees both.
+    """
+    with transaction.atomic():
+        waiting = Upload.objects.filter(pk=upload_id, state=UploadState.PROCESSING)
+        if waiting.select_for_update(no_key=True).first() is None:
+            return False
+        owed = Photo.objects.filter(upload_id=upload_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
+        if owed.exists():
+            return False
+        return bool(waiting.update(state=UploadState.DONE, finished_at=timezone.now()))
 
 
 def upload_cancel(*, upload: Upload) -> Upload:
@@ -157,6 +168,20 @@ def row_problem_add(*, row_id: int, problem: Problem) -> None:
             return
         row.problems = [*row.problems, problem]
         row.save(update_fields=["problems"])
+
+
+def row_problems_settle(*, photos: Iterable[Photo]) -> None:
+    """These photos are done: what a worker found wrong with them before leaves their rows."""
+    done = {(photo.upload_row_id, str(photo.pk)) for photo in photos if photo.upload_row_id}
+    with transaction.atomic():
+        rows = UploadRow.objects.select_for_update().filter(pk__in={row_id for row_id, _ in done}).exclude(problems=[])
+        changed = []
+        for row in rows.order_by("pk"):
+            left = [each for each in row.problems if (row.pk, each.get(PHOTO_ID)) not in done]
+            if len(left) < len(row.problems):
+                row.problems = left
+                changed.append(row)
+        UploadRow.objects.bulk_update(changed, ["problems"])
 
 
 def _same(one: Problem, other: Problem) -> bool:

@@ -7,6 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.models import Decision, ItemState, PhotoOrigin, Purpose
+from catalog.services.photo import photos_delete
+from catalog.services.review import item_accept
 from tests.api_support import Shop
 
 pytestmark = pytest.mark.django_db
@@ -155,3 +157,19 @@ def test_decisions_are_read_only(admin, shop):
         assert admin.post(address, {"post": "yes"}).status_code == 403
     assert admin.get(reverse("admin:catalog_decision_add")).status_code == 403
     assert Decision.objects.get().action == "reject"
+
+
+def test_an_item_whose_photo_was_deleted_is_still_shown(admin, shop):
+    mug = shop.product("MUG-1")
+    item = shop.item(mug, job=shop.recognition())
+    item_accept(item=item, reviewer=None, reviewer_name="rita")
+    photos_delete(photos=[item.photo])
+    for address in (
+        page(item),
+        reverse("admin:catalog_item_changelist"),
+        reverse("admin:catalog_decision_changelist"),
+        reverse("admin:catalog_job_change", args=[item.job_id]),
+    ):
+        assert admin.get(address).status_code == 200, address
+    assert "Deleted" in admin.get(page(item)).content.decode()
+    assert shop.client.get(f"/api/v1/review-items/{item.pk}").json()["photo"] is None

@@ -121,7 +121,7 @@ def test_a_chunk_holds_one_purpose(worker_alive, merchant, product):
         assert Photo.objects.filter(chunk_id=chunk_id).values("purpose").distinct().count() == 1
 
 
-def test_a_lost_lease_heals(merchant):
+def test_a_lost_lease_heals(worker_alive, merchant):
     now = timezone.now()
     owe(merchant, 2, state=LedgerState.DISPATCHED, lease_until=now - timedelta(seconds=1))
     owe(merchant, 1, state=LedgerState.DISPATCHED, lease_until=now + timedelta(seconds=60))

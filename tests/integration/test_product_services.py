@@ -1,13 +1,15 @@
 """Products and photos one by one, as the API and the admin change them: by the same rules as a bulk upload."""
 
+import os
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
+from django.utils import timezone
 
-from catalog.models import Job, JobKind, LedgerState, Merchant, Photo, PhotoOrigin, Product, Purpose
+from catalog.models import Job, JobKind, LedgerState, LooseBytes, Merchant, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.errors import Refused
-from catalog.services.photo import photo_add, photo_bytes_delete, photo_remove, photos_requeue
+from catalog.services.photo import bytes_sweep, photo_add, photo_remove, photos_delete, photos_requeue
 from catalog.services.product import (
     product_create,
     product_delete,
@@ -198,15 +200,15 @@ def test_a_removed_photo_is_forgotten_first_and_comes_back_when_added(mug):
     assert (back.pk, created, back.purpose) == (photo.pk, False, Purpose.INDEX)
 
 
-def test_bytes_go_with_the_last_row_that_refers_to_them(merchant, mug, django_capture_on_commit_callbacks):
+def test_bytes_go_with_the_last_row_that_refers_to_them(merchant, mug):
     other = product_create(merchant=merchant, values=MUG | {"sku": "MUG-2"})
     one, _ = add(mug, 77)
     two, _ = add(other, 77)
 
     def forget(photo):
-        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
-            Photo.objects.filter(pk=photo.pk).delete()
-            photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+        photos_delete(photos=[photo])
+        bytes_sweep(now=timezone.now() + timedelta(hours=2))
+        assert not LooseBytes.objects.exists()
         return client.photo_store().exists(one.key)
 
     assert forget(one)
@@ -214,3 +216,20 @@ def test_bytes_go_with_the_last_row_that_refers_to_them(merchant, mug, django_ca
     assert forget(two)
     search.delete()
     assert not forget(two)
+
+
+def test_bytes_stored_again_before_their_row_is_committed_stay(mug):
+    photo, _ = add(mug, 78)
+    path = f"{client.photo_store()._root}/{photo.key}"
+    photos_delete(photos=[photo])
+    two_hours = timedelta(hours=2).total_seconds()
+    os.utime(path, (timezone.now().timestamp() - two_hours,) * 2)
+    LooseBytes.objects.update(since=timezone.now() - timedelta(hours=2))
+    client.photo_store().write(jpeg(78))  # a second upload of the photo; its row is not there yet
+    assert bytes_sweep(now=timezone.now()) == 0
+    assert client.photo_store().read(photo.key) == jpeg(78)
+    again, created = add(mug, 78)
+    assert created
+    assert bytes_sweep(now=timezone.now() + timedelta(hours=2)) == 0
+    assert client.photo_store().exists(again.key)
+    assert not LooseBytes.objects.exists()

@@ -2,15 +2,17 @@
 
 import io
 import uuid
+from datetime import timedelta
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 from django.core.signing import Signer
+from django.utils import timezone
 from PIL import Image
 
-from catalog.models import Merchant, Photo, PhotoOrigin
+from catalog.models import Merchant, PhotoOrigin
 from catalog.services.job import search_job_create
-from catalog.services.photo import THUMBNAIL_SIDES, photo_add, photo_bytes_delete, thumbnail_key
+from catalog.services.photo import THUMBNAIL_SIDES, bytes_sweep, photo_add, photos_delete, thumbnail_key
 from catalog.web.photos import job_photo_address, photo_address
 from catalog.web.thumbnails import placeholder, shrink
 from tests.drawing import draw, jpeg
@@ -207,12 +209,12 @@ def test_photo_of_a_search(client, merchant):
     assert client.get(job_photo_address(words_only.pk)).status_code == 404
 
 
-def test_thumbnails_go_with_the_bytes_of_their_photo(client, django_capture_on_commit_callbacks, photo):
+def test_thumbnails_go_with_the_bytes_of_their_photo(client, photo):
     place = thumbnail_key(photo.sha256, "thumb")
     client.get(photo_address(photo.pk, size="thumb"))
     assert workers_client.photo_store().exists(place)
-    with django_capture_on_commit_callbacks(execute=True):
-        Photo.objects.filter(pk=photo.pk).delete()
-        photo_bytes_delete(sha256=photo.sha256, key=photo.key)
+    photos_delete(photos=[photo])
+    assert workers_client.photo_store().exists(photo.key)  # not before an hour has gone by
+    assert bytes_sweep(now=timezone.now() + timedelta(hours=2)) == 1
     assert not workers_client.photo_store().exists(place)
     assert not workers_client.photo_store().exists(photo.key)

@@ -143,7 +143,7 @@ def test_one_broken_photo_of_eight_fails_alone(line):
     works[5] = works[5].model_copy(update={"key": line.store.key_for("0" * 64)})
     outcomes = run(line, merchant, "index", works)
     faults = [(outcome.fault.code, outcome.fault.kind) if outcome.fault else None for outcome in outcomes]
-    assert faults == [None, None, None, ("photo_truncated", "client"), None, ("photo_missing", "client"), None, None]
+    assert faults == [None, None, None, ("photo_truncated", "client"), None, ("photo_missing", "bug"), None, None]
     assert found(search(line, merchant, key=works[0].key, limit=50)).count(30) == 1
     assert sorted(found(search(line, merchant, key=works[0].key, limit=50))) == [30, 31, 32, 34, 36, 37]
 
@@ -178,16 +178,16 @@ def test_an_expired_search_is_not_run(line):
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("changes", "code", "kind"),
     [
-        ({"key": "00/00/" + "0" * 64}, "photo_missing"),
-        ({"words": "!!"}, "search_empty"),
-        ({"words": ""}, "search_empty"),
+        ({"key": "00/00/" + "0" * 64}, "photo_missing", "bug"),
+        ({"words": "!!"}, "search_empty", "client"),
+        ({"words": ""}, "search_empty", "client"),
     ],
 )
-def test_a_search_that_cannot_be_run_says_why(line, changes, code):
+def test_a_search_that_cannot_be_run_says_why(line, changes, code, kind):
     result = search(line, uuid4(), **changes)
-    assert (result.fault.code, result.fault.kind, result.expired) == (code, "client", False)
+    assert (result.fault.code, result.fault.kind, result.expired) == (code, kind, False)
 
 
 def test_a_search_looks_at_the_marked_region_only(line):

@@ -1,7 +1,10 @@
 """The photo store, on a folder and in memory: same behaviour, typed errors, no way out of the root."""
 
 import hashlib
+import os
+import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,7 @@ def test_write_read_delete(store):
 
 def test_what_is_not_there(store):
     assert not store.exists(KEY)
+    store.write(b"another photo")
     for read in (store.read, store.open):
         with pytest.raises(PhotoError) as caught:
             read(KEY)
@@ -50,13 +54,50 @@ def test_keys_that_leave_the_root(store, key):
         assert caught.value.code == "photo_key_invalid"
 
 
-def test_an_existing_key_is_not_rewritten(tmp_path):
+def test_an_existing_key_is_not_rewritten_but_young_again(tmp_path):
     store = PhotoStore(str(tmp_path))
     store.write(DATA)
+    os.utime(tmp_path / KEY, (1_000, 1_000))
     before = (tmp_path / KEY).stat()
     store.write(DATA)
     after = (tmp_path / KEY).stat()
-    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+    assert before.st_ino == after.st_ino
+    assert after.st_mtime > time.time() - 60
+
+
+def test_only_what_nobody_wrote_since_is_deleted(store):
+    start = datetime.now(UTC)
+    store.write(DATA)
+    assert not store.delete_older(KEY, than=start - timedelta(hours=1))
+    assert store.read(KEY) == DATA
+    assert store.delete_older(KEY, than=datetime.now(UTC) + timedelta(seconds=1))
+    assert not store.exists(KEY)
+    assert store.delete_older(KEY, than=start)  # gone is gone
+
+
+def test_bytes_written_while_they_are_deleted_stay(tmp_path, monkeypatch):
+    store = PhotoStore(str(tmp_path))
+    store.write(DATA)
+    os.utime(tmp_path / KEY, (1_000, 1_000))
+    rename = Path.rename
+
+    def written_just_before(self, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        store.write(DATA)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", written_just_before)
+    assert not store.delete_older(KEY, than=datetime.now(UTC) - timedelta(hours=1))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [SHA256]
+
+
+def test_a_folder_that_is_not_mounted_is_away(tmp_path):
+    for root in (tmp_path / "none", tmp_path):  # a mount point without its volume is an empty folder
+        with pytest.raises(Unavailable) as caught:
+            PhotoStore(str(root)).read(KEY)
+        assert caught.value.code == "storage_unavailable"
+        with pytest.raises(Unavailable):  # not "gone": its bytes may come back
+            PhotoStore(str(root)).delete_older(KEY, than=datetime.now(UTC))
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

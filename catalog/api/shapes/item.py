@@ -26,7 +26,7 @@ class ItemShape(serializers.ModelSerializer):
     """One recognised thing. The view puts the hits of all items into the context, read at once."""
 
     state = state_field(ItemState)
-    photo = ItemPhoto()
+    photo = ItemPhoto(allow_null=True, help_text="Null once it was deleted; what was decided stays.")
     product = ProductBrief(allow_null=True, help_text="What it is, as decided; null while nobody decided.")
     candidates = serializers.SerializerMethodField()
 

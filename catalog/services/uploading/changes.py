@@ -40,7 +40,9 @@ class Changes:
         locked = Product.objects.select_for_update().filter(merchant_id=upload.merchant_id, sku__in=skus)
         self._products = {product.sku: product for product in locked.order_by("pk")}
         self._photos: dict[UUID, list[Photo]] = defaultdict(list)
-        for photo in Photo.objects.filter(product__in=self._products.values()).order_by("position", "created_at"):
+        # Locked as well: one that a worker has just forgotten is waited for, and then not taken for one that is there.
+        held = Photo.objects.select_for_update().filter(product__in=self._products.values()).order_by("pk")
+        for photo in sorted(held, key=lambda photo: (photo.position, photo.created_at)):
             self._photos[cast(UUID, photo.product_id)].append(photo)
         self._new_products: list[Product] = []
         self._changed_products: list[Product] = []

@@ -8,7 +8,9 @@ changes, its verdicts and its place in the manifest in one transaction.
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
+from datetime import timedelta
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 200
 BATCH_PHOTOS = 400
+AWAY = timedelta(seconds=30)  # how long an upload waits for a storage that is away
 WRITE_TRIES = 3  # the API may create the very sku that a batch creates; judged anew, it is an update
 
 
@@ -37,8 +40,8 @@ def import_rows(upload_id: UUID, *, on_batch: Callable[[], None]) -> bool:
 
     ``on_batch`` is called after each committed batch.
 
-    A storage that is away leaves the upload to the reconciler; a bug of ours is raised after the lease is given back,
-    and fails the upload once ``max_attempts`` runs in a row got no row further.
+    A storage that is away leaves the upload to the reconciler, ``AWAY`` from now; a bug of ours is raised after the
+    lease is given back, and fails the upload once ``max_attempts`` runs in a row got no row further.
     """
     try:
         lease = Lease(upload_id)
@@ -60,7 +63,7 @@ def _run(upload: Upload, lease: Lease, on_batch: Callable[[], None]) -> bool:
         _finish(lease, UploadState.FAILED, error_code=fault.code, error_message=fault.message[:500])
     except Unavailable as error:
         log.warning("upload %s waits: %s", upload.pk, error)
-        lease.release(attempts=0)
+        lease.release(wait=AWAY, attempts=0)
         return False
     except LeaseLost:
         raise
@@ -114,6 +117,6 @@ def _import_batch(importer: Importer, rows: list[Row], lease: Lease) -> None:
                 raise
 
 
-def _finish(lease: Lease, state: UploadState, **columns: str) -> None:
+def _finish(lease: Lease, state: UploadState, **columns: Any) -> None:
     finished_at = None if state == UploadState.PROCESSING else timezone.now()
     lease.release(state=state, finished_at=finished_at, **columns)

@@ -55,8 +55,9 @@ class Lease:
         if time.monotonic() - self._taken_at > load_env().lease_seconds / 3:
             self.write()
 
-    def release(self, **columns: Any) -> None:
-        """Give the upload out of hand, changing its row one last time."""
+    def release(self, *, wait: timedelta | None = None, **columns: Any) -> None:
+        """Give the upload out of hand, changing its row one last time; nobody takes it up again before ``wait``."""
+        free_at = timezone.now() + wait if wait else None
         with transaction.atomic():
             self.write(**columns)
-            Upload.objects.filter(pk=self._upload_id, lease_until=self._until).update(lease_until=None)
+            Upload.objects.filter(pk=self._upload_id, lease_until=self._until).update(lease_until=free_at)

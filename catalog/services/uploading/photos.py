@@ -5,6 +5,7 @@ threads, because reading, inflating and storing wait for different things; no SQ
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from workers.client import PhotoError, PhotoFacts
 
 THREADS = 4
 REMEMBERED = 1_024  # photos that many rows share, a size chart for example, are read once
+REMEMBERED_SECONDS = 600.0  # and again now and then: bytes that nobody stored for an hour may go (photo.bytes_sweep)
 
 _ARCHIVES = (b"PK\3\4", b"PK\5\6", b"Rar!", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b")
 
@@ -47,12 +49,16 @@ class PhotoTaker:
         self._keep = keep
         self._limit = load_env().photo_max_bytes
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._take)
+        self._remembered_since = time.monotonic()
 
     def take_all(self, wanted: Iterable[tuple[str, bool]], *, tick: Callable[[], None]) -> dict[str, Outcome]:
         """Outcomes by listed name, of ``(listed name, whether its row is good)``; only good rows' bytes are kept.
 
         ``tick`` is called after each photo. Raises ``Unavailable``.
         """
+        if time.monotonic() - self._remembered_since > REMEMBERED_SECONDS:
+            self._remembered.cache_clear()
+            self._remembered_since = time.monotonic()
         names: dict[str, bool] = {}
         for listed, good in wanted:
             names[listed] = names.get(listed, False) or good
