@@ -16,6 +16,7 @@ from catalog.models import Job, JobState
 from config.env import load_env
 
 LOOK_SECONDS = 1.0
+AWAY_SECONDS = 0.2
 OWED = (JobState.PENDING, JobState.DISPATCHED)
 
 
@@ -65,14 +66,17 @@ def _subscribe(listener: redis.client.PubSub, job_id: UUID) -> None:
 
 
 def _listen(listener: redis.client.PubSub, seconds: float) -> None:
-    """Wait for an announcement, or simply for the time when Redis is away or the subscription was lost."""
-    started = time.monotonic()
+    """Wait for an announcement or the time; simply for some time when Redis is away. The caller looks at the row then.
+
+    The confirmation of the subscription ends a wait too, at once: what was announced before it is seen in the row.
+    """
     try:
-        if listener.subscribed and listener.get_message(timeout=seconds):
+        if listener.subscribed:
+            listener.get_message(timeout=seconds)
             return
     except RedisError:
         pass
-    time.sleep(max(0.0, min(seconds, 0.2) - (time.monotonic() - started)))
+    time.sleep(min(seconds, AWAY_SECONDS))
 
 
 def _close(listener: redis.client.PubSub) -> None:
