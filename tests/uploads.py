@@ -90,7 +90,7 @@ def odd_but_good() -> dict[str, bytes]:
         "cmyk.jpg": saved(draw(1, 40).convert("CMYK"), "JPEG"),
         "deep.png": saved(Image.new("I;16", (40, 40), 40_000), "PNG"),
         "palette.png": saved(draw(2, 40).quantize(16), "PNG", transparency=0),
-        "alpha.png": saved(draw(3, 40).convert("RGBA"), "PNG"),
+        "alpha.png": saved(Image.new("RGBA", (40, 40), (200, 30, 30, 90)), "PNG"),
         "moving.gif": saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         "moving.webp": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
         "rotated.jpg": rotated_jpeg(),

@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance
 
 from tests.drawing import HEADER, catalogue_zip, draw, jpeg
 from tests.line import running_line
+from tests.uploads import bad_photos, odd_but_good
 
 pytestmark = pytest.mark.slow
 PRODUCTS = 12
@@ -55,12 +56,12 @@ def finished(api, path):
 
 @pytest.fixture(scope="module")
 def upload(api, tmp_path_factory):
-    """Twelve drawn products; one more has a photo that ends in the middle, and a photo that is fine."""
-    folder = tmp_path_factory.mktemp("upload")
-    broken = {"cut.jpg": jpeg(900)[:-4000], "fine.jpg": jpeg(901)}
-    archive = catalogue_zip(
-        folder / "photos.zip", PRODUCTS, extra=broken, rows=["CUT,Cut thing,B,K,5,EUR,,cut.jpg|fine.jpg"]
-    )
+    """Twelve drawn products, and one more for each odd or bad photo, which lists a photo that is fine beside it."""
+    names = [*odd_but_good(), *bad_photos()]
+    rows = [f"{name},Curious item,B,K,5,EUR,,{name}|fine-{n}.jpg" for n, name in enumerate(names)]
+    fine = {f"fine-{n}.jpg": jpeg(900 + n) for n in range(len(names))}
+    extra = {**fine, **odd_but_good(), **{name: data for name, (data, _) in bad_photos().items()}}
+    archive = catalogue_zip(tmp_path_factory.mktemp("upload") / "photos.zip", PRODUCTS, extra=extra, rows=rows)
     made = api.post("uploads", files={"file": ("photos.zip", archive.read_bytes(), "application/zip")})
     assert made.status_code == 202
     return finished(api, made.headers["Location"])
@@ -79,12 +80,18 @@ def skus(job):
     return [hit["product"]["sku"] for hit in job["hits"]]
 
 
-def test_every_row_has_its_verdict_and_the_broken_photo_its_code(api, upload):
-    assert (upload["state"], upload["rows_created"], upload["rows_refused"]) == ("done", PRODUCTS + 1, 0)
-    assert (upload["progress"]["photos_done"], upload["progress"]["photos_failed"]) == (PRODUCTS + 1, 1)
-    rows = api.get(f"uploads/{upload['id']}/rows").json()["results"]
-    problems = {row["sku"]: [(p["code"], p["photo"]) for p in row["problems"]] for row in rows if row["problems"]}
-    assert problems == {"CUT": [("photo_truncated", "cut.jpg")]}
+def test_every_row_has_its_verdict_and_every_bad_photo_its_code(line, api, upload):
+    odd, bad = len(odd_but_good()), len(bad_photos())
+    assert (upload["state"], upload["rows_created"], upload["rows_refused"]) == ("done", PRODUCTS + odd + bad, 0)
+    # Of the odd photos one ends too early: only the worker, which decodes it whole, can find that.
+    done, failed = upload["progress"]["photos_done"], upload["progress"]["photos_failed"]
+    assert (done, failed) == (PRODUCTS + odd + bad + odd - 1, 1)
+    rows = api.get(f"uploads/{upload['id']}/rows", params={"problems": "true"}).json()["results"]
+    told = {row["sku"]: [(each["code"], each["photo"]) for each in row["problems"]] for row in rows}
+    expected = {name: [(code, name)] for name, (_, code) in bad_photos().items()}
+    assert told == expected | {"truncated.jpg": [("photo_truncated", "truncated.jpg")]}
+    beside = line.rows("SELECT state, count(*) FROM catalog_photo WHERE name LIKE 'fine-%' GROUP BY state")
+    assert beside == [("done", odd + bad)]
 
 
 @pytest.mark.parametrize("number", [0, 5, 11])
