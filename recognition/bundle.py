@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from recognition.decide import Calibration, Thresholds
 from recognition.errors import BundleError
 
-FORMAT = 1  # of the folder; raised when an older Vitrine could not read it
+FORMAT = 2  # of the folder; raised when an older Vitrine could not read it
 
 _WEIGHTS, _FACTS, _CARD = "weights.safetensors", "bundle.json", "card.md"
 
@@ -47,6 +47,21 @@ class SimilarityWeights:
 
 
 @dataclass(frozen=True)
+class LabelSet:
+    """The names one classifier knows. `parents`: for each fine label the place of its coarse one; empty without any.
+
+    `temperature` divides the scores before the softmax; `known` is the least probability of the first fine label at
+    which a photo is taken to show one of these at all.
+    """
+
+    fine: tuple[str, ...]
+    coarse: tuple[str, ...] = ()
+    parents: tuple[int, ...] = ()
+    temperature: float = 1.0
+    known: float = 0.0
+
+
+@dataclass(frozen=True)
 class Bundle:
     """Everything of a bundle but its tensors; `path` is None until it is loaded or saved."""
 
@@ -57,7 +72,7 @@ class Bundle:
     similarity: SimilarityWeights = SimilarityWeights()
     thresholds: Thresholds = field(default_factory=Thresholds)
     calibration: Calibration = field(default_factory=Calibration)
-    labels: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, LabelSet] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     path: Path | None = None
@@ -143,9 +158,20 @@ def _parse(facts: dict[str, Any], folder: Path) -> Bundle:
             "similarity": SimilarityWeights(**values["similarity"]),
             "thresholds": Thresholds(**values["thresholds"]),
             "calibration": Calibration(**values["calibration"]),
+            "labels": {name: _label_set(known) for name, known in values["labels"].items()},
             "path": folder,
         }
     )
+
+
+def _label_set(values: dict[str, Any]) -> LabelSet:
+    lists = {name: tuple(values[name]) for name in ("fine", "coarse", "parents")}
+    known = LabelSet(**values | lists)
+    if len(known.parents) != (len(known.fine) if known.coarse else 0):
+        raise ValueError("its fine and coarse labels do not fit together")
+    if any(not 0 <= parent < len(known.coarse) for parent in known.parents):
+        raise ValueError("a fine label names a coarse label that is not there")
+    return known
 
 
 def _compact(tensor: NDArray[Any]) -> NDArray[Any]:

@@ -5,6 +5,8 @@ fed it (the pooled features) is projected to the shared space. On a device the n
 normalisation into the convolutions) and run in bfloat16; the projection always stays float32.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
@@ -23,10 +25,31 @@ class ImageEncoder(nn.Module):
         self.backbone, width = _headless(arch)
         self.width = width
         self.projection = nn.Linear(width, dim)
+        self._map_name = _map_name(self.backbone)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels [N, 3, S, S] to unit vectors float32 [N, dim]."""
         return self.project(self.backbone(pixels))
+
+    def see(self, pixels: Tensor, *, differentiable: bool = False) -> tuple[Tensor, Tensor]:
+        """Normalised pixels [N, 3, S, S] to pooled features [N, F] and the feature map [N, C, h, w] they come from.
+
+        `differentiable` cuts the graph at the map: gradients of what follows reach the map and go no further.
+        Belongs to one thread at a time. Raises BundleError for a network without such a map (transformers).
+        """
+        if self._map_name is None:
+            raise BundleError("This network has no feature map to look at.")
+        seen: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+            seen.append(output.detach().requires_grad_() if differentiable else output)
+            return seen[0]
+
+        handle = self.backbone.get_submodule(self._map_name).register_forward_hook(keep)
+        try:
+            return self.backbone(pixels), seen[0]
+        finally:
+            handle.remove()
 
     def project(self, features: Tensor) -> Tensor:
         """Pooled features [N, F] to unit vectors float32 [N, dim]; features are set to length 1 first."""
@@ -34,8 +57,9 @@ class ImageEncoder(nn.Module):
 
     def fold(self, dtype: torch.dtype) -> None:
         """Make the backbone ready to serve: evaluation, batch norms folded, channels last, in `dtype`. No way back."""
-        folded = _folded(self.backbone.eval()).to(dtype=dtype)
-        self.backbone = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        folded = _folded(self.backbone.eval())
+        self._map_name = _map_name(folded.float())
+        self.backbone = folded.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _headless(arch: str) -> tuple[nn.Module, int]:
@@ -51,6 +75,32 @@ def _headless(arch: str) -> tuple[nn.Module, int]:
     width = network.get_submodule(linears[-1]).in_features
     setattr(network.get_submodule(parent), child, nn.Identity())
     return network, int(width)
+
+
+def _map_name(backbone: nn.Module) -> str | None:
+    """The name of the last module that gives a map [N, C, h, w] of more than one cell; None where there is none."""
+    found: list[str] = []
+
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+                found.append(name)
+
+        return hook
+
+    handles = [module.register_forward_hook(note(name)) for name, module in backbone.named_modules() if name]
+    training = backbone.training
+    place = next(backbone.parameters()).device
+    try:
+        with torch.no_grad():
+            backbone.eval()(torch.zeros(1, 3, 96, 96, device=place))
+    except RuntimeError:  # a network of a fixed size, a vision transformer: nothing to look at
+        return None
+    finally:
+        backbone.train(training)
+        for handle in handles:
+            handle.remove()
+    return found[-1] if found else None
 
 
 def _folded(network: nn.Module) -> nn.Module:

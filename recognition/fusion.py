@@ -4,11 +4,15 @@ A gate looks at the parts that are there and decides how much each counts. All p
 vector can be compared with the vector of a photo alone: with no words and no price, the fused vector *is* the photo's.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recognition.bundle import LabelSet
 from recognition.cnn import ImageEncoder
+from recognition.labels import LabelHeads
 from recognition.text import TextBatch, TextEncoder
 
 _START = (1.0, 0.0, -2.0)  # the gate's first opinion: the photo leads, words follow, the price is a hint
@@ -37,13 +41,14 @@ class Gate(nn.Module):
 
 
 class ProductEncoder(nn.Module):
-    """The whole model: a photo encoder, a text encoder and the gate over both."""
+    """The whole model: a photo encoder, a text encoder, the gate over both, and the classifiers of the label sets."""
 
-    def __init__(self, arch: str, dim: int) -> None:
+    def __init__(self, arch: str, dim: int, labels: Mapping[str, LabelSet] | None = None) -> None:
         super().__init__()
         self.image = ImageEncoder(arch, dim)
         self.text = TextEncoder(dim)
         self.gate = Gate(dim)
+        self.heads = LabelHeads(self.image.width, labels or {})
 
     def fuse(self, image: Tensor | None, texts: TextBatch) -> tuple[Tensor, Tensor]:
         """Photo vectors [N, dim] (None: no photos) and N texts to fused unit vectors [N, dim] and shares [N, 3]."""

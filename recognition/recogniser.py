@@ -18,6 +18,7 @@ from torch import Tensor
 from recognition.bundle import Bundle, load_bundle
 from recognition.errors import BundleError
 from recognition.fusion import ProductEncoder
+from recognition.labels import LabelOdds, label_odds
 from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo
 from recognition.text import ProductText, encode_texts
 
@@ -61,7 +62,7 @@ class Recogniser:
         if threads is not None:
             torch.set_num_threads(threads)
         bundle = load_bundle(bundle_dir)
-        model = ProductEncoder(bundle.arch, bundle.dim)
+        model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels)
         load_weights(model, bundle.weights_path)
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _best_dtype(place) if precision == "auto" else getattr(torch, precision)
@@ -92,6 +93,14 @@ class Recogniser:
         with torch.inference_mode():
             fused, _ = self.model.fuse(None, encode_texts(texts).to(self.device))
         return _to_numpy(fused)
+
+    def classify(self, pixels: NDArray[np.uint8]) -> dict[str, LabelOdds]:
+        """Pixels uint8 [N, S, S, 3] to the probabilities of every label set of the bundle, by its name."""
+        with torch.inference_mode():
+            features = self.model.image.backbone(self.pixels_to_input(pixels)).float()
+            return {
+                name: label_odds(self.model.heads(features, name), known) for name, known in self.bundle.labels.items()
+            }
 
     def warm_up(self) -> None:
         """Run the batch sizes that will be served once, so that the first request does not pay for it."""

@@ -47,7 +47,7 @@ class Choice:
 def export(run: Path, photos: Sequence[Photo], out: Path, version: str, command: str, console: Console) -> Bundle:
     """Write the best bundle of a run. Raises DataError when the run has no finished epoch."""
     facts, start, tuned = _read_run(run)
-    base = Bundle(version=version, arch=facts["plan"]["arch"], dim=facts["plan"]["dim"], labels=_labels(photos))
+    base = Bundle(version=version, arch=facts["plan"]["arch"], dim=facts["plan"]["dim"], labels={})
     look = Preprocessing(**{**facts["look"], "mean": tuple(facts["look"]["mean"]), "std": tuple(facts["look"]["std"])})
     choices: list[Choice] = []
     for step in STEPS:
@@ -129,12 +129,3 @@ def _measure(bundle: Bundle, tensors: dict[str, Any], photos: Sequence[Photo]) -
         thresholds = fit_thresholds(known, unknown, calibration)
         recogniser.bundle = replace(bundle, calibration=calibration, thresholds=thresholds)
         return recogniser.bundle, report(recogniser, embedded)
-
-
-def _labels(photos: Sequence[Photo]) -> dict[str, list[str]]:
-    """The coarse kinds of each data set that training knew, for the card's readers."""
-    kinds: dict[str, set[str]] = {}
-    for photo in photos:
-        if photo.kind:
-            kinds.setdefault(photo.source, set()).add(photo.kind)
-    return {source: sorted(names) for source, names in sorted(kinds.items())}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recognition.bundle import Bundle, Preprocessing, SimilarityWeights, load_bundle, save_bundle
+from recognition.bundle import Bundle, LabelSet, Preprocessing, SimilarityWeights, load_bundle, save_bundle
 from recognition.decide import Calibration, Thresholds
 from recognition.errors import BundleError
 
@@ -16,7 +16,7 @@ BUNDLE = Bundle(
     similarity=SimilarityWeights(0.25, 0.75),
     thresholds=Thresholds(sure=0.8),
     calibration=Calibration(calibrated=True, intercept=-1.5),
-    labels={"grocery": ["Äpple", "苹果"]},
+    labels={"grocery": LabelSet(("Äpple", "苹果", "Leek"), ("Fruit", "Vegetable"), (0, 0, 1), 1.5, 0.2)},
     metrics={"retrieval": {"grocery": {"recall@1": 0.5}}},
 )
 TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array([7], np.int64)}
@@ -91,7 +91,7 @@ def test_damaged_weights(folder):
     refused(folder, "checksum")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, "2", None])
 def test_another_format(folder, version):
     change(folder, format=version)
     refused(folder, "format")

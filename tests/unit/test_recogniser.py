@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from recognition.bundle import Bundle, Preprocessing, save_bundle
+from recognition.bundle import Bundle, LabelSet, Preprocessing, save_bundle
 from recognition.errors import BundleError, PhotoError
 from recognition.fusion import ProductEncoder
 from recognition.recogniser import Recogniser
@@ -234,3 +234,31 @@ def test_tensors_of_another_network(tmp_path):
 def test_the_bundle_is_at_hand(recogniser, folder):
     assert replace(recogniser.bundle, path=None).version == "2026-01-01-random"
     assert recogniser.bundle.path == folder
+
+
+def test_labels_of_a_bundle(tmp_path, pixels):
+    known = LabelSet(("braeburn", "conference", "gala"), ("apple", "pear"), (0, 1, 0), temperature=2.0)
+    torch.manual_seed(3)
+    model = ProductEncoder("mobilenet_v2", 256, {"fruit": known})
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    bundle = Bundle(
+        "2026-01-01-labels", "mobilenet_v2", preprocessing=Preprocessing(size=SIZE), labels={"fruit": known}
+    )
+    save_bundle(bundle, tensors, "", tmp_path / "bundle")
+    odds = Recogniser.load(tmp_path / "bundle", device="cpu", precision="float32").classify(pixels)["fruit"]
+    assert (odds.fine.shape, odds.coarse.shape) == ((6, 3), (6, 2))
+    assert odds.fine.sum(1).numpy() == pytest.approx(np.ones(6), abs=1e-5)
+    assert odds.coarse.sum(1).numpy() == pytest.approx(np.ones(6), abs=1e-5)
+
+
+def test_the_feature_map_is_what_was_pooled(recogniser, pixels):
+    features, seen = recogniser.model.image.see(recogniser.pixels_to_input(pixels))
+    assert seen.shape == (6, 1280, 2, 2)
+    assert seen.mean((2, 3)).numpy() == pytest.approx(features.numpy(), abs=1e-5)
+
+
+def test_gradients_reach_the_feature_map(recogniser, pixels):
+    features, seen = recogniser.model.image.see(recogniser.pixels_to_input(pixels[:1]), differentiable=True)
+    (gradient,) = torch.autograd.grad(features[0, 7], seen)
+    assert gradient[0, 7].numpy() == pytest.approx(np.full((2, 2), 0.25), abs=1e-6)
+    assert gradient.abs().sum().item() == pytest.approx(1.0, abs=1e-6)
