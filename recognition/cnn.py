@@ -25,7 +25,7 @@ class ImageEncoder(nn.Module):
         self.backbone, width = _headless(arch)
         self.width = width
         self.projection = nn.Linear(width, dim)
-        self._map_name = _map_name(self.backbone)
+        self._map_name, self.map_width = _find_map(self.backbone)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels [N, 3, S, S] to unit vectors float32 [N, dim]."""
@@ -58,7 +58,7 @@ class ImageEncoder(nn.Module):
     def fold(self, dtype: torch.dtype) -> None:
         """Make the backbone ready to serve: evaluation, batch norms folded, channels last, in `dtype`. No way back."""
         folded = _folded(self.backbone.eval())
-        self._map_name = _map_name(folded.float())
+        self._map_name, self.map_width = _find_map(folded.float())
         self.backbone = folded.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -77,14 +77,14 @@ def _headless(arch: str) -> tuple[nn.Module, int]:
     return network, int(width)
 
 
-def _map_name(backbone: nn.Module) -> str | None:
-    """The name of the last module that gives a map [N, C, h, w] of more than one cell; None where there is none."""
-    found: list[str] = []
+def _find_map(backbone: nn.Module) -> tuple[str | None, int]:
+    """The last module that gives a map [N, C, h, w] of more than one cell: its name and C; None and 0 without one."""
+    found: list[tuple[str, int]] = []
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-                found.append(name)
+                found.append((name, output.shape[1]))
 
         return hook
 
@@ -95,26 +95,40 @@ def _map_name(backbone: nn.Module) -> str | None:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, 3, 96, 96, device=place))
     except RuntimeError:  # a network of a fixed size, a vision transformer: nothing to look at
-        return None
+        return None, 0
     finally:
         backbone.train(training)
         for handle in handles:
             handle.remove()
-    return found[-1] if found else None
+    return found[-1] if found else (None, 0)
 
 
-def _folded(network: nn.Module) -> nn.Module:
-    """The same function without the batch norms that follow a convolution: their scale goes into its weights."""
+def convolutions_with_norm(network: nn.Module) -> list[tuple[str, str]]:
+    """The names of each convolution whose only reader is a batch norm, and of that norm."""
     traced = fx.symbolic_trace(network)
     modules = dict(traced.named_modules())
-    for node in list(traced.graph.nodes):
+    pairs = []
+    for node in traced.graph.nodes:
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(norm, nn.BatchNorm2d):
             continue
         before = node.args[0]
         convolution = modules.get(str(before.target)) if before.op == "call_module" else None
         if isinstance(convolution, nn.Conv2d) and len(before.users) == 1:
-            traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+            pairs.append((str(before.target), str(node.target)))
+    return pairs
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """The same function without the batch norms that follow a convolution: their scale goes into its weights."""
+    traced = fx.symbolic_trace(network)
+    modules = dict(traced.named_modules())
+    pairs = {norm: convolution for convolution, norm in convolutions_with_norm(network)}
+    for node in list(traced.graph.nodes):
+        if node.op == "call_module" and node.target in pairs:
+            before = node.args[0]
+            folded = fuse_conv_bn_eval(modules[pairs[node.target]], modules[node.target])
+            traced.set_submodule(pairs[node.target], folded)
             node.replace_all_uses_with(before)
             traced.graph.erase_node(node)
     traced.recompile()

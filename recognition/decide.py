@@ -7,8 +7,8 @@ nearest; it was fitted on photos that training never saw.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
@@ -26,6 +26,7 @@ class Similarity:
     product_id: str
     similarity: float
     votes: int
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,22 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """`sure`, `review`: least probability for that verdict. `same`, `similar`: least similarity for that relation."""
+    """`sure`, `review`: least probability for that verdict. `same`, `similar`: least similarity for that relation.
+
+    `sure_by_category`: least probability for SURE where the best candidate is of that category, chosen for the same
+    precision; a category that too few held-out photos showed is not in it.
+    """
 
     sure: float = 0.9
     review: float = 0.25
     same: float = 0.75
     similar: float = 0.5
     close_margin: float = 0.05
+    sure_by_category: Mapping[str, float] = field(default_factory=dict)
+
+    def sure_of(self, category: str) -> float:
+        """The least probability for SURE in a category."""
+        return self.sure_by_category.get(category, self.sure)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def decide(candidates: Sequence[Similarity], calibration: Calibration, threshold
         return Decision("UNKNOWN", "no_candidates", ())
     probabilities = _probabilities(candidates, calibration)
     best = max(probabilities)
-    if best >= thresholds.sure:
+    if best >= thresholds.sure_of(candidates[probabilities.index(best)].category):
         return Decision("SURE", "clear_match", probabilities)
     if best >= thresholds.review:
         margin = max(evidence(candidates, calibration), key=lambda row: row[1])[1]

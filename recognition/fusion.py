@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recognition.bundle import LabelSet
+from recognition.bundle import LabelSet, Subject
 from recognition.cnn import ImageEncoder
 from recognition.labels import LabelHeads
+from recognition.proposals import SubjectHead
 from recognition.text import TextBatch, TextEncoder
 
 _START = (1.0, 0.0, -2.0)  # the gate's first opinion: the photo leads, words follow, the price is a hint
@@ -41,14 +42,18 @@ class Gate(nn.Module):
 
 
 class ProductEncoder(nn.Module):
-    """The whole model: a photo encoder, a text encoder, the gate over both, and the classifiers of the label sets."""
+    """The whole model: a photo encoder, a text encoder, the gate over both, classifiers, the head that finds things."""
 
-    def __init__(self, arch: str, dim: int, labels: Mapping[str, LabelSet] | None = None) -> None:
+    def __init__(
+        self, arch: str, dim: int, labels: Mapping[str, LabelSet] | None = None, subject: Subject | None = None
+    ) -> None:
         super().__init__()
         self.image = ImageEncoder(arch, dim)
         self.text = TextEncoder(dim)
         self.gate = Gate(dim)
-        self.heads = LabelHeads(self.image.width, labels or {})
+        self.label_sets = dict(labels or {})
+        self.heads = LabelHeads(self.image.width, self.label_sets)
+        self.subject = SubjectHead(self.image.map_width, subject.width) if subject else None
 
     def fuse(self, image: Tensor | None, texts: TextBatch) -> tuple[Tensor, Tensor]:
         """Photo vectors [N, dim] (None: no photos) and N texts to fused unit vectors [N, dim] and shares [N, 3]."""

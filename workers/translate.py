@@ -22,7 +22,10 @@ def judge(bundle: Bundle, hits: Sequence[ProductHit]) -> tuple[Decision, tuple[C
     """
     weight = bundle.similarity.image
     likeness = [weight * (hit.image_score or 0.0) + (1 - weight) * (hit.fused_score or 0.0) for hit in hits]
-    nearest = [Similarity(hit.product_id, value, hit.votes) for hit, value in zip(hits, likeness, strict=True)]
+    nearest = [
+        Similarity(hit.product_id, value, hit.votes, hit.payload.category)
+        for hit, value in zip(hits, likeness, strict=True)
+    ]
     decision = decide(nearest, bundle.calibration, bundle.thresholds)
     candidates = (
         to_candidate(hit).model_copy(update={"probability": chance, "match": relation(value, bundle.thresholds)})

@@ -1,122 +1,190 @@
-"""`python -m recognition.training fit | export | evaluate`: from labelled photos to a bundle, and how good it is."""
+"""`python -m recognition.training …`: from labelled photos to a bundle, and how good the bundle is."""
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from recognition.errors import BundleError
-from recognition.recogniser import Recogniser
 from recognition.training.cache import open_cache
-from recognition.training.data import DataError, Sources, read_photos
-from recognition.training.evaluate import evaluate
+from recognition.training.data import DataSet, Role, check_labels, read_photos
+from recognition.training.errors import DataError, Diverged
 from recognition.training.export import export
-from recognition.training.loop import Plan, Run
+from recognition.training.loop import OPTIMISERS, Plan, Run
 
-_SOURCES = {
-    "grocery": "the Grocery Store Dataset (photos.csv, products.csv)",
-    "clothing": "a labelled set of clothes (photos.csv)",
-    "catalogues": "a folder of shops, each with a products.csv",
-    "renders": "a products.csv whose first photo of each product is the clean one",
-    "unseen": "the same form; nothing of it is trained on, it calibrates and is reported",
-    "photos": "your own photos: a folder a product, named as the product",
+# Kept from giving memory back between the steps of training: asking for it again costs more than half of the time.
+_ALLOCATOR = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_TOP_PAD_": str(2**29),
 }
 
+_DATA_HELP = """a folder of photos (a folder a label), a CSV of photos (path, labels, title, brand, category, price,
+split) or of products (sku, images, title, …), or a folder with photos.csv or products.csv; NAME is what the labels are
+kept under (default: the folder's name); may be given several times"""
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code (2: the data or the bundle are wrong, and a sentence says how)."""
-    options = _parser().parse_args(arguments)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (2: the data or the bundle are wrong, 3: the training diverged)."""
+    options = parser().parse_args(arguments)
     console = Console()
     torch.set_num_threads(options.threads)
     try:
         options.run_command(options, console)
-    except (DataError, BundleError) as error:
+    except (DataError, BundleError, Diverged) as error:
         console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        return 2
+        return 3 if isinstance(error, Diverged) else 2
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recognition.training", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    _add_fit(commands.add_parser("fit", help="train; goes on where a killed run of the same settings stopped"))
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(prog="python -m recognition.training", description=__doc__)
+    commands = whole.add_subparsers(required=True)
+    _add_fit(commands.add_parser("fit", help="train and write a bundle; goes on where a killed run stopped"))
     _add_export(commands.add_parser("export", help="choose, calibrate, measure, and write the bundle of a run"))
-    _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on the reported photos"))
-    return parser
+    return whole
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    for name, meaning in _SOURCES.items():
-        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=meaning)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+def add_data(command: argparse.ArgumentParser) -> None:
+    """`--data` and what goes with it."""
+    command.add_argument("--data", action="append", required=True, metavar="[NAME=]PATH", help=_DATA_HELP)
+    command.add_argument(
+        "--kinds", action="append", default=[], metavar="NAME", help="photos of one label are not one product there"
+    )
+    command.add_argument(
+        "--whole", action="append", default=[], metavar="NAME", help="hold out whole products there, not views"
+    )
+    command.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="SPLIT=ROLE",
+        help="what a split (val, test) is used for: train, calibrate or report",
+    )
+    command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
 
 
-def _add_fit(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="checkpoints and curves go here")
-    parser.add_argument("--weights", required=True, help='starting weights: a file, or "DEFAULT" to download them')
-    parser.add_argument("--arch", default=Plan.arch, help="any torchvision classification network")
-    parser.add_argument("--size", type=int, default=Plan.size, help="side of the training photos in pixels")
-    parser.add_argument("--epochs", type=int, default=Plan.epochs)
-    parser.add_argument("--batch", type=int, default=Plan.batch)
-    parser.add_argument("--bfloat16", action="store_true", help="mixed precision (measure first: it can be slower)")
-    parser.add_argument("--seed", type=int, default=Plan.seed)
-    parser.set_defaults(run_command=_fit)
+def data_sets(options: argparse.Namespace) -> list[DataSet]:
+    """The data sets of a command line. Raises DataError."""
+    sets = []
+    for given in options.data:
+        name, found, path = given.partition("=")
+        place = Path(path if found else given)
+        name = name if found else place.stem.replace(".", "_")
+        sets.append(DataSet(name, place, kinds=name in options.kinds, whole=name in options.whole))
+    unknown = {*options.kinds, *options.whole} - {data.name for data in sets}
+    if unknown:
+        raise DataError(f"There is no --data named {', '.join(sorted(unknown))}.")
+    return sets
+
+
+def split_roles(options: argparse.Namespace) -> dict[str, Role]:
+    """What the data's own splits are used for. Raises DataError."""
+    roles: dict[str, Role] = {}
+    for given in options.role:
+        split, _, role = given.partition("=")
+        if split not in ("val", "test") or role not in ("train", "calibrate", "report"):
+            raise DataError(f"--role {given}: SPLIT is val or test, ROLE is train, calibrate or report.")
+        roles[split] = role
+    return roles
+
+
+def _add_fit(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle's folder")
+    command.add_argument("--run", type=Path, metavar="DIR", help="checkpoints and curves (default: BUNDLE.run)")
+    command.add_argument("--version", help="name of the bundle (default: the folder's name)")
+    add_plan(command)
+    command.set_defaults(run_command=_fit)
+
+
+def add_plan(command: argparse.ArgumentParser) -> None:
+    """The settings of a training run."""
+    command.add_argument(
+        "--weights", default="bundles/default", help='starting weights: a bundle, a file, or "DEFAULT" to download them'
+    )
+    command.add_argument("--arch", default=Plan.arch, help="any torchvision classification network")
+    command.add_argument("--size", type=int, default=Plan.size, help="side of the training photos in pixels")
+    command.add_argument("--epochs", type=int, default=Plan.epochs)
+    command.add_argument("--batch", type=int, default=Plan.batch)
+    command.add_argument("--optimiser", choices=OPTIMISERS, default=Plan.optimiser)
+    command.add_argument("--rate", type=float, default=Plan.rate, help="learning rate of what is new")
+    command.add_argument("--backbone-rate", type=float, default=Plan.backbone_rate)
+    command.add_argument("--decay", type=float, default=Plan.decay, help="weight decay")
+    command.add_argument("--dropout", type=float, default=Plan.dropout)
+    command.add_argument("--mix", type=float, default=Plan.mix, help="chance of mixup or CutMix in a batch")
+    command.add_argument("--average", type=float, default=Plan.average, help="what the moving average keeps a step")
+    command.add_argument("--patience", type=int, default=Plan.patience, help="stop after so many epochs without gain")
+    command.add_argument("--bfloat16", action="store_true", help="mixed precision (measure first: it can be slower)")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--seed", type=int, default=Plan.seed)
+    command.add_argument(
+        "--share", action="append", default=[], metavar="NAME=PART", help="part of a batch that a data set gets"
+    )
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """The settings of a command line. Raises DataError."""
+    try:
+        shares = {name: float(part) for name, _, part in (given.partition("=") for given in options.share)}
+    except ValueError as error:
+        raise DataError("--share is given as NAME=PART, such as grocery=0.5.") from error
+    names = set(Plan.__dataclass_fields__) - {"shares", "dim"}
+    return Plan(**{name: getattr(options, name) for name in names}, shares=shares)
 
 
 def _fit(options: argparse.Namespace, console: Console) -> None:
-    photos = read_photos(_sources(options))
-    cache = open_cache(photos, options.out / "cache")
-    plan = Plan(
-        weights=options.weights,
-        arch=options.arch,
-        size=options.size,
-        epochs=options.epochs,
-        batch=options.batch,
-        bfloat16=options.bfloat16,
-        seed=options.seed,
-    )
-    run = Run(plan, photos, cache, options.out)
+    photos = read_photos(data_sets(options), split_roles(options))
+    check_labels(photos)
+    folder = options.run or options.out.with_name(f"{options.out.name}.run")
+    plan = plan_of(options)
+    run = Run(plan, photos, open_cache(photos, folder / "cache", cache_side(plan.size)), folder)
     trained = sum(photo.role == "train" for photo in photos)
     console.print(f"{trained} of {len(photos)} photos to train on; {run.epoch} of {plan.epochs} epochs are done")
     run.fit(console)
+    _export(argparse.Namespace(**vars(options) | {"run": folder, "calibrated_like": None}), console)
 
 
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN_DIR")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle's folder, replaced whole")
-    parser.add_argument("--version", required=True, help="name of the bundle, such as 2026-11-23-mnv2-a")
-    parser.set_defaults(run_command=_export)
+def cache_side(size: int) -> int:
+    """Side of the cached photos for a training size: somewhat more, so that a crop is seldom blown up."""
+    return 32 * round(size * 1.3 / 32)
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--run", type=Path, required=True, metavar="DIR")
+    command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="replaced whole")
+    command.add_argument("--version", help="name of the bundle, such as 2026-11-23-mnv2-a")
+    command.add_argument(
+        "--calibrated-like",
+        type=Path,
+        metavar="BUNDLE",
+        help="take choices, probabilities and figures from the bundle of a run that held photos out which this run "
+        "was trained on",
+    )
+    command.set_defaults(run_command=_export)
 
 
 def _export(options: argparse.Namespace, console: Console) -> None:
-    names = [f"--{name} {name.upper()}" for name in _SOURCES if getattr(options, name)]
-    command = f"python -m recognition.training export --run RUN --out OUT --version {options.version} {' '.join(names)}"
-    bundle = export(options.run, read_photos(_sources(options)), options.out, options.version, command, console)
+    version = options.version or options.out.name
+    photos = read_photos(data_sets(options), split_roles(options))
+    bundle = export(options.run, photos, options.out, version, options.calibrated_like, console)
     console.print_json(json.dumps(bundle.metrics))
 
 
-def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
-    parser.set_defaults(run_command=_evaluate)
-
-
-def _evaluate(options: argparse.Namespace, console: Console) -> None:
-    metrics = evaluate(Recogniser.load(options.bundle), read_photos(_sources(options)))
-    console.print_json(json.dumps(metrics))
-    if options.json:
-        options.json.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-
-
-def _sources(options: argparse.Namespace) -> Sources:
-    return Sources(**{name: getattr(options, name) for name in _SOURCES})
+def _keep_memory() -> None:
+    """Start again with an allocator that keeps its memory; its settings are read when a process begins."""
+    if sys.platform == "linux" and not set(_ALLOCATOR) <= set(os.environ):
+        command = [sys.executable, "-m", "recognition.training", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | _ALLOCATOR)  # noqa: S606  (this very program)
 
 
 if __name__ == "__main__":
+    _keep_memory()
     sys.exit(main())

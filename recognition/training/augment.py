@@ -5,6 +5,8 @@ occlusion, blur and noise. Everything is a tensor operation on the whole batch, 
 step and needs no loader processes. Ranges are what phone photos of products show; nothing was tuned on reported photos.
 """
 
+import math
+import random
 from dataclasses import dataclass
 
 import torch
@@ -29,10 +31,15 @@ class Strength:
     clean: float = 0.15  # chance that a photo is only cropped
 
 
+# Photos that show what a label means: closer crops, less warp. Photos that are one view of a product: the full range.
+LABELS = Strength(turn=0.15, tilt=0.08, light=0.3, tint=0.08, blur=0.1, noise=0.1, smallest=0.25, flip=0.5, clean=0.05)
+VIEWS = Strength()
+
+
 class Augment:
     """A batch of cached photos to network input. Random numbers come from one generator: a run can be repeated."""
 
-    def __init__(self, size: int, generator: torch.Generator, strength: Strength = Strength()) -> None:
+    def __init__(self, size: int, generator: torch.Generator, strength: Strength = VIEWS) -> None:
         self.size = size
         self.strength = strength
         self._random = generator
@@ -142,6 +149,40 @@ class Augment:
     def _noise(self, photos: Tensor) -> Tensor:
         level = 0.06 * torch.rand(len(photos), generator=self._random) * self._chance(len(photos), self.strength.noise)
         return photos + level[:, None, None, None] * torch.randn(photos.shape, generator=self._random)
+
+
+def middle_square(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """The middle square of cached photos, unchanged: uint8 [N, H, W, 4] to float32 [N, 3, size, size] in 0..1."""
+    photos = pixels[..., :3].permute(0, 3, 1, 2).float() / 255
+    half = (boxes[:, 2:] - boxes[:, :2]).amin(1)
+    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    grid = torch.stack([x, y], -1)[None] * half[:, None, None, None]
+    return functional.grid_sample(photos, grid, align_corners=False).clamp(0, 1)
+
+
+def mix_photos(photos: Tensor, count: int, rng: random.Random) -> tuple[Tensor, Tensor, float]:
+    """Mix the first `count` photos [N, 3, S, S] with each other, all by one share and one order.
+
+    Half of the time they shine through (mixup, Zhang et al., 2018), half of the time a rectangle of the other photo
+    covers a part (CutMix, Yun et al., 2019). Returns the photos, the place [N] of the photo that was mixed in (its own
+    beyond `count`), and the share of the photo itself.
+    """
+    order = torch.arange(len(photos))
+    order[:count] = torch.tensor(rng.sample(range(count), count))
+    if rng.random() < 0.5:
+        share = rng.betavariate(0.4, 0.4)
+        mixed = share * photos + (1 - share) * photos[order]
+    else:
+        side = photos.shape[-1]
+        reach = int(side * math.sqrt(1 - rng.random()))
+        left, top = rng.randint(0, side - reach), rng.randint(0, side - reach)
+        share = 1 - (reach / side) ** 2
+        mixed = photos.clone()
+        hole = slice(top, top + reach), slice(left, left + reach)
+        mixed[:, :, hole[0], hole[1]] = photos[order][:, :, hole[0], hole[1]]
+    mixed[count:] = photos[count:]
+    return mixed, order, share
 
 
 def _soften(photos: Tensor, factor: int) -> Tensor:

@@ -19,6 +19,7 @@ _SURE_PRECISION = 0.98
 _SAME_PRECISION = 0.9
 _MISSED = 0.05  # share of right answers that may fall below REVIEW
 _PENALTY = 1e-3
+_ENOUGH = 40  # answers in a category before its own threshold means something: 98 % of 40 is one mistake
 
 Floats = NDArray[np.float64]
 
@@ -42,15 +43,17 @@ def fit_calibration(known: Sequence[Answer], unknown: Sequence[Answer]) -> Calib
 def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibration: Calibration) -> Thresholds:
     """SURE at 98 % precision, REVIEW so low that at most 5 % of right answers are missed, "same" at 90 % precision.
 
+    A category that enough held-out photos show gets its own least probability for SURE, at the same precision.
     "similar" is where a shop's nearest wrong product usually lies: half of them are at least that similar.
     """
     if not calibration.calibrated:
         return Thresholds()
-    chances, similarities, right, weights = [], [], [], []
+    chances, similarities, right, weights, categories = [], [], [], [], []
     for answer, weight in weighted(known, unknown):
         if answer.candidates:
             chances.append(max(decide(answer.candidates, calibration, Thresholds()).probabilities))
             similarities.append(answer.candidates[0].similarity)
+            categories.append(answer.candidates[0].category)
             right.append(answer.rank == 0)
             weights.append(weight)
     hits, counts = np.array(right), np.array(weights)
@@ -58,7 +61,14 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
     same = least_threshold(np.array(similarities), hits, counts, _SAME_PRECISION)
     review = min(sure, float(np.quantile(np.array(chances)[hits], _MISSED)))
     similar = min(same, calibration.background)
-    return Thresholds(*(round(value, 4) for value in (sure, review, same, similar)))
+    by_category = {}
+    for category, count in sorted(Counter(filter(None, categories)).items()):
+        if count >= _ENOUGH:
+            shown = np.array([each == category for each in categories])
+            least = least_threshold(np.array(chances)[shown], hits[shown], counts[shown], _SURE_PRECISION)
+            by_category[category] = round(max(0.5, least), 4)
+    sure, review, same, similar = (round(value, 4) for value in (sure, review, same, similar))
+    return Thresholds(sure, review, same, similar, sure_by_category=by_category)
 
 
 def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = 10) -> float:

@@ -1,6 +1,6 @@
 """Writes the card of a bundle: what it learned from, how good it is, what it cannot do; called by export.py.
 
-The card tells the truth: every figure in it comes from the metrics measured in the same run of `export`.
+The card tells the truth: every figure in it comes from metrics that `export` measured, and it says on which photos.
 """
 
 import os
@@ -15,51 +15,21 @@ import torch
 from recognition.bundle import Bundle
 from recognition.training.data import Photo
 
+# What this project's own bundles are trained on; anything else is its owner's.
 _LICENCES = {
     "grocery": "Grocery Store Dataset (Klasson et al., WACV 2019), MIT; its product photos and texts come from a "
     "shop's pages",
     "clothing": "clothing dataset, small (A. Grigorev), CC0",
-    "catalogue": "five sample shops: eshop (MIT; photos made by an image generator), contoso (MIT), tailwind (MIT), "
+    "catalogues": "five sample shops: eshop (MIT; photos made by an image generator), contoso (MIT), tailwind (MIT), "
     "luma (OSL-3.0 / AFL-3.0), saleor (BSD-3-Clause)",
-    "renders": "products modelled and rendered by this project, Apache-2.0",
-    "unseen": "products modelled and rendered by this project, Apache-2.0: one clean photo stored, three as a buyer "
-    "would take them; no product of it was trained on",
-    "photos": "the owner's own photos",
+    "renders": "products modelled and rendered by this project, Apache-2.0; those held out are held out whole: one "
+    "clean photo stored, three as a buyer would take them",
 }
 
-
-def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo], command: str) -> str:
-    """The card as Markdown. `run`: the facts of run.json; `command`: how export was called."""
-    plan, step = run["plan"], bundle.metrics["chosen"]["step"]
-    parts = [
-        f"# Bundle {bundle.version}",
-        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. Made on "
-        f"{datetime.now(UTC):%Y-%m-%d} with torch {torch.__version__} on {_hardware()}.",
-        "## Trained on",
-        _data(photos),
-        f"Starting weights: `{_name(plan['weights'])}`; the file in this project's bundle is MobileNetV2 trained on "
-        "ImageNet-1k (Apache-2.0).",
-        f"{run['epochs_done']} epochs at {plan['size']} px, batches of {plan['batch']}, seed {plan['seed']}. The photo "
-        f"weights went {step:.0%} of the way from the starting to the fine-tuned ones; that, the side of the photos "
-        "and the weights of the two comparisons were chosen on the calibration photos.",
-        "## Measured",
-        "On photos that neither training nor calibration nor any choice saw, by the path that serves: nearest stored "
-        "photos, grouped by product.",
-        _retrieval(bundle.metrics["retrieval"], "A photo alone, a data set as one shop"),
-        _retrieval(bundle.metrics["words"], "The title alone; most of these texts were trained on"),
-        _decisions(bundle.metrics["decisions"]),
-        f"Command: `{command}`",
-        "## Limits",
-        _LIMITS,
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-_LIMITS = """- Clothes have one photo a garment, so there is nothing to find: no figure is given for them.
+_LIMITS = """- Clothes have one photo a garment, so there is no product to find: their figures are of labels only.
 - The catalogues hold a few hundred products: words that training never saw match by their letters only.
-- Grocery photos of one class come from a few shops and look alike; figures on other shops' photos will be lower.
-- Only products of a set called `unseen` are new to the network. In this project's bundle they are renders, simpler than
-  real photos; no real photos of new products were at hand. Expect lower figures there, and measure on your own.
+- Rendered photos are simpler than real ones. Expect lower figures on products that training never saw, and measure on
+  your own.
 - Left-out views of the catalogues are mostly clothes in another colour or from behind: much harder than one product
   from another side, and their product was seen in training.
 - Probabilities hold for shops like those above. Where one photo in five does not show what the shop sells, they are
@@ -67,20 +37,75 @@ _LIMITS = """- Clothes have one photo a garment, so there is nothing to find: no
 - Mirrored products, text in photos and tiny differences (size, model number) are not told apart reliably."""
 
 
-def _hardware() -> str:
+def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> str:
+    """The card as Markdown. `run`: the facts of run.json; `photos`: all photos with their roles."""
+    plan, metrics = run["plan"], bundle.metrics
+    parts = [
+        f"# Bundle {bundle.version}",
+        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. Made on "
+        f"{datetime.now(UTC):%Y-%m-%d} with torch {torch.__version__} on {_hardware(plan)}.",
+        "## Photos, and what each was used for",
+        _data(photos),
+        "## Training",
+        f"Starting weights: `{_name(plan['weights'])}`. All layers trained: {run['epochs_done']} epochs at "
+        f"{plan['size']} px, batches of {plan['batch']}, {plan['optimiser']}, seed {plan['seed']}; the weights are a "
+        f"moving average ({run['best']}).",
+        "## Measured",
+        _provenance(bundle),
+    ]
+    if metrics.get("labels"):
+        parts.append(_labels(metrics["labels"]))
+    if "retrieval" in metrics:
+        parts += [
+            "By the path that serves: nearest stored photos, grouped by product.",
+            _retrieval(metrics["retrieval"], "A photo alone, a data set as one shop"),
+            _retrieval(metrics["words"], "The title alone; most of these texts were trained on"),
+            _decisions(metrics["decisions"]),
+        ]
+    return "\n\n".join([*parts, "## Limits", _LIMITS]) + "\n"
+
+
+def _provenance(bundle: Bundle) -> str:
+    if bundle.metrics["measured_on"] == bundle.version:
+        return (
+            "Probabilities and thresholds were fitted on the photos held out to calibrate; the figures are of photos "
+            "that training never saw. Calibration errors of labels are cross-fitted."
+        )
+    return (
+        f"This bundle was trained on photos that its sibling `{bundle.metrics['measured_on']}` (same settings) had "
+        "held out. Probabilities, thresholds and all figures below are the sibling's, on photos that it never saw."
+    )
+
+
+def _hardware(plan: dict[str, Any]) -> str:
+    if str(plan["device"]).startswith("cuda"):
+        return torch.cuda.get_device_name(plan["device"])
     return f"{os.cpu_count()} CPU cores ({platform.machine()})"
 
 
 def _name(weights: str) -> str:
-    return weights.replace("\\", "/").rpartition("/")[2]
+    return weights.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _data(photos: Sequence[Photo]) -> str:
     roles = Counter((photo.source, photo.role) for photo in photos)
-    lines = ["| data | trained on | held out to calibrate | held out to report |", "|---|---|---|---|"]
+    lines = ["| data | trained on | stored only | calibrated on | reported on |", "|---|---|---|---|---|"]
     for source in dict.fromkeys(photo.source for photo in photos):
-        counts = " | ".join(str(roles[source, role]) for role in ("train", "calibrate", "report"))
-        lines.append(f"| {_LICENCES[source]} | {counts} |")
+        counts = " | ".join(str(roles[source, role]) for role in ("train", "gallery", "calibrate", "report"))
+        lines.append(f"| {source}: {_LICENCES.get(source, 'the owner’s own photos')} | {counts} |")
+    return "\n".join(lines)
+
+
+def _labels(figures: dict[str, dict[str, dict[str, float]]]) -> str:
+    lines = [
+        "| labels told by the classifiers | held out to | photos | fine | among five | coarse | calibration error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, roles in figures.items():
+        for role, figure in roles.items():
+            coarse = f"{figure['coarse']:.1%}" if "coarse" in figure else "none"
+            shares = f"{figure['fine']:.1%} | {figure['among_five']:.1%} | {coarse} | {figure['calibration_error']:.3f}"
+            lines.append(f"| {name} | {role} | {figure['photos']} | {shares} |")
     return "\n".join(lines)
 
 

@@ -1,16 +1,17 @@
 """The training loop; after data, cache, sampling, augmentation and losses, before export.py.
 
-Batch-norm statistics stay as the starting weights have them: batches mix very different photos, and a frozen network
-part evaluates exactly as it trains. The weights that count are a moving average over the steps. Every epoch ends with
-a checkpoint; a run that was killed goes on after its last whole epoch.
+Batch norms are folded into the convolutions before them (folding.py). The weights that count are a moving average over
+the steps. Every epoch ends with a checkpoint and a look at the photos held out to calibrate; a run that was killed
+goes on after its last whole epoch.
 """
 
 import json
+import math
 import random
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,37 +22,60 @@ from torch.utils.tensorboard import SummaryWriter
 
 from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
-from recognition.training.augment import Augment
+from recognition.training.augment import LABELS, VIEWS, Augment, mix_photos
 from recognition.training.cache import Cache
-from recognition.training.data import DataError, Photo
-from recognition.training.losses import Heads, batch_losses, targets_of
-from recognition.training.sampling import PairSampler, draw_texts
+from recognition.training.data import Photo
+from recognition.training.errors import DataError, Diverged
+from recognition.training.folding import FoldedNorms
+from recognition.training.losses import (
+    ProductProxies,
+    label_losses,
+    label_sets,
+    targets_of,
+    view_losses,
+    weighted_sum,
+)
+from recognition.training.sampling import Rows, Sampler, draw_texts
 from recognition.training.start import start_model, start_preprocessing, start_projection
+from recognition.training.validate import held_out_score
 
 RUN_FILE, START, AVERAGE = "run.json", "start.safetensors", "average.safetensors"
-_MODEL, _HEADS, _OPTIMISER = "model.safetensors", "heads.safetensors", "optimiser.pt"
+_MODEL, _PROXIES, _OPTIMISER = "model.safetensors", "proxies.safetensors", "optimiser.pt"
 
-# Photos that go through the backbone at a time: activations stay in the CPU's cache, two to three times faster than a
-# whole batch. The losses still see the whole batch, and with frozen batch norms the result is the same.
-_CHUNK = 8
+# Photos that go through the backbone at a time on a CPU: activations of a whole batch would not stay in its cache. The
+# losses still see the whole batch, and with frozen batch norms the result is the same.
+_CHUNK = 16
+
+OPTIMISERS = ("adamw", "adam", "sgd")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train. Learning rates are the peaks of a cosine with a short warm-up; `weights` as in start.py."""
+    """How to train. Learning rates are the peaks of a cosine with a short warm-up; `weights` as in start.py.
+
+    `mix`: chance that a batch's labelled photos are mixed. `average`: what the moving average keeps at each step.
+    `patience`: epochs without a better score on the photos held out to calibrate before the run ends (0: never).
+    `shares`: what part of a batch a data set gets (default: by the square root of its size).
+    """
 
     weights: str
     arch: str = "mobilenet_v2"
     dim: int = 256
     size: int = 192
-    epochs: int = 12
-    batch: int = 64
-    backbone_rate: float = 2e-4
-    rate: float = 1e-3
-    decay: float = 0.02
-    average: float = 0.99
+    epochs: int = 16
+    batch: int = 48
+    optimiser: str = "adamw"
+    backbone_rate: float = 3e-4
+    rate: float = 3e-3
+    decay: float = 0.05
+    dropout: float = 0.2
+    mix: float = 0.5
+    average: float = 0.998
+    patience: int = 0
     bfloat16: bool = False
+    device: str = "cpu"
     seed: int = 1
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 class Run:
@@ -61,68 +85,119 @@ class Run:
         """Raises DataError when the folder holds a run of another plan, or the starting weights do not fit."""
         folder.mkdir(parents=True, exist_ok=True)
         self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
+        self.device = torch.device(plan.device)
         self.look = start_preprocessing(plan.arch, plan.weights, plan.size)
-        self.sampler = PairSampler(photos, plan.batch, plan.seed)
+        self.sampler = Sampler(photos, plan.batch, plan.seed, plan.shares)
+        self.labels = label_sets(photos)
         torch.manual_seed(plan.seed)
-        self.model = start_model(plan.arch, plan.dim, plan.weights)
-        self.heads = Heads(photos, plan.dim, self.model.image.width)
-        self.optimiser = torch.optim.AdamW(_groups(self.model, self.heads, plan), weight_decay=plan.decay)
+        self.model = start_model(plan.arch, plan.dim, plan.weights, self.labels)
+        self.folded = FoldedNorms(self.model.image.backbone)
+        self.proxies = ProductProxies(photos, plan.dim).to(self.device)
+        self.model.to(self.device).image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = _optimiser(self.model, self.proxies, plan)
         self.average: dict[str, Tensor] = {}
+        self.scores: list[float] = []
         self.epoch = self._resume()
         if not self.epoch:
             self.average = {name: tensor.clone() for name, tensor in float_tensors(self.model).items()}
 
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the score stopped rising."""
+        return self.epoch >= self.plan.epochs or self._has_stalled()
+
     def fit(self, console: Console) -> None:
-        """Train the epochs that are still missing."""
-        self.model.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """Train the epochs that are still missing.
+
+        Raises Diverged when the loss is no number: the last checkpoint is kept and named.
+        """
         with SummaryWriter(str(self.folder / "curves")) as curves:
-            while self.epoch < self.plan.epochs:
+            while not self.finished:
                 started = time.monotonic()
                 means = self._train_epoch()
+                speed = self.sampler.steps * self.sampler.batch / (time.monotonic() - started)
                 self.epoch += 1
+                score = held_out_score(self.model, self.average, self.photos, self.cache, self.look)
+                self.scores.append(score)
                 self._checkpoint()
-                speed = self.sampler.steps * self.plan.batch / (time.monotonic() - started)
-                for name, value in (means | {"photos_per_second": speed}).items():
+                for name, value in (means | {"photos_per_second": speed, "held_out": score}).items():
                     curves.add_scalar(name, value, self.epoch)
                 losses = " ".join(f"{name} {value:.3f}" for name, value in means.items())
-                line = f"epoch {self.epoch}/{self.plan.epochs}  {losses}  {speed:.0f} photos/s"
+                line = f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s"
                 console.print(line, highlight=False, soft_wrap=True)
 
+    def _has_stalled(self) -> bool:
+        patience = self.plan.patience
+        return bool(patience and self.scores and self.epoch - _best(self.scores) >= patience)
+
     def _train_epoch(self) -> dict[str, float]:
-        rng = random.Random(f"texts/{self.plan.seed}/{self.epoch}")
+        rng = random.Random(f"batches/{self.plan.seed}/{self.epoch}")
         seed = torch.Generator().manual_seed(self.plan.seed * 1000 + self.epoch)
-        augment = Augment(self.plan.size, seed)
+        torch.manual_seed(self.plan.seed * 1000 + self.epoch)  # dropout
+        augments = Augment(self.plan.size, seed, LABELS), Augment(self.plan.size, seed, VIEWS)
         sums: dict[str, float] = {}
         self.model.train()
-        self.heads.train()
         _freeze_batch_norms(self.model)
         for step, rows in enumerate(self.sampler.epoch(self.epoch)):
             self._set_rates(self.epoch * self.sampler.steps + step)
-            for name, value in self._step(rows, augment, rng).items():
+            for name, value in self._step(rows, augments, rng, step).items():
                 sums[name] = sums.get(name, 0.0) + value
         return {name: value / self.sampler.steps for name, value in sums.items()}
 
-    def _step(self, rows: list[int], augment: Augment, rng: random.Random) -> dict[str, float]:
-        batch = [self.photos[row] for row in rows]
-        pixels, boxes, studio = (torch.from_numpy(part[rows]) for part in vars(self.cache).values())
-        inputs = _normalised(augment(pixels, boxes, studio), self.look)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
-            chunks = inputs.contiguous(memory_format=torch.channels_last).split(_CHUNK)
-            features = torch.cat([self.model.image.backbone(chunk) for chunk in chunks])
-        texts, targets = draw_texts(batch, rng), targets_of(batch, self.heads)
-        losses = batch_losses(self.model, self.heads, features.float(), texts, targets)
+    def _step(self, rows: Rows, augments: tuple[Augment, Augment], rng: random.Random, step: int) -> dict[str, float]:
+        batch = [self.photos[row] for row in [*rows.single, *rows.pairs]]
+        targets = targets_of(batch, self.labels, self.proxies)
+        photos = torch.cat(
+            [self._augmented(part, augment) for part, augment in zip((rows.single, rows.pairs), augments, strict=True)]
+        )
+        views = list(range(len(batch)))
+        if len(rows.single) > 1 and rng.random() < self.plan.mix:
+            photos, order, share = mix_photos(photos, len(rows.single), rng)
+            targets, views = targets.mixed(order, share), views[len(rows.single) :]
+        features = self._features(photos)
+        losses = label_losses(self.model, self.proxies, features, targets.to(self.device))
+        if views:
+            texts = draw_texts([batch[view] for view in views], rng)
+            losses |= view_losses(self.model, features[views], texts.to(self.device), targets.of(views).to(self.device))
+        total = weighted_sum(losses)
+        if not math.isfinite(total.item()):
+            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
+            raise Diverged(
+                f"The loss is no number at step {step + 1} of epoch {self.epoch + 1}; {kept} in {self.folder}. "
+                "Try a lower --rate or --backbone-rate."
+            )
         self.optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimiser.step()
-        for name, tensor in float_tensors(self.model).items():
-            self.average[name].lerp_(tensor.detach(), 1 - self.plan.average)
-        return {name: loss.item() for name, loss in losses.items()}
+        self._move_average(self.epoch * self.sampler.steps + step)
+        return {name: loss.item() for name, loss in losses.items()} | {"total": total.item()}
+
+    def _augmented(self, rows: list[int], augment: Augment) -> Tensor:
+        if not rows:
+            return torch.zeros(0, 3, self.plan.size, self.plan.size)
+        pixels, boxes, studio = (torch.from_numpy(part[rows]) for part in vars(self.cache).values())
+        return augment(pixels, boxes, studio)
+
+    def _features(self, photos: Tensor) -> Tensor:
+        """Photos in 0..1 to pooled features float32 [N, F], with dropout."""
+        inputs = normalised(photos, self.look).to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+            chunks = inputs.split(_CHUNK if self.device.type == "cpu" else len(inputs))
+            features = torch.cat([self.model.image.backbone(chunk) for chunk in chunks])
+        return nn.functional.dropout(features.float(), self.plan.dropout)
+
+    def _move_average(self, step: int) -> None:
+        """At first the average follows quickly, so that a short run is not held at its start."""
+        keep = min(self.plan.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for name, tensor in float_tensors(self.model).items():
+                self.average[name].lerp_(tensor, 1 - keep)
 
     def _set_rates(self, step: int) -> None:
         total = self.plan.epochs * self.sampler.steps
         warm = min(100, total // 10 + 1)
-        factor = min((step + 1) / warm, 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / total)).item()))
+        factor = min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / total)))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * max(factor, 0.01)
 
@@ -135,37 +210,49 @@ class Run:
         if not state_path.exists():
             rows = [row for row, photo in enumerate(self.photos) if photo.role == "train"]
             start_projection(self.model, self.cache, rows, self.look)
-            save_file(float_tensors(self.model), self.folder / START)
+            save_file(self._standard(float_tensors(self.model)), self.folder / START)
             return 0
         state = json.loads(state_path.read_text())
-        if state["plan"] | {"epochs": self.plan.epochs} != asdict(self.plan):
+        if state["plan"] | {"epochs": self.plan.epochs} != json.loads(json.dumps(asdict(self.plan))):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
         checkpoint = self.folder / state["checkpoint"]
         self.model.load_state_dict(load_file(checkpoint / _MODEL), strict=False)
-        self.heads.load_state_dict(load_file(checkpoint / _HEADS))
+        if self.proxies.names:
+            self.proxies.load_state_dict(load_file(checkpoint / _PROXIES))
         self.optimiser.load_state_dict(torch.load(checkpoint / _OPTIMISER, weights_only=True))
-        self.average = load_file(checkpoint / AVERAGE)
+        self.average = load_file(checkpoint / f"folded-{AVERAGE}")
+        self.scores = state["scores"]
         return int(state["epochs_done"])
+
+    def _standard(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors as a bundle has them, on the CPU."""
+        restored = self.folded.restore(tensors, "image.backbone.")
+        return {name: tensor.contiguous().cpu() for name, tensor in restored.items()}
 
     def _checkpoint(self) -> None:
         """Write a whole new checkpoint, then name it in run.json by a rename: a kill at any moment loses one epoch."""
         checkpoint = self.folder / f"epoch-{self.epoch}"
         checkpoint.mkdir(exist_ok=True)
         save_file(float_tensors(self.model), checkpoint / _MODEL)
-        save_file(float_tensors(self.heads), checkpoint / _HEADS)
-        save_file(self.average, checkpoint / AVERAGE)
+        save_file(float_tensors(self.proxies), checkpoint / _PROXIES)
+        save_file(self.average, checkpoint / f"folded-{AVERAGE}")
+        save_file(self._standard(self.average), checkpoint / AVERAGE)
         torch.save(self.optimiser.state_dict(), checkpoint / _OPTIMISER)
+        best = f"epoch-{_best(self.scores) if self.plan.patience else self.epoch}"
         state = {
             "plan": asdict(self.plan),
             "look": asdict(self.look),
+            "labels": {name: asdict(known) for name, known in self.labels.items()},
             "checkpoint": checkpoint.name,
+            "best": best,
+            "scores": self.scores,
             "epochs_done": self.epoch,
         }
         part = self.folder / f"{RUN_FILE}.part"
         part.write_text(json.dumps(state, indent=1))
         part.replace(self.folder / RUN_FILE)
         for old in self.folder.glob("epoch-*"):
-            if old != checkpoint:
+            if old.name not in (checkpoint.name, best):
                 shutil.rmtree(old)
 
 
@@ -175,23 +262,42 @@ def float_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
 
 
-def _groups(model: ProductEncoder, heads: Heads, plan: Plan) -> list[dict[str, object]]:
-    """The trained backbone learns slowly, so that it keeps what it knows; everything new learns fast."""
-    new = [*model.text.parameters(), *model.gate.parameters(), *heads.parameters()]
+def normalised(photos: Tensor, look: Preprocessing) -> Tensor:
+    """Photos [N, 3, S, S] in 0..1 as the network wants them."""
+    mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
+    return (photos - mean) / std
+
+
+def _best(scores: Sequence[float]) -> int:
+    """The epoch (from 1) with the highest score, the earliest of several."""
+    return max(range(len(scores)), key=lambda place: (scores[place], -place)) + 1
+
+
+def _optimiser(model: ProductEncoder, proxies: ProductProxies, plan: Plan) -> torch.optim.Optimizer:
+    """The trained backbone learns slowly, so that it keeps what it knows; everything new learns fast.
+
+    Biases (the folded norms among them) do not decay.
+    """
+    backbone = list(model.image.backbone.parameters())
+    new = [*model.text.parameters(), *model.gate.parameters(), *model.heads.parameters(), *proxies.parameters()]
     groups = [
-        (list(model.image.backbone.parameters()), plan.backbone_rate),
-        (list(model.image.projection.parameters()), plan.backbone_rate),
-        (new, plan.rate),
+        ([each for each in backbone if each.ndim > 1], plan.backbone_rate, plan.decay),
+        ([each for each in backbone if each.ndim <= 1], plan.backbone_rate, 0.0),
+        (list(model.image.projection.parameters()), plan.backbone_rate, plan.decay),
+        (new, plan.rate, plan.decay),
     ]
-    return [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in groups]
+    parameters = [
+        {"params": members, "lr": rate, "peak": rate, "weight_decay": decay}
+        for members, rate, decay in groups
+        if members
+    ]
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(parameters, momentum=0.9, nesterov=True)
+    return (torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam)(parameters)
 
 
 def _freeze_batch_norms(model: nn.Module) -> None:
+    """Norms that could not be folded keep their statistics."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-
-
-def _normalised(photos: Tensor, look: Preprocessing) -> Tensor:
-    mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
-    return (photos - mean) / std

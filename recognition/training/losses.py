@@ -1,17 +1,20 @@
 """What the network is told to do, as numbers to make small; called by loop.py for every batch.
 
-Labels shape the vectors through a cosine classifier (normalised softmax, Wang et al., 2017); coarse kinds only shape
-the features below, so that two dresses stay two dresses. Views of one thing attract each other (supervised contrastive
-loss, Khosla et al., 2020), and so do photos and texts of one thing (symmetric InfoNCE, Radford et al., 2021).
+Labels shape the features through a classifier a label set, with smoothed labels, fine and coarse (Szegedy et al.,
+2016), and the vectors through a cosine classifier over products (normalised softmax, Wang et al., 2017). Views of one
+thing attract each other (supervised contrastive loss, Khosla et al., 2020), and so do photos and texts of one thing
+(symmetric InfoNCE, Radford et al., 2021). A classifier is also told to be undecided about photos of other label sets
+(outlier exposure, Hendrycks et al., 2019): that is what UNKNOWN rests on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recognition.bundle import LabelSet
 from recognition.fusion import ProductEncoder
 from recognition.training.data import Photo
 from recognition.training.sampling import Texts
@@ -19,90 +22,149 @@ from recognition.training.sampling import Texts
 TEMPERATURE = 0.1
 _COSINE_SCALE = 16.0
 _SMOOTHING = 0.1
-_NO_LABEL = -1
 
-# Chosen once by reason, not searched: the metric parts lead, text must not bend the space of the photos.
-_WEIGHTS = {"label": 0.5, "kind": 0.3, "views": 1.0, "fused": 0.5, "words": 0.2, "found": 0.2}
+# Chosen once by reason, not searched: labels and views lead, text must not bend the space of the photos.
+_WEIGHTS = {
+    "fine": 1.0,
+    "coarse": 0.5,
+    "outlier": 0.1,
+    "product": 0.5,
+    "views": 1.0,
+    "fused": 0.5,
+    "words": 0.2,
+    "found": 0.2,
+    "misled": 0.3,
+}
 
 
-class Heads(nn.Module):
-    """The classifiers of training; they are not part of a bundle."""
+def label_sets(photos: Sequence[Photo]) -> dict[str, LabelSet]:
+    """The label sets of the photos to train on; a label without a coarse one is its own where others have one."""
+    sets = {}
+    for source in dict.fromkeys(photo.source for photo in photos):
+        parents = {
+            photo.label: photo.coarse
+            for photo in photos
+            if photo.source == source and photo.role == "train" and photo.label is not None
+        }
+        if len(parents) < 2:
+            continue
+        fine = sorted(parents)
+        if not any(parents.values()):
+            sets[source] = LabelSet(tuple(fine))
+            continue
+        named = [parents[label] or label for label in fine]
+        coarse = sorted(set(named))
+        sets[source] = LabelSet(tuple(fine), tuple(coarse), tuple(coarse.index(name) for name in named))
+    return sets
 
-    def __init__(self, photos: Sequence[Photo], dim: int, width: int) -> None:
+
+class ProductProxies(nn.Module):
+    """One direction a product for the vectors to lie near; of training only, not part of a bundle."""
+
+    def __init__(self, photos: Sequence[Photo], dim: int) -> None:
         super().__init__()
-        self.labels = _names((photo.source, photo.label) for photo in photos if photo.role == "train")
-        self.kinds = _names((photo.source, photo.kind) for photo in photos if photo.role == "train")
-        self.label_weights = nn.ParameterDict(
-            {source: nn.Parameter(torch.randn(len(names), dim) * dim**-0.5) for source, names in self.labels.items()}
+        self.names = _names((photo.source, photo.product) for photo in photos if photo.role == "train" and photo.stored)
+        self.weights = nn.ParameterDict(
+            {source: nn.Parameter(torch.randn(len(names), dim) * dim**-0.5) for source, names in self.names.items()}
         )
-        self.kind_layers = nn.ModuleDict({source: nn.Linear(width, len(names)) for source, names in self.kinds.items()})
 
-    def losses(self, targets: "Targets", vectors: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """Mean cross-entropy over the data sets in the batch: "label" (vectors) and "kind" (features)."""
-        zero = vectors.sum() * 0
-        label, kind = zero, zero
-        for source, weight in self.label_weights.items():
-            logits = _COSINE_SCALE * vectors @ functional.normalize(weight, dim=-1).T
-            label = label + _cross_entropy(logits, targets.labels[source])
-        scaled = functional.normalize(features, dim=-1) * features.shape[-1] ** 0.5
-        for source, layer in self.kind_layers.items():
-            kind = kind + _cross_entropy(layer(scaled), targets.kinds[source])
-        return {"label": label, "kind": kind}
+    def forward(self, vectors: Tensor, source: str) -> Tensor:
+        """Unit vectors [N, D] to the scores of a data set's products [N, P]."""
+        return _COSINE_SCALE * vectors @ functional.normalize(self.weights[source], dim=-1).T
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What is true of a batch of N photos. labels, kinds: by data set, int64 [N], -1 where there is none;
-    products, words: int64 [N], equal where the thing, or its text, is the same."""
+    """What is true of a batch of N photos.
 
-    labels: dict[str, Tensor]
-    kinds: dict[str, Tensor]
+    fine, coarse, proxies: by data set, float32 [N, number of names], rows of zeros where a photo has none;
+    products, words: int64 [N], equal where the thing, or its text, is the same.
+    """
+
+    fine: dict[str, Tensor]
+    coarse: dict[str, Tensor]
+    proxies: dict[str, Tensor]
     products: Tensor
     words: Tensor
 
+    def to(self, device: torch.device) -> "Targets":
+        """The same targets on a device."""
+        return self._map(lambda each: each.to(device))
 
-def targets_of(photos: Sequence[Photo], heads: Heads) -> Targets:
-    """The targets of a batch."""
+    def of(self, rows: Sequence[int]) -> "Targets":
+        """The targets of some photos of the batch."""
+        return self._map(lambda each: each[list(rows)])
 
-    def numbers(names: dict[str, list[str]], attribute: str) -> dict[str, Tensor]:
-        return {
-            source: torch.tensor(
-                [
-                    known.index(value)
-                    if photo.source == source and (value := getattr(photo, attribute)) is not None
-                    else _NO_LABEL
-                    for photo in photos
-                ]
-            )
-            for source, known in names.items()
-        }
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Targets":
+        fine, coarse, proxies = (
+            {name: change(each) for name, each in named.items()} for named in (self.fine, self.coarse, self.proxies)
+        )
+        return Targets(fine, coarse, proxies, change(self.products), change(self.words))
 
+    def mixed(self, order: Tensor, share: float) -> "Targets":
+        """The targets of photos of which `share` shows the photo itself and the rest the one at `order` (int64 [N])."""
+
+        def mix(targets: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: share * each + (1 - share) * each[order] for name, each in targets.items()}
+
+        return Targets(mix(self.fine), mix(self.coarse), mix(self.proxies), self.products, self.words)
+
+
+def targets_of(photos: Sequence[Photo], sets: Mapping[str, LabelSet], proxies: ProductProxies) -> Targets:
+    """The targets of a batch, unmixed."""
     return Targets(
-        labels=numbers(heads.labels, "label"),
-        kinds=numbers(heads.kinds, "kind"),
+        fine={name: _one_hot(photos, name, known.fine, "label") for name, known in sets.items()},
+        coarse={name: _one_hot(photos, name, known.coarse, "coarse") for name, known in sets.items() if known.coarse},
+        proxies={name: _one_hot(photos, name, known, "product") for name, known in proxies.names.items()},
         products=_grouped([photo.product for photo in photos]),
         words=_grouped([photo.words for photo in photos]),
     )
 
 
-def batch_losses(
-    model: ProductEncoder, heads: Heads, features: Tensor, texts: Texts, targets: Targets
+def label_losses(
+    model: ProductEncoder, proxies: ProductProxies, features: Tensor, targets: Targets
 ) -> dict[str, Tensor]:
-    """All losses of a batch by name, and their weighted sum as "total"; `features` float32 [N, F] of N photos."""
+    """The losses that can be told of mixed photos: features float32 [N, F] of N photos."""
+    vectors = model.image.project(features)
+    zero = features.sum() * 0
+    losses = {"fine": zero, "coarse": zero, "outlier": zero, "product": zero}
+    labelled = sum((target.sum(1) for target in targets.fine.values()), torch.zeros(len(features)).to(features))
+    for name, target in targets.fine.items():
+        fine, coarse = model.heads(features, name)
+        losses["fine"] = losses["fine"] + _cross_entropy(fine, target)
+        if coarse is not None:
+            losses["coarse"] = losses["coarse"] + _cross_entropy(coarse, targets.coarse[name])
+        outlier = (labelled > 0) & (target.sum(1) == 0)  # photos of another label set, not of shops: they may overlap
+        if outlier.any():
+            losses["outlier"] = losses["outlier"] - torch.log_softmax(fine[outlier], -1).mean()
+    for name, target in targets.proxies.items():
+        losses["product"] = losses["product"] + _cross_entropy(proxies(vectors, name), target)
+    return losses
+
+
+def view_losses(model: ProductEncoder, features: Tensor, texts: Texts, targets: Targets) -> dict[str, Tensor]:
+    """The losses between photos, and between photos and texts: features float32 [N, F] of N unmixed photos."""
     vectors = model.image.project(features)
     fused, _ = model.fuse(vectors, texts.stored)
+    misled, _ = model.fuse(vectors, texts.wrong)
     asked, _ = model.fuse(None, texts.asked)
-    losses = heads.losses(targets, vectors, features)
-    other = ~torch.eye(len(vectors), dtype=torch.bool)
+    other = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     same_product = (targets.products[:, None] == targets.products) & other
     same_words = targets.words[:, None] == targets.words
     known = ~texts.invented
-    losses["views"] = contrast(vectors, vectors, same_product, other)
-    losses["fused"] = _both_ways(vectors, fused, same_product, other)
-    losses["words"] = _both_ways(vectors[known], asked[known], same_words[known][:, known], allowed=None)
-    losses["found"] = _both_ways(fused, asked, same_words & texts.stored.has_words[:, None], allowed=None)
-    losses["total"] = torch.stack([_WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
-    return losses
+    return {
+        "views": contrast(vectors, vectors, same_product, other),
+        "fused": _both_ways(vectors, fused, same_product, other),
+        "words": _both_ways(vectors[known], asked[known], same_words[known][:, known], allowed=None),
+        "found": _both_ways(fused, asked, same_words & texts.stored.has_words[:, None], allowed=None),
+        # A photo with another product's text must still find its own product.
+        "misled": contrast(misled, vectors.detach(), same_product, other),
+    }
+
+
+def weighted_sum(losses: Mapping[str, Tensor]) -> Tensor:
+    """All losses in one number."""
+    return torch.stack([_WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
 
 
 def contrast(queries: Tensor, stored: Tensor, positive: Tensor, allowed: Tensor) -> Tensor:
@@ -124,19 +186,27 @@ def _both_ways(left: Tensor, right: Tensor, positive: Tensor, allowed: Tensor | 
     return (contrast(left, right, positive, allowed) + contrast(right, left, positive.T, allowed.T)) / 2
 
 
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over the labelled photos, weighted by their share of the batch; zero where the batch has none."""
-    total = functional.cross_entropy(
-        logits, target, ignore_index=_NO_LABEL, label_smoothing=_SMOOTHING, reduction="sum"
-    )
-    return total / len(target)
+def _cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
+    """Mean smoothed cross-entropy over the photos that have a target, weighted by their share of the batch."""
+    smooth = target * (1 - _SMOOTHING) + target.sum(1, keepdim=True) * _SMOOTHING / target.shape[1]
+    return -(smooth * torch.log_softmax(scores, -1)).sum() / len(target)
 
 
-def _names(pairs: Iterable[tuple[str, str | None]]) -> dict[str, list[str]]:
+def _one_hot(photos: Sequence[Photo], source: str, names: Sequence[str], attribute: str) -> Tensor:
+    places = {name: place for place, name in enumerate(names)}
+    target = torch.zeros(len(photos), len(names))
+    for row, photo in enumerate(photos):
+        if photo.source == source:
+            value = getattr(photo, attribute) or (photo.label if attribute == "coarse" else None)
+            if value in places:
+                target[row, places[value]] = 1
+    return target
+
+
+def _names(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for source, name in pairs:
-        if name is not None:
-            found.setdefault(source, set()).add(name)
+        found.setdefault(source, set()).add(name)
     return {source: sorted(names) for source, names in sorted(found.items()) if len(names) > 1}
 
 

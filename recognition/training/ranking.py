@@ -4,7 +4,7 @@ Photos are decoded and embedded by the `Recogniser` that a worker uses, compared
 its vectors, grouped by product. Exact search stands in for the index: it finds the same neighbours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -77,9 +77,10 @@ def answers(embedded: Embedded, weights: SimilarityWeights, role: Role, *, absen
         asked = embedded.where([photo.source == source and photo.role == role for photo in embedded.photos])
         scores = weights.image * asked.image @ shop.image.T + weights.fused * asked.image @ shop.fused.T
         products = np.array([photo.product for photo in shop.photos])
+        categories = {photo.product: photo.text.category for photo in shop.photos}
         for photo, row in zip(asked.photos, scores, strict=True):
             kept = products != photo.product if absent else np.ones(len(products), bool)
-            candidates = group(products[kept], row[kept])
+            candidates = group(products[kept], row[kept], categories)
             found.append(Answer(source, None if absent else photo.product, candidates))
     return found
 
@@ -96,7 +97,9 @@ def word_answers(recogniser: Recogniser, embedded: Embedded) -> list[Answer]:
     return found
 
 
-def group(products: NDArray[np.str_], scores: NDArray[np.float32]) -> list[Similarity]:
+def group(
+    products: NDArray[np.str_], scores: NDArray[np.float32], categories: Mapping[str, str] | None = None
+) -> list[Similarity]:
     """Photos to products: a product counts by its best photo; the nearest photos vote. Best five, best first."""
     order = np.argsort(-scores, kind="stable")
     votes: dict[str, int] = {}
@@ -108,7 +111,8 @@ def group(products: NDArray[np.str_], scores: NDArray[np.float32]) -> list[Simil
         product = str(products[place])
         if product not in seen:
             seen.add(product)
-            best.append(Similarity(product, float(scores[place]), votes.get(product, 0)))
+            category = (categories or {}).get(product, "")
+            best.append(Similarity(product, float(scores[place]), votes.get(product, 0), category))
         if len(best) == _CANDIDATES:
             break
     return best

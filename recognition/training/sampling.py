@@ -1,12 +1,13 @@
 """Chooses what goes into each batch and what is said about it; between data.py/cache.py and loop.py.
 
-A batch is made of pairs: two different photos of one thing where it has two, else the same photo twice (each is
-augmented on its own). Data sets are mixed by fixed shares, so that a large one does not drown a small one.
+A batch has two parts. Photos with labels come one by one, every photo once in a round. Photos of products come in
+pairs: two views of one product where it has two, else the same photo twice (each is augmented on its own). Data sets
+are mixed by fixed shares, so that a large one does not drown a small one.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,34 +16,57 @@ from torch import Tensor
 from recognition.text import BUCKETS, ProductText, TextBatch, encode_texts
 from recognition.training.data import Photo
 
-_SHARES = {"grocery": 0.3, "clothing": 0.12, "catalogue": 0.28, "renders": 0.3, "photos": 0.3}
+
+@dataclass(frozen=True)
+class Rows:
+    """The photo numbers of one batch: `single` with labels, `pairs` of views (2k and 2k + 1 show one product)."""
+
+    single: list[int]
+    pairs: list[int]
 
 
-class PairSampler:
+class Sampler:
     """Batches of photo numbers: an epoch has as many photos as there are to train on."""
 
-    def __init__(self, photos: Sequence[Photo], batch: int, seed: int) -> None:
-        """`batch`: photos a batch (even); photos with another role than "train" are never drawn."""
-        self._pairs = batch // 2
+    def __init__(
+        self, photos: Sequence[Photo], batch: int, seed: int, shares: Mapping[str, float] | None = None
+    ) -> None:
+        """`batch`: photos a batch (even). `shares`: what part of a batch each data set gets; by default the square
+        root of its size counts. Photos with another role than "train" are never drawn."""
         self._seed = seed
+        self._labelled: dict[str, list[int]] = defaultdict(list)
         self._things: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, photo in enumerate(photos):
-            if photo.role == "train":
+            if photo.role == "train" and photo.label is not None:
+                self._labelled[photo.source].append(number)
+            elif photo.role == "train":
                 self._things[photo.source][photo.product].append(number)
-        train = sum(photo.role == "train" for photo in photos)
-        self.steps = max(1, train // (2 * self._pairs))
+        sizes = {source: len(rows) for source, rows in self._labelled.items()}
+        sizes |= {source: sum(map(len, things.values())) for source, things in self._things.items()}
+        wanted = {source: (shares or {}).get(source, size**0.5) for source, size in sizes.items()}
+        total = sum(wanted.values())
+        self._places = {source: max(2, 2 * round(batch * share / total / 2)) for source, share in wanted.items()}
+        self.batch = sum(self._places.values())
+        self.steps = max(1, sum(sizes.values()) // self.batch)
 
-    def epoch(self, epoch: int) -> Iterator[list[int]]:
-        """The batches of an epoch, the same whenever it is run; numbers 2k and 2k + 1 show one thing."""
+    def epoch(self, epoch: int) -> Iterator[Rows]:
+        """The batches of an epoch, the same whenever it is run."""
         rng = random.Random(f"{self._seed}/{epoch}")
-        sources = sorted(self._things)
+        rounds = {source: _endless(rows, rng) for source, rows in sorted(self._labelled.items())}
         for _ in range(self.steps):
-            batch: list[int] = []
-            for source in rng.choices(sources, [_SHARES[name] for name in sources], k=self._pairs):
+            single = [next(rows) for source, rows in rounds.items() for _ in range(self._places[source])]
+            pairs: list[int] = []
+            for source in sorted(self._things):
                 things = list(self._things[source].values())
-                (views,) = rng.choices(things, [len(thing) ** 0.5 for thing in things])
-                batch += rng.sample(views, 2) if len(views) > 1 else views * 2
-            yield batch
+                weights = [len(thing) ** 0.5 for thing in things]
+                for views in rng.choices(things, weights, k=self._places[source] // 2):
+                    pairs += rng.sample(views, 2) if len(views) > 1 else views * 2
+            yield Rows(single, pairs)
+
+
+def _endless(rows: list[int], rng: random.Random) -> Iterator[int]:
+    while True:
+        yield from rng.sample(rows, len(rows))
 
 
 def shorten(text: ProductText, rng: random.Random) -> ProductText:
@@ -64,11 +88,19 @@ def shorten(text: ProductText, rng: random.Random) -> ProductText:
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Two shortened texts a photo (as `stored` and as `asked` for), and which are in `invented` words."""
+    """Two shortened texts a photo (as `stored` and as `asked` for), and which are in `invented` words.
+
+    `wrong` are stored texts of which some belong to another photo of the batch.
+    """
 
     stored: TextBatch
     asked: TextBatch
+    wrong: TextBatch
     invented: Tensor
+
+    def to(self, device: torch.device) -> "Texts":
+        """The same texts on a device."""
+        return Texts(self.stored.to(device), self.asked.to(device), self.wrong.to(device), self.invented.to(device))
 
 
 def draw_texts(photos: Sequence[Photo], rng: random.Random) -> Texts:
@@ -82,7 +114,9 @@ def draw_texts(photos: Sequence[Photo], rng: random.Random) -> Texts:
     salt = torch.tensor([salts[photo.words] if chosen[photo.words] else 0 for photo in photos])
     stored = [shorten(photo.text, rng) if rng.random() < 0.8 else None for photo in photos]
     asked = [shorten(photo.text, rng) for photo in photos]
-    return Texts(_salted(encode_texts(stored), salt), _salted(encode_texts(asked), salt), salt > 0)
+    others = [rng.choice(photos).text if rng.random() < 0.5 else photo.text for photo in photos]
+    wrong = [shorten(text, rng) for text in others]
+    return Texts(_salted(encode_texts(stored), salt), _salted(encode_texts(asked), salt), encode_texts(wrong), salt > 0)
 
 
 def _salted(batch: TextBatch, salt: Tensor) -> TextBatch:

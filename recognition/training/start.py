@@ -5,49 +5,73 @@ square root of its spread (half whitening): retrieval is then as good as with th
 and fine-tuning has a good place to stay close to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition._torchvision import get_model, get_model_weights
-from recognition.bundle import Preprocessing
+from recognition.bundle import LabelSet, Preprocessing, load_bundle
 from recognition.fusion import ProductEncoder
 from recognition.training.cache import Cache
-from recognition.training.data import DataError
+from recognition.training.errors import DataError
 
 DEFAULT_WEIGHTS = "DEFAULT"
 
 
-def start_model(arch: str, dim: int, weights: str) -> ProductEncoder:
-    """A model with a trained backbone. `weights`: a safetensors file, or "DEFAULT" to download torchvision's own.
+def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet] | None = None) -> ProductEncoder:
+    """A model with a trained backbone and a new classifier for each label set.
 
-    Raises DataError where the file does not fit the network.
+    `weights`: a safetensors file, a bundle's folder (everything of it but its classifiers is taken over), or "DEFAULT"
+    to download torchvision's own. Raises DataError where they do not fit the network.
     """
-    model = ProductEncoder(arch, dim)
+    model = ProductEncoder(arch, dim, labels)
+    if weights != DEFAULT_WEIGHTS and Path(weights).is_dir():
+        _take_over(model, Path(weights))
+        return model
     backbone = model.image.backbone
     if weights == DEFAULT_WEIGHTS:
         tensors = get_model(arch, weights=weights).state_dict()
     else:
-        tensors = {name: tensor.float() for name, tensor in load_file(Path(weights)).items()}
-    expected = backbone.state_dict()
+        try:
+            tensors = {name: tensor.float() for name, tensor in load_file(Path(weights)).items()}
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"The starting weights {weights} cannot be read: {error}.") from error
+    _fill(backbone, tensors, weights, arch)
+    return model
+
+
+def _take_over(model: ProductEncoder, folder: Path) -> None:
+    tensors = load_file(load_bundle(folder).weights_path)
+    kept = {name: tensor.float() for name, tensor in tensors.items() if name.startswith(("image.", "text.", "gate."))}
+    for part in ("image", "text", "gate"):
+        prefix = f"{part}."
+        own = {name.removeprefix(prefix): tensor for name, tensor in kept.items() if name.startswith(prefix)}
+        _fill(getattr(model, part), own, str(folder), "that was asked for")
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], weights: str, arch: str) -> None:
+    expected = module.state_dict()
     fitting = {name: tensor for name, tensor in tensors.items() if name in expected}
     missing = {name for name in expected if not name.endswith("num_batches_tracked")} - set(fitting)
     if missing or any(expected[name].shape != tensor.shape for name, tensor in fitting.items()):
         raise DataError(f"The starting weights {weights} do not fit the network {arch}.")
-    backbone.load_state_dict(fitting, strict=False)
-    return model
+    module.load_state_dict(fitting, strict=False)
 
 
 def start_preprocessing(arch: str, weights: str, size: int) -> Preprocessing:
-    """What the starting weights expect: torchvision's own statistics, or [-1, 1] for a file."""
-    if weights != DEFAULT_WEIGHTS:
-        return Preprocessing(size=size)
-    look = get_model_weights(arch).DEFAULT.transforms()
-    return Preprocessing(size=size, mean=tuple(look.mean), std=tuple(look.std))
+    """What the starting weights expect: the bundle's or torchvision's own statistics, or [-1, 1] for a file."""
+    if weights == DEFAULT_WEIGHTS:
+        look = get_model_weights(arch).DEFAULT.transforms()
+        return Preprocessing(size=size, mean=tuple(look.mean), std=tuple(look.std))
+    if Path(weights).is_dir():
+        return replace(load_bundle(Path(weights)).preprocessing, size=size)
+    return Preprocessing(size=size)
 
 
 def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], look: Preprocessing) -> None:
