@@ -27,6 +27,7 @@ class FoldedNorms:
             conv.weight, conv.bias = fuse_conv_bn_weights(
                 conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             )
+            conv.bias.requires_grad_(True)  # it took this from the bias that was not there
             backbone.set_submodule(norm_name, nn.Identity())
             self._pairs.append((conv_name, norm_name, norm.eps))
 
