@@ -11,11 +11,15 @@ import torch
 from rich.console import Console
 
 from recognition.errors import BundleError
+from recognition.training import evaluation
 from recognition.training.cache import open_cache
-from recognition.training.data import DataSet, Role, check_labels, read_photos
+from recognition.training.data import DataSet, Photo, Role, check_labels, held_out_fold, read_photos
 from recognition.training.errors import DataError, Diverged
 from recognition.training.export import export
+from recognition.training.looks import held_out_by_look
 from recognition.training.loop import OPTIMISERS, Plan, Run
+from recognition.training.recipes import command as recipes
+from recognition.training.start import start_features, start_model, start_preprocessing
 
 # Kept from giving memory back between the steps of training: asking for it again costs more than half of the time.
 _ALLOCATOR = {
@@ -48,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(required=True)
     _add_fit(commands.add_parser("fit", help="train and write a bundle; goes on where a killed run stopped"))
     _add_export(commands.add_parser("export", help="choose, calibrate, measure, and write the bundle of a run"))
+    evaluation.add_command(commands)
+    recipes.add_command(commands.add_parser("recipe", help="a whole training of a well-known task"))
     return whole
 
 
@@ -67,6 +73,9 @@ def add_data(command: argparse.ArgumentParser) -> None:
         metavar="SPLIT=ROLE",
         help="what a split (val, test) is used for: train, calibrate or report",
     )
+    command.add_argument(
+        "--fold", metavar="K/N", help="report the K-th of N parts of each label's training photos (cross-validation)"
+    )
     command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
 
 
@@ -82,6 +91,20 @@ def data_sets(options: argparse.Namespace) -> list[DataSet]:
     if unknown:
         raise DataError(f"There is no --data named {', '.join(sorted(unknown))}.")
     return sets
+
+
+def photos_of(options: argparse.Namespace) -> list[Photo]:
+    """The photos of a command line, with their roles. Raises DataError."""
+    photos = read_photos(data_sets(options), split_roles(options))
+    if not options.fold:
+        return photos
+    try:
+        fold, folds = (int(part) for part in options.fold.split("/"))
+        if not 1 <= fold <= folds:
+            raise ValueError
+    except ValueError as error:
+        raise DataError(f"--fold {options.fold}: K/N, such as 2/5, is what it wants.") from error
+    return held_out_fold(photos, fold, folds)
 
 
 def split_roles(options: argparse.Namespace) -> dict[str, Role]:
@@ -100,6 +123,12 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle's folder")
     command.add_argument("--run", type=Path, metavar="DIR", help="checkpoints and curves (default: BUNDLE.run)")
     command.add_argument("--version", help="name of the bundle (default: the folder's name)")
+    command.add_argument(
+        "--hold-out",
+        choices=("name", "look"),
+        default="name",
+        help="look: of each label, report a group of photos that look unlike the others (stricter, see looks.py)",
+    )
     add_plan(command)
     command.set_defaults(run_command=_fit)
 
@@ -140,15 +169,25 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 def _fit(options: argparse.Namespace, console: Console) -> None:
-    photos = read_photos(data_sets(options), split_roles(options))
+    photos = photos_of(options)
     check_labels(photos)
     folder = options.run or options.out.with_name(f"{options.out.name}.run")
     plan = plan_of(options)
+    if options.hold_out == "look":
+        photos = _held_out_by_look(photos, plan, folder)
     run = Run(plan, photos, open_cache(photos, folder / "cache", cache_side(plan.size)), folder)
     trained = sum(photo.role == "train" for photo in photos)
     console.print(f"{trained} of {len(photos)} photos to train on; {run.epoch} of {plan.epochs} epochs are done")
     run.fit(console)
     _export(argparse.Namespace(**vars(options) | {"run": folder, "calibrated_like": None}), console)
+
+
+def _held_out_by_look(photos: list[Photo], plan: Plan, folder: Path) -> list[Photo]:
+    """Photos of labels, regrouped by the features of the starting weights (looks.py)."""
+    cache = open_cache(photos, folder / "cache", cache_side(plan.size))
+    backbone = start_model(plan.arch, plan.dim, plan.weights).image.backbone
+    look = start_preprocessing(plan.arch, plan.weights, plan.size)
+    return held_out_by_look(photos, start_features(backbone, cache, range(len(photos)), look), "report")
 
 
 def cache_side(size: int) -> int:
@@ -173,7 +212,7 @@ def _add_export(command: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace, console: Console) -> None:
     version = options.version or options.out.name
-    photos = read_photos(data_sets(options), split_roles(options))
+    photos = photos_of(options)
     bundle = export(options.run, photos, options.out, version, options.calibrated_like, console)
     console.print_json(json.dumps(bundle.metrics))
 

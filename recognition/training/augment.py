@@ -46,16 +46,14 @@ class Augment:
 
     def __call__(self, pixels: Tensor, boxes: Tensor, studio: Tensor) -> Tensor:
         """pixels uint8 [N, H, W, 4], boxes [N, 4], studio bool [N] (see cache.py) to float32 [N, 3, S, S] in 0..1."""
-        photos = pixels.permute(0, 3, 1, 2).float() / 255
-        count = len(photos)
-        clean = self._chance(count, self.strength.clean)
+        photos = pixels.permute(0, 3, 1, 2).float().div_(255)
+        clean = self._chance(len(photos), self.strength.clean)
         warped = functional.grid_sample(photos, self._grid(boxes, studio, clean), align_corners=False)
-        colour, mask = warped[:, :3], warped[:, 3:]
-        behind = self._backgrounds(colour, studio & ~clean, mask)
-        result = colour * mask + behind * (1 - mask)
-        changed = self._light(self._occlude(result))
-        changed = self._noise(self._blur(changed))
-        return torch.where(clean[:, None, None, None], result, changed).clamp(0, 1)
+        result = warped[:, :3].contiguous()
+        if studio.any():
+            result[studio] = self._in_front_of_others(warped[studio], result, ~clean[studio])
+        result[~clean] = self._noise(self._blur(self._light(self._occlude(result[~clean]))))
+        return result.clamp_(0, 1)
 
     def _uniform(self, *shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
         return torch.rand(shape, generator=self._random) * (high - low) + low
@@ -91,19 +89,21 @@ class Augment:
         low, high = (2 * boxes[:, None, None, :2] - 1 + 0.01, 2 * boxes[:, None, None, 2:] - 1 - 0.01)
         return torch.where(studio[:, None, None, None], grid, grid.clamp(low, high))
 
-    def _backgrounds(self, colour: Tensor, studio: Tensor, mask: Tensor) -> Tensor:
-        """What fills the place behind the product: its own plain colour, or another photo, a colour or a gradient."""
-        count = len(colour)
+    def _in_front_of_others(self, cut: Tensor, photos: Tensor, changed: Tensor) -> Tensor:
+        """Studio photos [M, 4, S, S] before something else: their own plain colour, or where they may be `changed`
+        another of the photos [N, 3, S, S], a colour or a gradient."""
+        count = len(cut)
+        colour, mask = cut[:, :3], cut[:, 3:]
         own = self._plain_colour(colour, mask)
-        other = colour.roll(1 + int(torch.randint(max(1, count - 1), (1,), generator=self._random)), 0)
-        other = _soften(other, 4).clamp(0, 1)
+        other = _soften(photos[torch.randint(len(photos), (count,), generator=self._random)], 4).clamp(0, 1)
         first, second = torch.rand(2, count, 3, 1, 1, generator=self._random)
         ramp = torch.linspace(0, 1, self.size)[None, None, :, None]
         plain = first * (1 - ramp) + second * ramp
         choice = torch.rand(count, generator=self._random)[:, None, None, None]
         new = torch.where(choice < 0.55, other, torch.where(choice < 0.8, plain, first.expand_as(plain)))
-        replace = studio & self._chance(count, self.strength.background)
-        return torch.where(replace[:, None, None, None], new, own)
+        replace = changed & self._chance(count, self.strength.background)
+        behind = torch.where(replace[:, None, None, None], new, own)
+        return colour * mask + behind * (1 - mask)
 
     @staticmethod
     def _plain_colour(colour: Tensor, mask: Tensor) -> Tensor:
@@ -114,41 +114,55 @@ class Augment:
         return torch.where(number > 16, mean, torch.ones_like(mean))
 
     def _light(self, photos: Tensor) -> Tensor:
-        """Brightness, contrast, saturation, white balance, gamma, and light that falls off to one side."""
+        """Brightness, contrast, saturation, white balance, gamma, and light that falls off to one side; in place."""
         count, strength = len(photos), self.strength
         one = self._uniform(5, count, 1, 1, 1) * strength.light
-        photos = photos.clamp(1e-4, 1) ** torch.exp(one[0])
-        photos = photos * torch.exp(0.8 * one[1] + strength.tint * self._uniform(count, 3, 1, 1))
-        mean = photos.mean((1, 2, 3), keepdim=True)
-        photos = mean + (photos - mean) * torch.exp(0.8 * one[2])
-        grey = photos.mean(1, keepdim=True)
-        photos = grey + (photos - grey) * torch.exp(one[3])
+        photos.clamp_(1e-4, 1).pow_(torch.exp(one[0]))
+        photos.mul_(torch.exp(0.8 * one[1] + strength.tint * self._uniform(count, 3, 1, 1)))
+        for grey, strong in (
+            (photos.mean((1, 2, 3), keepdim=True), one[2] * 0.8),
+            (photos.mean(1, keepdim=True), one[3]),
+        ):
+            photos.sub_(grey).mul_(torch.exp(strong)).add_(grey)
         line = torch.linspace(-1, 1, self.size)
         side = self._uniform(2, count, 1, 1, 1) * strength.light
-        return photos * (1 + side[0] * line[None, None, None, :] + side[1] * line[None, None, :, None])
+        return photos.mul_(1 + side[0] * line[None, None, None, :] + side[1] * line[None, None, :, None])
 
     def _occlude(self, photos: Tensor) -> Tensor:
-        """A rectangle of one colour, or of a neighbour's photo, over a part (random erasing, Zhong et al., 2020)."""
-        count = len(photos)
-        middle = self._uniform(2, count, 1, 1)
-        reach = self._uniform(2, count, 1, 1, low=0.1, high=0.45)
-        line = torch.linspace(-1, 1, self.size)
-        inside = ((line[None, None, :] - middle[0]).abs() < reach[0]) & (
-            (line[None, :, None] - middle[1]).abs() < reach[1]
-        )
-        hit = (inside & self._chance(count, self.strength.occlude)[:, None, None])[:, None]
-        flat = torch.rand(count, 3, 1, 1, generator=self._random).expand_as(photos)
-        cover = torch.where(self._chance(count, 0.5)[:, None, None, None], flat, photos.roll(1, 0))
-        return torch.where(hit, cover, photos)
+        """A rectangle of one colour, or of another photo, over a part (random erasing, Zhong et al., 2020)."""
+        for place in self._rows(len(photos), self.strength.occlude):
+            left, top, right, bottom = self._rectangle()
+            hole = photos[place, :, top:bottom, left:right]
+            if torch.rand((), generator=self._random) < 0.5:
+                hole.copy_(torch.rand(3, 1, 1, generator=self._random).expand_as(hole))
+            else:
+                hole.copy_(photos[place - 1, :, top:bottom, left:right].clone())
+        return photos
+
+    def _rectangle(self) -> tuple[int, int, int, int]:
+        """Pixels of a rectangle of a tenth to half of the side, its middle anywhere in the photo."""
+        (x, y), (wide, high) = torch.rand(2, 2, generator=self._random).tolist()
+        reach_x, reach_y = (0.05 + 0.175 * part for part in (wide, high))
+        edges = (x - reach_x, y - reach_y, x + reach_x, y + reach_y)
+        left, top, right, bottom = (min(self.size, max(0, round(edge * self.size))) for edge in edges)
+        return left, top, right, bottom
 
     def _blur(self, photos: Tensor) -> Tensor:
-        chosen = self._chance(len(photos), self.strength.blur)
-        factor = 2 + int(torch.randint(2, (1,), generator=self._random))
-        return torch.where(chosen[:, None, None, None], _soften(photos, factor), photos)
+        rows = self._rows(len(photos), self.strength.blur)
+        if rows:
+            photos[rows] = _soften(photos[rows], 2 + int(torch.randint(2, (1,), generator=self._random)))
+        return photos
 
     def _noise(self, photos: Tensor) -> Tensor:
-        level = 0.06 * torch.rand(len(photos), generator=self._random) * self._chance(len(photos), self.strength.noise)
-        return photos + level[:, None, None, None] * torch.randn(photos.shape, generator=self._random)
+        rows = self._rows(len(photos), self.strength.noise)
+        if rows:
+            level = 0.06 * torch.rand(len(rows), 1, 1, 1, generator=self._random)
+            photos[rows] += level * torch.randn(photos[rows].shape, generator=self._random)
+        return photos
+
+    def _rows(self, count: int, probability: float) -> list[int]:
+        """Which of so many photos something happens to."""
+        return torch.where(self._chance(count, probability))[0].tolist()
 
 
 def middle_square(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:

@@ -88,6 +88,20 @@ def check_labels(photos: Sequence[Photo]) -> None:
                 raise DataError(f"{photo.where}: no photo with the label {photo.label!r} is there to train on.")
 
 
+def held_out_fold(photos: Sequence[Photo], fold: int, folds: int) -> list[Photo]:
+    """The photos for one round of cross-validation: fold `fold` (from 1) of each label's training photos is reported.
+
+    A fold is a run of photos by name, not a draw: photos taken one after the other stay together.
+    """
+    rows = _label_rows(photos)
+    held = {
+        number
+        for group in rows.values()
+        for number in group[len(group) * (fold - 1) // folds : len(group) * fold // folds]
+    }
+    return [_with_role(photo, "report") if number in held else photo for number, photo in enumerate(photos)]
+
+
 def share(name: str, parts: int) -> int:
     """Which of `parts` equal parts a name falls into; the same on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % parts
@@ -101,7 +115,7 @@ def _read_set(data: DataSet, roles: Mapping[str, Role]) -> list[Photo]:
     if all(row.label is None for row in rows):
         return _left_out_views(photos)
     if any(row.split for row in rows):
-        return _held_out_by_split(photos, [_split(row) for row in rows], roles)
+        return _held_out_by_split(photos, [split_of(row) for row in rows], roles)
     return _held_out_by_name(photos)
 
 
@@ -122,7 +136,8 @@ def _photo(data: DataSet, row: Row) -> Photo:
     )
 
 
-def _split(row: Row) -> str:
+def split_of(row: Row) -> str:
+    """One of "train", "val" and "test"; what names none is trained on. Raises DataError for any other word."""
     if row.split.lower() in _SPLITS:
         return _SPLITS[row.split.lower()]
     if not row.split:
@@ -150,17 +165,22 @@ def _last_of_each(photos: list[Photo], role: Role) -> list[Photo]:
 
     Names often count: the last photos were taken at another visit, which is harder and closer to what comes later.
     """
-    rows: dict[str | None, list[int]] = defaultdict(list)
-    for number in sorted(range(len(photos)), key=lambda number: photos[number].path.as_posix()):
-        if photos[number].role == "train":
-            rows[photos[number].label].append(number)
     last = {
         number
-        for group in rows.values()
+        for group in _label_rows(photos).values()
         if len(group) >= 4
         for number in group[len(group) - max(1, len(group) // _ONE_IN) :]
     }
     return [_with_role(photo, role) if number in last else photo for number, photo in enumerate(photos)]
+
+
+def _label_rows(photos: Sequence[Photo]) -> dict[tuple[str, str | None], list[int]]:
+    """The numbers of each label's training photos, by name."""
+    rows: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+    for number in sorted(range(len(photos)), key=lambda number: photos[number].path.as_posix()):
+        if photos[number].role == "train" and photos[number].label is not None:
+            rows[photos[number].source, photos[number].label].append(number)
+    return rows
 
 
 def _left_out_views(photos: list[Photo]) -> list[Photo]:

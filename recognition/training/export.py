@@ -27,8 +27,6 @@ from recognition.training.label_calibration import fit_labels, judge_labels, lab
 from recognition.training.loop import AVERAGE, RUN_FILE
 from recognition.training.ranking import answers, embed
 
-_LARGER = 32  # photos are served somewhat larger than they were trained (FixRes, Touvron et al., 2019)
-
 
 def export(
     run: Path, photos: Sequence[Photo], out: Path, version: str, sibling: Path | None, console: Console
@@ -43,7 +41,7 @@ def export(
         version=version,
         arch=facts["plan"]["arch"],
         dim=facts["plan"]["dim"],
-        preprocessing=Preprocessing(**look | {"size": look["size"] + _LARGER}),
+        preprocessing=Preprocessing(**look),
         labels={name: _label_set(known) for name, known in facts["labels"].items()},
     )
     if sibling:

@@ -36,7 +36,7 @@ from recognition.training.losses import (
     weighted_sum,
 )
 from recognition.training.sampling import Rows, Sampler, draw_texts
-from recognition.training.start import start_model, start_preprocessing, start_projection
+from recognition.training.start import is_bundle, start_model, start_preprocessing, start_projection
 from recognition.training.validate import held_out_score
 
 RUN_FILE, START, AVERAGE = "run.json", "start.safetensors", "average.safetensors"
@@ -209,7 +209,8 @@ class Run:
         state_path = self.folder / RUN_FILE
         if not state_path.exists():
             rows = [row for row, photo in enumerate(self.photos) if photo.role == "train"]
-            start_projection(self.model, self.cache, rows, self.look)
+            if not is_bundle(self.plan.weights):
+                start_projection(self.model, self.cache, rows, self.look)
             save_file(self._standard(float_tensors(self.model)), self.folder / START)
             return 0
         state = json.loads(state_path.read_text())

@@ -24,6 +24,11 @@ from recognition.training.errors import DataError
 DEFAULT_WEIGHTS = "DEFAULT"
 
 
+def is_bundle(weights: str) -> bool:
+    """Whether the starting weights are a bundle: everything of it is trained further, the projection too."""
+    return weights != DEFAULT_WEIGHTS and Path(weights).is_dir()
+
+
 def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet] | None = None) -> ProductEncoder:
     """A model with a trained backbone and a new classifier for each label set.
 
@@ -31,7 +36,7 @@ def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet
     to download torchvision's own. Raises DataError where they do not fit the network.
     """
     model = ProductEncoder(arch, dim, labels)
-    if weights != DEFAULT_WEIGHTS and Path(weights).is_dir():
+    if is_bundle(weights):
         _take_over(model, Path(weights))
         return model
     backbone = model.image.backbone
@@ -69,15 +74,14 @@ def start_preprocessing(arch: str, weights: str, size: int) -> Preprocessing:
     if weights == DEFAULT_WEIGHTS:
         look = get_model_weights(arch).DEFAULT.transforms()
         return Preprocessing(size=size, mean=tuple(look.mean), std=tuple(look.std))
-    if Path(weights).is_dir():
+    if is_bundle(weights):
         return replace(load_bundle(Path(weights)).preprocessing, size=size)
     return Preprocessing(size=size)
 
 
 def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], look: Preprocessing) -> None:
     """Set the projection from the features of these cached photos (half-whitened principal components)."""
-    batches = [rows[at : at + 32] for at in range(0, len(rows), 32)]
-    features = torch.cat([_features(model.image.backbone, cache, batch, look) for batch in batches])
+    features = start_features(model.image.backbone, cache, rows, look)
     units = functional.normalize(features.double(), dim=-1)
     mean = units.mean(0)
     _, spread, components = torch.linalg.svd(units - mean, full_matrices=False)
@@ -91,9 +95,15 @@ def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], l
         model.image.projection.bias.copy_(-(matrix @ mean))
 
 
+def start_features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
+    """Pooled features float32 [N, F] of cached photos, each whole."""
+    batches = [rows[at : at + 32] for at in range(0, len(rows), 32)]
+    return torch.cat([_features(backbone, cache, batch, look) for batch in batches])
+
+
 def _features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
     photos = torch.from_numpy(cache.pixels[list(rows)][..., :3]).permute(0, 3, 1, 2).float() / 255
     small = functional.interpolate(photos, size=(look.size, look.size), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
     with torch.inference_mode():
-        return backbone.eval()((small - mean) / std).float()
+        return backbone.eval()(((small - mean) / std).to(next(backbone.parameters()).device)).float().cpu()
