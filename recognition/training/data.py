@@ -150,8 +150,8 @@ def _held_out_by_split(photos: list[Photo], splits: list[str], roles: Mapping[st
     val: Role = "calibrate" if "test" in splits else "report"
     meaning: dict[str, Role] = {"train": "train", "val": val, "test": "report", **roles}
     photos = [_with_role(photo, meaning[split]) for photo, split in zip(photos, splits, strict=True)]
-    if any(photo.role == "calibrate" for photo in photos) or "calibrate" in meaning.values():
-        return photos
+    if roles or any(photo.role == "calibrate" for photo in photos):
+        return photos  # what the caller says is all that is held out
     return _last_of_each(photos, "calibrate")
 
 

@@ -10,7 +10,8 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -106,8 +107,9 @@ class Run:
         """Whether all epochs are done, or the score stopped rising."""
         return self.epoch >= self.plan.epochs or self._has_stalled()
 
-    def fit(self, console: Console) -> None:
-        """Train the epochs that are still missing.
+    def fit(self, console: Console, after_epoch: Callable[[int, float], None] | None = None) -> None:
+        """Train the epochs that are still missing. `after_epoch` is told each epoch (from 1) and its held-out score;
+        what it raises ends the run, whose checkpoint is already written.
 
         Raises Diverged when the loss is no number: the last checkpoint is kept and named.
         """
@@ -125,6 +127,8 @@ class Run:
                 losses = " ".join(f"{name} {value:.3f}" for name, value in means.items())
                 line = f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s"
                 console.print(line, highlight=False, soft_wrap=True)
+                if after_epoch:
+                    after_epoch(self.epoch, score)
 
     def _has_stalled(self) -> bool:
         patience = self.plan.patience
@@ -134,22 +138,38 @@ class Run:
         rng = random.Random(f"batches/{self.plan.seed}/{self.epoch}")
         seed = torch.Generator().manual_seed(self.plan.seed * 1000 + self.epoch)
         torch.manual_seed(self.plan.seed * 1000 + self.epoch)  # dropout
-        augments = Augment(self.plan.size, seed, LABELS), Augment(self.plan.size, seed, VIEWS)
         sums: dict[str, float] = {}
         self.model.train()
         _freeze_batch_norms(self.model)
-        for step, rows in enumerate(self.sampler.epoch(self.epoch)):
+        for step, (rows, photos) in enumerate(self._batches(seed)):
             self._set_rates(self.epoch * self.sampler.steps + step)
-            for name, value in self._step(rows, augments, rng, step).items():
+            for name, value in self._step(rows, photos, rng, step).items():
                 sums[name] = sums.get(name, 0.0) + value
         return {name: value / self.sampler.steps for name, value in sums.items()}
 
-    def _step(self, rows: Rows, augments: tuple[Augment, Augment], rng: random.Random, step: int) -> dict[str, float]:
+    def _batches(self, seed: torch.Generator) -> Iterator[tuple[Rows, Tensor]]:
+        """The batches of this epoch with their augmented photos, each made while the one before is trained on.
+
+        One thread makes them, in order, so that a run can be repeated; it computes on one core.
+        """
+        labels, views = Augment(self.plan.size, seed, LABELS), Augment(self.plan.size, seed, VIEWS)
+
+        def photos(rows: Rows) -> Tensor:
+            return torch.cat([self._augmented(rows.single, labels), self._augmented(rows.pairs, views)])
+
+        with ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(1)) as ahead:
+            waiting: tuple[Rows, Future[Tensor]] | None = None
+            for rows in self.sampler.epoch(self.epoch):
+                coming = (rows, ahead.submit(photos, rows))
+                if waiting:
+                    yield waiting[0], waiting[1].result()
+                waiting = coming
+            if waiting:
+                yield waiting[0], waiting[1].result()
+
+    def _step(self, rows: Rows, photos: Tensor, rng: random.Random, step: int) -> dict[str, float]:
         batch = [self.photos[row] for row in [*rows.single, *rows.pairs]]
         targets = targets_of(batch, self.labels, self.proxies)
-        photos = torch.cat(
-            [self._augmented(part, augment) for part, augment in zip((rows.single, rows.pairs), augments, strict=True)]
-        )
         views = list(range(len(batch)))
         if len(rows.single) > 1 and rng.random() < self.plan.mix:
             photos, order, share = mix_photos(photos, len(rows.single), rng)

@@ -43,21 +43,25 @@ class Row:
     text: ProductText = _NOTHING_SAID
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a folder or CSV file, in a fixed order. Raises DataError that names every bad file and line."""
+def read_rows(path: Path, *, unlabelled: bool = False) -> list[Row]:
+    """The rows of a folder or CSV file, in a fixed order. Raises DataError that names every bad file and line.
+
+    `unlabelled`: photos that nothing is said of are rows too, with `label` None (lines without a label, photos that
+    lie loose in the folder): nothing can be learned from them, but they can be asked.
+    """
     if path.is_file():
-        return _table(path)
+        return _table(path, unlabelled)
     if not path.is_dir():
         raise DataError(f"There is no folder or CSV file {path}.")
     if (path / "photos.csv").is_file():
-        rows = _table(path / "photos.csv")
+        rows = _table(path / "photos.csv", unlabelled)
         return _with_products(rows, path / "products.csv") if (path / "products.csv").is_file() else rows
     if (path / "products.csv").is_file():
         return _table(path / "products.csv")
     shops = sorted(path.glob("*/products.csv"))
     if shops:
         return [replace(row, product=f"{shop.parent.name}/{row.product}") for shop in shops for row in _table(shop)]
-    return _folders(path)
+    return _folders(path, unlabelled)
 
 
 class _Faults:
@@ -77,13 +81,13 @@ class _Faults:
             raise DataError("\n".join([*self._sentences[:_SHOWN], *tail]))
 
 
-def _table(path: Path) -> list[Row]:
+def _table(path: Path, unlabelled: bool = False) -> list[Row]:
     lines = _lines(path)
     columns = set(lines[0][1]) if lines else set()
     if "images" in columns:
         return _product_table(path, lines)
-    if "path" in columns and columns & set(_LABEL_COLUMNS):
-        return _photo_table(path, lines)
+    if "path" in columns and (unlabelled or columns & set(_LABEL_COLUMNS)):
+        return _photo_table(path, lines, unlabelled)
     if not lines:
         raise DataError(f"{path} has no rows.")
     raise DataError(
@@ -105,18 +109,18 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(f"{path} cannot be read: {error}.") from error
 
 
-def _photo_table(path: Path, lines: Sequence[tuple[int, dict[str, str]]]) -> list[Row]:
+def _photo_table(path: Path, lines: Sequence[tuple[int, dict[str, str]]], unlabelled: bool) -> list[Row]:
     faults, rows = _Faults(), []
     for number, cells in lines:
         where = f"{path}, line {number}"
         label, coarse = _labels(cells)
-        if not label:
+        if not label and not unlabelled:
             faults.add(f"{where}: the photo {cells['path']} has no label.")
         rows.append(
             Row(
                 path=_existing(cells["path"], path, where, faults),
                 where=where,
-                label=label,
+                label=label or None,
                 coarse=coarse,
                 product=cells.get("product") or cells.get("sku") or cells.get("fine_id") or None,
                 split=cells.get("split", ""),
@@ -129,8 +133,8 @@ def _photo_table(path: Path, lines: Sequence[tuple[int, dict[str, str]]]) -> lis
 
 def _labels(cells: Mapping[str, str]) -> tuple[str, str | None]:
     """Fine label ("" where there is none) and coarse one."""
-    name = next(name for name in _LABEL_COLUMNS if name in cells)
-    parts = [part.strip() for part in cells[name].split("|")] if name == "labels" else [cells[name]]
+    name = next((name for name in _LABEL_COLUMNS if name in cells), "label")
+    parts = [part.strip() for part in cells[name].split("|")] if name == "labels" else [cells.get(name, "")]
     return parts[-1], cells.get("coarse") or (parts[-2] if len(parts) > 1 else None) or None
 
 
@@ -161,18 +165,19 @@ def _with_products(rows: list[Row], path: Path) -> list[Row]:
     return clean + known
 
 
-def _folders(root: Path) -> list[Row]:
+def _folders(root: Path, unlabelled: bool) -> list[Row]:
     faults = _Faults()
+    loose = [Row(path=photo, where=str(photo)) for photo in _photos(root)] if unlabelled else []
     found = [(folder, _photos(folder)) for folder in _inner_folders(root)]
     for folder, photos in found:
-        if not photos:
+        if not photos and not unlabelled:
             faults.add(f"The folder {folder} has no photos: a label needs some.")
     faults.raise_any()
-    if not found:
+    if not loose and not any(photos for _, photos in found):
         raise DataError(f"There are no photos in {root}: put them into a folder a label.")
     names = {folder: _parts(folder, root) for folder, _ in found}
     twice = Counter(parts[-1] for parts in {tuple(parts) for _, parts in names.values()})
-    rows = []
+    rows = loose
     for folder, photos in found:
         split, parts = names[folder]
         label = parts[-1] if twice[parts[-1]] == 1 else "/".join(parts)
