@@ -7,6 +7,7 @@ role here, by rules that depend on file names only:
     gallery     stored photo of a product that is held out whole
     calibrate   held out; used to stop early, to choose between models, to fit probabilities and thresholds
     report      held out; used for the reported figures, for nothing else
+    copy        the same photo as a held-out one (leaks.py); not used at all
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from recognition.text import ProductText
 from recognition.training.errors import DataError
 from recognition.training.tables import Row, read_rows
 
-Role = Literal["train", "gallery", "calibrate", "report"]
+Role = Literal["train", "gallery", "calibrate", "report", "copy"]
 
 _ONE_IN = 8  # of a label's photos are held out for each purpose, where the data says nothing itself
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

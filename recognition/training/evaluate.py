@@ -18,7 +18,9 @@ Metrics = dict[str, Any]
 def asked_and_stored(photos: Sequence[Photo]) -> list[Photo]:
     """The photos that evaluation needs: what a shop stores, and the held-out photos of shops that store something."""
     shops = {photo.source for photo in photos if photo.stored}
-    return [photo for photo in photos if photo.stored or (photo.role != "train" and photo.source in shops)]
+    return [
+        photo for photo in photos if photo.stored or (photo.role not in ("train", "copy") and photo.source in shops)
+    ]
 
 
 def evaluate(recogniser: Recogniser, photos: Sequence[Photo]) -> Metrics:

@@ -46,7 +46,8 @@ def judge_labels(recogniser: Recogniser, photos: Sequence[Photo]) -> dict[str, J
     judged = {}
     for name, known in recogniser.bundle.labels.items():
         places = {label: place for place, label in enumerate(known.fine)}
-        asked = [photo for photo in photos if photo.source == name and photo.role != "train" and photo.label in places]
+        held = [photo for photo in photos if photo.source == name and photo.role in ("calibrate", "report")]
+        asked = [photo for photo in held if photo.label in places]
         if not asked:
             continue
         features = _features(recogniser, asked)

@@ -10,7 +10,7 @@ the mean: one shirt in two colours on a white ground differs little on the whole
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -72,7 +72,7 @@ def copies(first: Prints, second: Prints) -> list[Copy]:
 
 
 def without_leaks(photos: Sequence[Photo]) -> tuple[list[Photo], list[Copy]]:
-    """The photos without the training copy of held-out ones, in their order, and the copies that were found.
+    """The photos, in their order, and the copies that were found: the training copy of a held-out photo becomes one.
 
     A photo that is reported is neither trained on nor calibrated with, and one that calibrates is not trained on: of
     two copies the one for the earlier step is dropped. Copies with the same role stay, and so do the stored photos of
@@ -83,7 +83,11 @@ def without_leaks(photos: Sequence[Photo]) -> tuple[list[Photo], list[Copy]]:
     by_role = {role: fingerprints([photo.path for photo in photos if photo.role == role]) for role in order}
     found = [copy for early, late in combinations(order, 2) for copy in copies(by_role[late], by_role[early])]
     dropped = {copy.second for copy in found}
-    return [photo for photo in photos if photo.path not in dropped or photo.role == "gallery"], found
+    marked = [
+        replace(photo, role="copy", stored=False) if photo.path in dropped and photo.role != "gallery" else photo
+        for photo in photos
+    ]
+    return marked, found
 
 
 def _fingerprint(path: Path) -> tuple[str, int, _Bytes]:
