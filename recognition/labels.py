@@ -40,13 +40,11 @@ class LabelOdds:
 def label_odds(scores: tuple[Tensor, Tensor | None], known: LabelSet) -> LabelOdds:
     """Scores of the classifiers to probabilities (temperature scaling, Guo et al., 2017).
 
-    A coarse label gets half of its own classifier's opinion and half of the sum over its fine labels.
+    A coarse label is as likely as its fine labels together, so that the two never contradict each other; the coarse
+    classifier only helps training.
     """
-    fine_scores, coarse_scores = scores
-    fine = torch.softmax(fine_scores.float() / known.temperature, dim=-1)
-    if coarse_scores is None:
+    fine = torch.softmax(scores[0].float() / known.temperature, dim=-1)
+    if not known.coarse:
         return LabelOdds(fine, None)
     summed = torch.zeros(len(fine), len(known.coarse), device=fine.device)
-    summed = summed.index_add_(1, torch.tensor(known.parents, device=fine.device), fine)
-    own = torch.softmax(coarse_scores.float() / known.temperature, dim=-1)
-    return LabelOdds(fine, (own + summed) / 2)
+    return LabelOdds(fine, summed.index_add_(1, torch.tensor(known.parents, device=fine.device), fine))
