@@ -40,6 +40,7 @@ def _declare_operators() -> torch.library.Library:
 # Referenced for the life of the process: the declarations go when the library object goes.
 DECLARED: torch.library.Library | None = None if _operators_load() else _declare_operators()
 
-from torchvision.models import get_model, get_model_weights  # noqa: E402  (after the declarations)
+from torchvision.datasets import CIFAR10  # noqa: E402  (after the declarations)
+from torchvision.models import get_model, get_model_weights  # noqa: E402
 
-__all__ = ["get_model", "get_model_weights"]
+__all__ = ["CIFAR10", "get_model", "get_model_weights"]

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +12,17 @@ import torch
 from rich.console import Console
 
 from recognition.errors import BundleError
-from recognition.training import evaluation
+from recognition.recogniser import Recogniser
+from recognition.training import ablate, evaluation, tune
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, Photo, Role, check_labels, held_out_fold, read_photos
 from recognition.training.errors import DataError, Diverged
 from recognition.training.export import export
+from recognition.training.leaks import without_leaks
 from recognition.training.looks import held_out_by_look
 from recognition.training.loop import OPTIMISERS, Plan, Run
 from recognition.training.recipes import command as recipes
-from recognition.training.start import start_features, start_model, start_preprocessing
+from recognition.training.start import photo_features, start_model, start_preprocessing
 
 # Kept from giving memory back between the steps of training: asking for it again costs more than half of the time.
 _ALLOCATOR = {
@@ -53,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser("fit", help="train and write a bundle; goes on where a killed run stopped"))
     _add_export(commands.add_parser("export", help="choose, calibrate, measure, and write the bundle of a run"))
     evaluation.add_command(commands)
+    _add_tune(commands.add_parser("tune", help="search the settings of fit; goes on where a killed search stopped"))
+    _add_ablate(commands.add_parser("ablate", help="what words and price are worth, and what bad ones cost"))
     recipes.add_command(commands.add_parser("recipe", help="a whole training of a well-known task"))
     return whole
 
@@ -148,6 +153,9 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--decay", type=float, default=Plan.decay, help="weight decay")
     command.add_argument("--dropout", type=float, default=Plan.dropout)
     command.add_argument("--mix", type=float, default=Plan.mix, help="chance of mixup or CutMix in a batch")
+    command.add_argument(
+        "--no-mirror", dest="mirror", action="store_false", help="never mirror photos: left and right differ"
+    )
     command.add_argument("--average", type=float, default=Plan.average, help="what the moving average keeps a step")
     command.add_argument("--patience", type=int, default=Plan.patience, help="stop after so many epochs without gain")
     command.add_argument("--bfloat16", action="store_true", help="mixed precision (measure first: it can be slower)")
@@ -171,23 +179,27 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def _fit(options: argparse.Namespace, console: Console) -> None:
     photos = photos_of(options)
     check_labels(photos)
-    folder = options.run or options.out.with_name(f"{options.out.name}.run")
     plan = plan_of(options)
+    folder = options.run or options.out.with_name(f"{options.out.name}.run")
+    cache = open_cache(photos, folder / "cache", cache_side(plan.size))
     if options.hold_out == "look":
-        photos = _held_out_by_look(photos, plan, folder)
-    run = Run(plan, photos, open_cache(photos, folder / "cache", cache_side(plan.size)), folder)
+        backbone = start_model(plan.arch, plan.dim, plan.weights).image.backbone
+        look = start_preprocessing(plan.arch, plan.weights, plan.size)
+        photos = held_out_by_look(photos, photo_features(backbone, cache, range(len(photos)), look), "report")
+    photos = _without_leaks(photos, console)
+    run = Run(plan, photos, cache, folder)
     trained = sum(photo.role == "train" for photo in photos)
     console.print(f"{trained} of {len(photos)} photos to train on; {run.epoch} of {plan.epochs} epochs are done")
     run.fit(console)
-    _export(argparse.Namespace(**vars(options) | {"run": folder, "calibrated_like": None}), console)
+    _write(folder, photos, options, None, console)
 
 
-def _held_out_by_look(photos: list[Photo], plan: Plan, folder: Path) -> list[Photo]:
-    """Photos of labels, regrouped by the features of the starting weights (looks.py)."""
-    cache = open_cache(photos, folder / "cache", cache_side(plan.size))
-    backbone = start_model(plan.arch, plan.dim, plan.weights).image.backbone
-    look = start_preprocessing(plan.arch, plan.weights, plan.size)
-    return held_out_by_look(photos, start_features(backbone, cache, range(len(photos)), look), "report")
+def _without_leaks(photos: list[Photo], console: Console) -> list[Photo]:
+    kept, copies = without_leaks(photos)
+    for copy in copies:
+        line = f"not trained on: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
+        console.print(line, highlight=False, soft_wrap=True)
+    return kept
 
 
 def cache_side(size: int) -> int:
@@ -211,10 +223,78 @@ def _add_export(command: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace, console: Console) -> None:
-    version = options.version or options.out.name
-    photos = photos_of(options)
-    bundle = export(options.run, photos, options.out, version, options.calibrated_like, console)
+    _write(options.run, _without_leaks(photos_of(options), console), options, options.calibrated_like, console)
+
+
+def _write(run: Path, photos: list[Photo], options: argparse.Namespace, sibling: Path | None, console: Console) -> None:
+    bundle = export(run, photos, options.out, options.version or options.out.name, sibling, console)
     console.print_json(json.dumps(bundle.metrics))
+
+
+def _add_tune(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="trials, best run and best.json")
+    command.add_argument("--trials", type=int, default=20, help="in all, those of a search that is taken up included")
+    command.add_argument(
+        "--search",
+        action="append",
+        choices=tune.SETTINGS,
+        metavar="NAME",
+        help=f"a setting to search, of {', '.join(tune.SETTINGS)} (default: all but size)",
+    )
+    add_plan(command)
+    command.set_defaults(run_command=_tune)
+
+
+def _tune(options: argparse.Namespace, console: Console) -> None:
+    photos = photos_of(options)
+    check_labels(photos)
+    plan = plan_of(options)
+    search = tune.Search(
+        plan,
+        photos,
+        lambda size: open_cache(photos, options.out / "cache", cache_side(size)),
+        options.out,
+        options.search or tune.SEARCHED,
+    )
+    if search.done:
+        console.print(f"{search.done} of {options.trials} trials are done")
+    best = search.run(options.trials, console)
+    console.print(f"best of {best.trials} trials: number {best.trial}, {best.score:.1%} held out. To train with it:")
+    console.print(fit_command(options, best.plan), highlight=False, soft_wrap=True)
+
+
+def fit_command(options: argparse.Namespace, plan: Plan) -> str:
+    """The command line that trains with this plan on the data of these options."""
+    words = ["python", "-m", "recognition.training", "fit", "--out", "BUNDLE"]
+    for name in ("data", "kinds", "whole", "role", "share"):
+        words += [word for given in getattr(options, name) for word in (f"--{name}", given)]
+    words += ["--fold", options.fold] if options.fold else []
+    usual = Plan(weights="bundles/default", device=plan.device)
+    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "dim", "bfloat16", "mirror"}):
+        if getattr(plan, name) != getattr(usual, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
+    words += ["--bfloat16"] if plan.bfloat16 else []
+    return shlex.join(words if plan.mirror else [*words, "--no-mirror"])
+
+
+def _add_ablate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--bundle", type=Path, required=True, metavar="DIR")
+    add_data(command)
+    command.add_argument("--chinese", type=Path, metavar="FILE", help="a CSV with product, title, category in Chinese")
+    command.add_argument("--json", type=Path, metavar="FILE", help="the figures")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    command.set_defaults(run_command=_ablate)
+
+
+def _ablate(options: argparse.Namespace, console: Console) -> None:
+    chinese = ablate.read_titles(options.chinese) if options.chinese else None
+    recogniser = Recogniser.load(options.bundle, device=options.device, threads=options.threads)
+    figures = ablate.ablate(recogniser, photos_of(options), chinese)
+    ablate.show(figures, console)
+    if options.json:
+        facts = {"bundle": recogniser.bundle.version, "recall": figures, "verdicts": ablate.losses(figures)}
+        options.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _keep_memory() -> None:

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -37,11 +37,12 @@ from recognition.training.losses import (
     weighted_sum,
 )
 from recognition.training.sampling import Rows, Sampler, draw_texts
-from recognition.training.start import is_bundle, start_model, start_preprocessing, start_projection
+from recognition.training.start import is_bundle, photo_features, start_model, start_preprocessing, start_projection
 from recognition.training.validate import held_out_score
 
 RUN_FILE, START, AVERAGE = "run.json", "start.safetensors", "average.safetensors"
 _MODEL, _PROXIES, _OPTIMISER = "model.safetensors", "proxies.safetensors", "optimiser.pt"
+_BEFORE = "before.safetensors"
 
 # Photos that go through the backbone at a time on a CPU: activations of a whole batch would not stay in its cache. The
 # losses still see the whole batch, and with frozen batch norms the result is the same.
@@ -56,6 +57,7 @@ class Plan:
 
     `mix`: chance that a batch's labelled photos are mixed. `average`: what the moving average keeps at each step.
     `patience`: epochs without a better score on the photos held out to calibrate before the run ends (0: never).
+    `mirror`: photos are also shown mirrored; wrong where left and right mean different things (arrows, writing).
     `shares`: what part of a batch a data set gets (default: by the square root of its size).
     """
 
@@ -71,6 +73,7 @@ class Plan:
     decay: float = 0.05
     dropout: float = 0.2
     mix: float = 0.5
+    mirror: bool = True
     average: float = 0.998
     patience: int = 0
     bfloat16: bool = False
@@ -96,6 +99,7 @@ class Run:
         self.proxies = ProductProxies(photos, plan.dim).to(self.device)
         self.model.to(self.device).image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = _optimiser(self.model, self.proxies, plan)
+        self.before = torch.zeros(0)  # vectors [P, D] of all photos by the starting weights
         self.average: dict[str, Tensor] = {}
         self.scores: list[float] = []
         self.epoch = self._resume()
@@ -152,7 +156,10 @@ class Run:
 
         One thread makes them, in order, so that a run can be repeated; it computes on one core.
         """
-        labels, views = Augment(self.plan.size, seed, LABELS), Augment(self.plan.size, seed, VIEWS)
+        labels, views = (
+            Augment(self.plan.size, seed, strength if self.plan.mirror else replace(strength, flip=0.0))
+            for strength in (LABELS, VIEWS)
+        )
 
         def photos(rows: Rows) -> Tensor:
             return torch.cat([self._augmented(rows.single, labels), self._augmented(rows.pairs, views)])
@@ -178,7 +185,10 @@ class Run:
         losses = label_losses(self.model, self.proxies, features, targets.to(self.device))
         if views:
             texts = draw_texts([batch[view] for view in views], rng)
-            losses |= view_losses(self.model, features[views], texts.to(self.device), targets.of(views).to(self.device))
+            before = self.before[[*rows.single, *rows.pairs]][views].to(self.device)
+            losses |= view_losses(
+                self.model, features[views], texts.to(self.device), targets.of(views).to(self.device), before
+            )
         total = weighted_sum(losses)
         if not math.isfinite(total.item()):
             kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
@@ -231,10 +241,13 @@ class Run:
             rows = [row for row, photo in enumerate(self.photos) if photo.role == "train"]
             if not is_bundle(self.plan.weights):
                 start_projection(self.model, self.cache, rows, self.look)
+            self.before = self._vectors()
+            save_file({"before": self.before}, self.folder / _BEFORE)
             save_file(self._standard(float_tensors(self.model)), self.folder / START)
             return 0
         state = json.loads(state_path.read_text())
-        if state["plan"] | {"epochs": self.plan.epochs} != json.loads(json.dumps(asdict(self.plan))):
+        settings = asdict(Plan(weights="")) | state["plan"]  # a run from before a setting existed had its default
+        if settings | {"epochs": self.plan.epochs} != json.loads(json.dumps(asdict(self.plan))):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
         checkpoint = self.folder / state["checkpoint"]
         self.model.load_state_dict(load_file(checkpoint / _MODEL), strict=False)
@@ -242,8 +255,15 @@ class Run:
             self.proxies.load_state_dict(load_file(checkpoint / _PROXIES))
         self.optimiser.load_state_dict(torch.load(checkpoint / _OPTIMISER, weights_only=True))
         self.average = load_file(checkpoint / f"folded-{AVERAGE}")
+        self.before = load_file(self.folder / _BEFORE)["before"]
         self.scores = state["scores"]
         return int(state["epochs_done"])
+
+    def _vectors(self) -> Tensor:
+        """Unit vectors [P, D] of all photos as they are, by the present weights."""
+        features = photo_features(self.model.image.backbone, self.cache, range(len(self.photos)), self.look)
+        with torch.inference_mode():
+            return self.model.image.project(features.to(self.device)).cpu()
 
     def _standard(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors as a bundle has them, on the CPU."""

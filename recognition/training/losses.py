@@ -4,7 +4,9 @@ Labels shape the features through a classifier a label set, with smoothed labels
 2016), and the vectors through a cosine classifier over products (normalised softmax, Wang et al., 2017). Views of one
 thing attract each other (supervised contrastive loss, Khosla et al., 2020), and so do photos and texts of one thing
 (symmetric InfoNCE, Radford et al., 2021). A classifier is also told to be undecided about photos of other label sets
-(outlier exposure, Hendrycks et al., 2019): that is what UNKNOWN rests on.
+(outlier exposure, Hendrycks et al., 2019): that is what UNKNOWN rests on. And vectors stay near those of the starting
+weights (feature distillation, Romero et al., 2015): a few thousand photos must not take away what the network knew of
+products that they do not show.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +36,7 @@ _WEIGHTS = {
     "words": 0.2,
     "found": 0.2,
     "misled": 0.3,
+    "kept": 1.0,
 }
 
 
@@ -142,8 +145,13 @@ def label_losses(
     return losses
 
 
-def view_losses(model: ProductEncoder, features: Tensor, texts: Texts, targets: Targets) -> dict[str, Tensor]:
-    """The losses between photos, and between photos and texts: features float32 [N, F] of N unmixed photos."""
+def view_losses(
+    model: ProductEncoder, features: Tensor, texts: Texts, targets: Targets, before: Tensor
+) -> dict[str, Tensor]:
+    """The losses between photos, and between photos and texts: features float32 [N, F] of N unmixed photos.
+
+    `before`: the vectors [N, D] that the starting weights gave the same photos, unchanged.
+    """
     vectors = model.image.project(features)
     fused, _ = model.fuse(vectors, texts.stored)
     misled, _ = model.fuse(vectors, texts.wrong)
@@ -159,6 +167,7 @@ def view_losses(model: ProductEncoder, features: Tensor, texts: Texts, targets: 
         "found": _both_ways(fused, asked, same_words & texts.stored.has_words[:, None], allowed=None),
         # A photo with another product's text must still find its own product.
         "misled": contrast(misled, vectors.detach(), same_product, other),
+        "kept": 1 - (vectors * before).sum(-1).mean(),
     }
 
 

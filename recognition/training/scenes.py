@@ -86,14 +86,16 @@ def read_backgrounds(folders: Iterable[Path]) -> list[Path]:
 def read_thing(path: Path, product: str) -> Thing:
     """Cut a product out of its studio photo; a photo with any other background is taken whole. Raises DataError."""
     rgb = read_rgb(path, _SIDE)
-    pixels = np.asarray(rgb)
-    mask, plain = studio_mask(pixels)
+    # The flood that finds the background takes four times as long at twice the side, and sees no more.
+    mask, plain = studio_mask(np.asarray(rgb.resize((rgb.width // 2, rgb.height // 2), Image.Resampling.BOX)))
     covered = float((mask > 0).mean())
     if not plain or not _COVERED[0] < covered < _COVERED[1]:
         return Thing(rgb.convert("RGBA"), product, cut_out=False)
     # The rim mixes product and background: one pixel is taken off, the next is half transparent.
-    alpha = Image.fromarray(mask).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.BoxBlur(1))
-    image = Image.fromarray(np.dstack([pixels, np.asarray(alpha)]))
+    alpha = Image.fromarray(mask).resize(rgb.size, Image.Resampling.BILINEAR)
+    alpha = alpha.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.BoxBlur(1))
+    image = rgb.convert("RGBA")
+    image.putalpha(alpha)
     return Thing(image.crop(alpha.point(lambda value: 255 * (value > 127)).getbbox()), product, cut_out=True)
 
 
@@ -142,7 +144,8 @@ class _Painter:
     def put(self, thing: Thing, side: float, middle: tuple[float, float], *, turn: float = 0.0) -> None:
         """Paste a thing, its long side `side` pixels, its middle there; `turn` in degrees."""
         scale = side / max(thing.image.size)
-        small = thing.image.resize((max(2, round(at * scale)) for at in thing.image.size), Image.Resampling.BILINEAR)
+        across, down = (max(2, round(at * scale)) for at in thing.image.size)
+        small = thing.image.resize((across, down), Image.Resampling.BILINEAR)
         small = self._lit(small).rotate(turn, Image.Resampling.BILINEAR, expand=True)
         left, top = round(middle[0] - small.width / 2), round(middle[1] - small.height / 2)
         alpha = small.getchannel("A")

@@ -18,6 +18,7 @@ from torch.nn import functional
 from recognition._torchvision import get_model, get_model_weights
 from recognition.bundle import LabelSet, Preprocessing, load_bundle
 from recognition.fusion import ProductEncoder
+from recognition.training.augment import middle_square
 from recognition.training.cache import Cache
 from recognition.training.errors import DataError
 
@@ -81,7 +82,7 @@ def start_preprocessing(arch: str, weights: str, size: int) -> Preprocessing:
 
 def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], look: Preprocessing) -> None:
     """Set the projection from the features of these cached photos (half-whitened principal components)."""
-    features = start_features(model.image.backbone, cache, rows, look)
+    features = photo_features(model.image.backbone, cache, rows, look)
     units = functional.normalize(features.double(), dim=-1)
     mean = units.mean(0)
     _, spread, components = torch.linalg.svd(units - mean, full_matrices=False)
@@ -95,15 +96,16 @@ def start_projection(model: ProductEncoder, cache: Cache, rows: Sequence[int], l
         model.image.projection.bias.copy_(-(matrix @ mean))
 
 
-def start_features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
-    """Pooled features float32 [N, F] of cached photos, each whole."""
-    batches = [rows[at : at + 32] for at in range(0, len(rows), 32)]
-    return torch.cat([_features(backbone, cache, batch, look) for batch in batches])
-
-
-def _features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
-    photos = torch.from_numpy(cache.pixels[list(rows)][..., :3]).permute(0, 3, 1, 2).float() / 255
-    small = functional.interpolate(photos, size=(look.size, look.size), mode="bilinear", antialias=True)
+def photo_features(backbone: nn.Module, cache: Cache, rows: Sequence[int], look: Preprocessing) -> Tensor:
+    """Pooled features float32 [N, F], on the CPU, of the middle squares of cached photos: what serving would see."""
+    device = next(backbone.parameters()).device
     mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
+    training, parts = backbone.training, []
     with torch.inference_mode():
-        return backbone.eval()(((small - mean) / std).to(next(backbone.parameters()).device)).float().cpu()
+        for at in range(0, len(rows), 32):
+            chosen = list(rows[at : at + 32])
+            pixels, boxes = torch.from_numpy(cache.pixels[chosen]), torch.from_numpy(cache.boxes[chosen])
+            inputs = ((middle_square(pixels, boxes, look.size) - mean) / std).to(device)
+            parts.append(backbone.eval()(inputs.contiguous(memory_format=torch.channels_last)).float().cpu())
+    backbone.train(training)
+    return torch.cat(parts)

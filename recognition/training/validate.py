@@ -8,11 +8,9 @@ from torch import Tensor
 
 from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
-from recognition.training.augment import middle_square
 from recognition.training.cache import Cache
 from recognition.training.data import Photo
-
-_BATCH = 32
+from recognition.training.start import photo_features
 
 
 def held_out_score(
@@ -28,10 +26,14 @@ def held_out_score(
     if not asked:
         return 0.0
     averaged = copy.deepcopy(model).eval()
+    device = next(averaged.parameters()).device
     averaged.load_state_dict(dict(average), strict=False)
     with torch.inference_mode():
-        asked_features = _features(averaged, asked, cache, look)
-        stored_vectors = averaged.image.project(_features(averaged, stored, cache, look)) if stored else None
+        asked_features = photo_features(averaged.image.backbone, cache, asked, look).to(device)
+        stored_vectors = None
+        if stored:
+            stored_features = photo_features(averaged.image.backbone, cache, stored, look).to(device)
+            stored_vectors = averaged.image.project(stored_features)
         hits: dict[str, list[bool]] = {}
         for row, features in zip(asked, asked_features, strict=True):
             photo = photos[row]
@@ -48,17 +50,3 @@ def held_out_score(
 def _label_is_right(model: ProductEncoder, features: Tensor, photo: Photo) -> bool:
     fine, _ = model.heads(features[None], photo.source)
     return model.label_sets[photo.source].fine[int(fine.argmax())] == photo.label
-
-
-def _features(model: ProductEncoder, rows: Sequence[int], cache: Cache, look: Preprocessing) -> Tensor:
-    """Pooled features [N, F] of cached photos, the middle square of each."""
-    device = next(model.parameters()).device
-    mean, std = (torch.tensor(value)[None, :, None, None] for value in (look.mean, look.std))
-    parts = []
-    for at in range(0, len(rows), _BATCH):
-        chosen = list(rows[at : at + _BATCH])
-        pixels, boxes = torch.from_numpy(cache.pixels[chosen]), torch.from_numpy(cache.boxes[chosen])
-        inputs = (middle_square(pixels, boxes, look.size) - mean) / std
-        inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
-        parts.append(model.image.backbone(inputs).float())
-    return torch.cat(parts)

@@ -1,0 +1,120 @@
+"""What the network is told, and what is fitted after it: losses, targets, rankings, probabilities, by hand."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from recognition.bundle import LabelSet
+from recognition.decide import Calibration, Similarity
+from recognition.fusion import ProductEncoder
+from recognition.text import ProductText
+from recognition.training.calibrate import expected_calibration_error, fit_calibration, fit_thresholds, least_threshold
+from recognition.training.data import DataSet, Photo, read_photos
+from recognition.training.losses import ProductProxies, contrast, label_losses, label_sets, targets_of, weighted_sum
+from recognition.training.ranking import Answer, group
+
+
+def photo(label: str | None, coarse: str | None = None, source: str = "a", role: str = "train", **more) -> Photo:
+    product = f"{source}/{label}"
+    return Photo("x.jpg", source, product, role, ProductText(), product, label, coarse, role == "train", **more)
+
+
+def test_label_sets():
+    photos = [photo("plum", "fruit"), photo("milk"), photo("apple", "fruit"), photo("late", role="report")]
+    photos += [photo("red", source="b"), photo("blue", source="b"), photo("only", source="c"), photo(None, source="d")]
+    assert label_sets(photos) == {
+        "a": LabelSet(("apple", "milk", "plum"), ("fruit", "milk"), (0, 1, 0)),
+        "b": LabelSet(("blue", "red")),
+    }
+
+
+def test_targets_and_their_mixture():
+    photos = [photo("plum", "fruit"), photo("milk"), photo("red", source="b"), photo("blue", source="b")]
+    sets, proxies = label_sets(photos), ProductProxies(photos, 4)
+    targets = targets_of(photos, sets, proxies)
+    assert targets.fine["a"].tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]  # milk, plum
+    assert targets.coarse["a"].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]  # fruit, milk
+    assert targets.fine["b"].tolist() == [[0, 0], [0, 0], [0, 1], [1, 0]]
+    assert set(targets.coarse) == {"a"}
+    assert proxies.names == {"a": ["a/milk", "a/plum"], "b": ["b/blue", "b/red"]}
+    assert targets.products.tolist() == targets.words.tolist() == [0, 1, 2, 3]
+    mixed = targets.mixed(torch.tensor([1, 0, 2, 3]), 0.75)
+    assert mixed.fine["a"].tolist() == [[0.25, 0.75], [0.75, 0.25], [0, 0], [0, 0]]
+    assert targets.of([2]).fine["b"].tolist() == [[0, 1]]
+
+
+def test_held_out_products_have_no_proxy(toys):
+    photos = read_photos([DataSet("toys", toys, whole=True)])
+    stored = {each.product for each in photos if each.role == "train"}
+    assert ProductProxies(photos, 4).names == {"toys": sorted(stored)}
+
+
+def test_label_losses_of_a_network_that_knows_nothing():
+    """Scores of zero: each label is as likely as the next, whatever the targets are."""
+    photos = [photo("plum", "fruit"), photo("apple", "fruit"), photo("milk"), photo("red", source="b")]
+    photos += [photo("blue", source="b")]
+    sets = label_sets(photos)
+    model, proxies = ProductEncoder("mobilenet_v3_small", 8, sets), ProductProxies(photos, 8)
+    for head in [*model.heads.fine.values(), *model.heads.coarse.values()]:
+        torch.nn.init.zeros_(head.weight), torch.nn.init.zeros_(head.bias)
+    losses = label_losses(model, proxies, torch.randn(5, model.image.width), targets_of(photos, sets, proxies))
+    log = torch.log(torch.tensor([3.0, 2.0]))
+    assert losses["fine"].item() == pytest.approx((3 * log[0] + 2 * log[1]).item() / 5)
+    assert losses["coarse"].item() == pytest.approx((3 * log[1]).item() / 5)
+    assert losses["outlier"].item() == pytest.approx((log[0] + log[1]).item())
+    expected = losses["fine"] + 0.5 * losses["coarse"] + 0.1 * losses["outlier"] + 0.5 * losses["product"]
+    assert weighted_sum(losses).item() == pytest.approx(expected.item())
+
+
+def test_contrast_is_exact():
+    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    positive = torch.tensor([[True, False], [False, False]])
+    allowed = torch.ones(2, 2, dtype=torch.bool)
+    expected = torch.log(1 + torch.exp(torch.tensor(-10.0)))
+    assert contrast(queries, queries, positive, allowed) == pytest.approx(expected.item())
+    assert contrast(queries, queries, torch.zeros_like(positive), allowed) == 0
+
+
+def test_grouping_by_product():
+    products = np.array(["a", "b", "a", "c", "b", "d", "e", "f"])
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], np.float32)
+    found = group(products, scores)
+    assert [(item.product_id, item.votes) for item in found] == [("a", 2), ("b", 2), ("c", 1), ("d", 1), ("e", 1)]
+    assert [round(item.similarity, 4) for item in found] == [0.9, 0.8, 0.6, 0.4, 0.3]
+
+
+def made_up_answers(rng: random.Random) -> tuple[list[Answer], list[Answer]]:
+    """Known photos lie near 0.8 and mostly ahead, unknown ones near 0.5 and level."""
+    known, unknown = [], []
+    for _ in range(300):
+        right = rng.random() < 0.85
+        high, low = Similarity("t" if right else "x", rng.gauss(0.8, 0.06), 3), Similarity("y", rng.gauss(0.5, 0.06), 1)
+        known.append(Answer("shop", "t", sorted([high, low], key=lambda item: -item.similarity)))
+        level = [Similarity(name, rng.gauss(0.5, 0.06), 1) for name in "xy"]
+        unknown.append(Answer("shop", None, sorted(level, key=lambda item: -item.similarity)))
+    return known, unknown
+
+
+def test_calibration_learns_what_counts():
+    known, unknown = made_up_answers(random.Random(1))
+    calibration = fit_calibration(known, unknown)
+    assert calibration.calibrated and calibration.background == pytest.approx(0.53, abs=0.03)
+    thresholds = fit_thresholds(known, unknown, calibration)
+    assert 0 < thresholds.review <= thresholds.sure and thresholds.similar <= thresholds.same
+
+
+def test_nothing_to_calibrate_with_stays_a_guess():
+    known, _ = made_up_answers(random.Random(2))
+    assert fit_calibration([], []) == Calibration()
+    assert not fit_calibration([answer for answer in known if answer.rank == 0], []).calibrated
+
+
+def test_calibration_error_and_threshold_are_exact():
+    chances, right = np.array([0.95, 0.95, 0.15, 0.15]), np.array([1.0, 0.0, 0.0, 0.0])
+    assert expected_calibration_error(chances, right, np.ones(4)) == pytest.approx((0.45 + 0.15) / 2)
+    scores, hits = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
+    assert least_threshold(scores, hits, np.ones(4), 1.0) == 0.8
+    assert least_threshold(scores, hits, np.ones(4), 0.75) == 0.6
+    assert least_threshold(scores, ~hits, np.ones(4), 0.9) == 1.0

@@ -1,0 +1,248 @@
+"""Training from end to end on drawn photos: a real fit, killed and taken up again, exported, loaded and asked."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from recognition.recogniser import Recogniser
+from recognition.text import ProductText
+from recognition.training.__main__ import main
+from recognition.training.cache import open_cache
+from recognition.training.data import DataSet, read_photos
+from recognition.training.loop import Plan, Run
+from recognition.training.validate import held_out_score
+from tests.training_data import balls, write_table
+
+ROOT = Path(__file__).parents[3]
+
+
+def facts_of(run: Path) -> dict:
+    return json.loads((run / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def fitted(toys, small, tmp_path_factory):
+    """The bundle of a tiny shop; its run lies beside it."""
+    out = tmp_path_factory.mktemp("fitted") / "tiny"
+    assert main(small(toys, out)) == 0
+    return out
+
+
+def test_a_run_leaves_one_checkpoint_and_curves(fitted):
+    run = fitted.with_name("tiny.run")
+    facts = facts_of(run)
+    assert (facts["epochs_done"], facts["best"], len(facts["scores"])) == (2, "epoch-2", 2)
+    assert [path.name for path in run.glob("epoch-*")] == ["epoch-2"]
+    assert list((run / "curves").iterdir())
+
+
+def test_training_changes_the_weights_and_keeps_the_statistics(fitted):
+    run = fitted.with_name("tiny.run")
+    start, average = load_file(run / "start.safetensors"), load_file(run / "epoch-2" / "average.safetensors")
+    assert start.keys() == average.keys()
+    changed = {name for name, tensor in average.items() if not torch.equal(tensor, start[name])}
+    assert {"image.projection.weight", "gate.score.0.weight", "text.table.weight"} <= changed
+    assert not any(name.endswith(("running_mean", "running_var")) for name in changed)
+
+
+def test_the_bundle_of_a_shop(fitted, toys):
+    recogniser = Recogniser.load(fitted)
+    bundle = recogniser.bundle
+    assert (bundle.version, bundle.arch, bundle.preprocessing.size) == ("tiny", "mobilenet_v3_small", 64)
+    assert bundle.labels == {}
+    assert bundle.similarity.image + bundle.similarity.fused == 1.0
+    assert 0 < bundle.thresholds.review <= bundle.thresholds.sure <= 1
+    decoded = recogniser.prepare((toys / "toys" / "red-0.png").read_bytes())
+    assert recogniser.forward(decoded.pixels[None], [ProductText("red ball")]).fused.shape == (1, 256)
+    card = (fitted / "card.md").read_text()
+    assert "tiny" in card and str(fitted.parent) not in card and str(toys) not in card
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(fitted, toys, small, tmp_path):
+    """Killed after its first checkpoint, the process is started again and ends with the very same weights."""
+    arguments = small(toys, tmp_path / "tiny")
+    script = (
+        "import os, sys; from recognition.training import loop; from recognition.training.__main__ import main\n"
+        "save = loop.Run._checkpoint\n"
+        "def kill(self):\n    save(self)\n    os.kill(os.getpid(), 9)\n"
+        "loop.Run._checkpoint = kill\n"
+        "main(sys.argv[1:])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    killed = subprocess.run([sys.executable, "-c", script, *arguments], env=environment, capture_output=True)
+    assert killed.returncode == -9, killed.stderr
+    assert facts_of(tmp_path / "tiny.run")["epochs_done"] == 1
+    assert not (tmp_path / "tiny").exists()
+    assert main(arguments) == 0
+    ours, theirs = (
+        load_file(path / "epoch-2" / "average.safetensors")
+        for path in (tmp_path / "tiny.run", fitted.with_name("tiny.run"))
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-4) for name in theirs)
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(fitted, toys, small, tmp_path, capsys):
+    """Its settings are those that were the only ones then; another value is another run."""
+    shutil.copytree(fitted.with_name("tiny.run"), tmp_path / "tiny.run")
+    facts = facts_of(tmp_path / "tiny.run")
+    del facts["plan"]["mirror"]
+    (tmp_path / "tiny.run" / "run.json").write_text(json.dumps(facts))
+    assert main(small(toys, tmp_path / "tiny", "--no-mirror")) == 2
+    assert main(small(toys, tmp_path / "tiny")) == 0
+    assert "2 of 2 epochs are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [("--seed", "9"), ("--rate", "0.001"), ("--optimiser", "sgd"), ("--batch", "4")])
+def test_a_run_of_other_settings_is_not_continued(fitted, toys, small, capsys, more):
+    before = facts_of(fitted.with_name("tiny.run"))
+    assert main(small(toys, fitted, *more)) == 2
+    assert "holds a run with other settings" in capsys.readouterr().out
+    assert facts_of(fitted.with_name("tiny.run")) == before
+
+
+def test_a_folder_of_photos_becomes_a_bundle_that_knows_its_labels(folder, small, tmp_path):
+    """Three colours, from starting weights that know photos: the classifier tells all held-out ones."""
+    out = tmp_path / "colours"
+    more = (
+        "--weights",
+        str(ROOT / "bundles" / "default"),
+        "--arch",
+        "mobilenet_v2",
+        "--epochs",
+        "12",
+        "--rate",
+        "0.01",
+    )
+    assert main(small(f"colours={folder}", out, *more)) == 0
+    recogniser = Recogniser.load(out, threads=1)
+    known = recogniser.bundle.labels["colours"]
+    assert (known.fine, known.coarse) == (("blue", "green", "red"), ())
+    for colour in known.fine:
+        pixels = recogniser.prepare((folder / colour / "7.jpg").read_bytes()).pixels[None]
+        odds = recogniser.classify(pixels)["colours"].fine
+        assert odds.shape == (1, 3) and odds.sum().item() == pytest.approx(1, abs=1e-5)
+        assert known.fine[int(odds.argmax())] == colour
+    assert recogniser.bundle.metrics["labels"]["colours"]["report"]["fine"] == 1.0
+
+
+def test_a_csv_with_coarse_labels_becomes_a_bundle(small, tmp_path):
+    balls(tmp_path, ("red", "green", "blue", "black"), 6)
+    rows = [
+        {"path": f"{colour}/{view}.jpg", "labels": f"{'dark' if colour == 'black' else 'bright'}|{colour}"}
+        for colour in ("red", "green", "blue", "black")
+        for view in range(6)
+    ]
+    table = write_table(tmp_path / "all.csv", rows, ("path", "labels"))
+    assert main(small(table, tmp_path / "out")) == 0
+    recogniser = Recogniser.load(tmp_path / "out")
+    known = recogniser.bundle.labels["all"]
+    assert known.fine == ("black", "blue", "green", "red")
+    assert (known.coarse, known.parents) == (("bright", "dark"), (1, 0, 0, 0))
+    odds = recogniser.classify(recogniser.prepare((tmp_path / "red" / "0.jpg").read_bytes()).pixels[None])["all"]
+    assert odds.fine.shape == (1, 4) and odds.coarse.shape == (1, 2)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_every_optimiser_trains(folder, small, tmp_path, optimiser):
+    assert main(small(folder, tmp_path / "out", "--optimiser", optimiser, "--epochs", "1")) == 0
+    state = torch.load(tmp_path / "out.run" / "epoch-1" / "optimiser.pt", weights_only=True)
+    kept = {name for each in state["state"].values() for name in each}
+    assert kept == ({"momentum_buffer"} if optimiser == "sgd" else {"step", "exp_avg", "exp_avg_sq"})
+
+
+def test_a_run_that_does_not_get_better_stops_and_its_best_epoch_is_exported(folder, small, tmp_path):
+    """Rates of zero: the first epoch stays the best, and two later ones are waited for."""
+    still = ("--rate", "0", "--backbone-rate", "0", "--epochs", "9", "--patience", "2")
+    assert main(small(folder, tmp_path / "out", *still)) == 0
+    facts = facts_of(tmp_path / "out.run")
+    assert (facts["epochs_done"], facts["best"]) == (3, "epoch-1")
+    assert len(set(facts["scores"])) == 1
+    assert sorted(path.name for path in (tmp_path / "out.run").glob("epoch-*")) == ["epoch-1", "epoch-3"]
+
+
+def test_a_diverging_run_stops_and_keeps_what_it_had(folder, small, tmp_path, capsys):
+    """One good epoch, then the same run goes on with weights that have grown out of all numbers."""
+    out, run = tmp_path / "out", tmp_path / "out.run"
+    wild = ("--optimiser", "sgd", "--rate", "1e30", "--backbone-rate", "1e30")
+    assert main(small(folder, out, *wild)) == 3
+    said = capsys.readouterr().out
+    assert "The loss is no number at step 2 of epoch 1; there is no checkpoint yet" in said
+    assert not out.exists() and not (run / "run.json").exists()
+
+
+def test_a_later_divergence_keeps_the_last_checkpoint(folder, weights, tmp_path):
+    """An infinite rate after a good epoch: the checkpoint of that epoch is named, and still there."""
+    photos = read_photos([DataSet("balls", folder)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=2, batch=8)
+    run = Run(plan, photos, open_cache(photos, tmp_path / "cache", 96), tmp_path / "run")
+
+    def go_wild(_epoch: int, _score: float) -> None:
+        for group in run.optimiser.param_groups:
+            group["peak"] = 1e30
+
+    with pytest.raises(Exception, match="the checkpoint of epoch 1 is kept") as stopped:
+        run.fit(Console(quiet=True), go_wild)
+    assert type(stopped.value).__name__ == "Diverged"
+    facts = facts_of(tmp_path / "run")
+    assert (facts["epochs_done"], facts["checkpoint"]) == (1, "epoch-1")
+    kept = load_file(tmp_path / "run" / "epoch-1" / "average.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_the_score_of_an_epoch(folder, weights, tmp_path):
+    """Of classifiers that always say the first label, a third of the held-out photos are told rightly."""
+    photos = read_photos([DataSet("balls", folder)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=1, batch=8)
+    cache = open_cache(photos, tmp_path / "cache", 96)
+    run = Run(plan, photos, cache, tmp_path / "run")
+    average = {name: tensor.clone() for name, tensor in run.average.items()}
+    average["heads.fine.balls.weight"].zero_()
+    average["heads.fine.balls.bias"].copy_(torch.tensor([1.0, 0.0, 0.0]))
+    assert held_out_score(run.model, average, photos, cache, run.look) == pytest.approx(1 / 3)
+    trained_on = [photo for photo in photos if photo.role == "train"]
+    assert held_out_score(run.model, average, trained_on, cache, run.look) == 0.0
+
+
+def test_export_of_a_run_without_an_epoch(toys, tmp_path, capsys):
+    arguments = ["export", "--run", str(tmp_path), "--out", str(tmp_path / "b"), "--data", str(toys), "--threads", "1"]
+    assert main(arguments) == 2
+    assert "holds no run with a finished epoch" in capsys.readouterr().out
+
+
+def test_weights_that_do_not_fit_or_are_none(toys, small, tmp_path, capsys):
+    assert main(small(toys, tmp_path / "out", "--arch", "resnet18")) == 2
+    assert "do not fit the network resnet18" in capsys.readouterr().out
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing of the kind")
+    assert main(small(toys, tmp_path / "other", "--weights", str(tmp_path / "broken.safetensors"))) == 2
+    assert "cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--kinds", "other"), "There is no --data named other."),
+        (("--role", "train=report"), "--role train=report: SPLIT is val or test"),
+        (("--fold", "4/3"), "--fold 4/3: K/N, such as 2/5, is what it wants."),
+        (("--share", "balls=many"), "--share is given as NAME=PART"),
+    ],
+)
+def test_a_wrong_option_is_explained(folder, small, tmp_path, capsys, more, sentence):
+    assert main(small(folder, tmp_path / "out", *more)) == 2
+    assert sentence in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_label_is_refused_before_anything_is_written(small, tmp_path, capsys):
+    balls(tmp_path / "one", ("red",))
+    assert main(small(tmp_path / "one", tmp_path / "out")) == 2
+    assert "All photos of one have the one label 'red': there is nothing to tell apart." in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
