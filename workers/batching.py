@@ -1,7 +1,8 @@
 """The device lane: the one thread that owns the device. Decoded photos go in, futures of vectors come out.
 
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
-then the next photos of bulk work, at most one small batch, so that a search never waits for more than that.
+then an explanation, alone; then the next photos of bulk work, at most one small batch, so that a search never waits
+for more than that.
 
 An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
 photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from workers.metrics import stage
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
+Answer = TypeVar("Answer")
 
 
 class DeadlinePassed(Exception):
@@ -33,11 +36,15 @@ class DeadlinePassed(Exception):
 
 @dataclass(frozen=True, eq=False)
 class ItemVectors:
-    """What the device made of one item: unit vectors [dim]; None for what the item did not have."""
+    """What the device made of one item: unit vectors [dim]; None for what the item did not have.
+
+    ``subject`` [5] is the best-placed thing of the photo: its box in parts of the pixels, and its score.
+    """
 
     image: Vector | None = None
     fused: Vector | None = None
     words: Vector | None = None
+    subject: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +58,20 @@ class DeviceItem:
     future: "Future[ItemVectors]" = field(default_factory=Future)
 
 
+@dataclass(frozen=True, eq=False)
+class DeviceCall(Generic[Answer]):
+    """Other work for the device: ``run`` is called on its thread, in a turn of its own."""
+
+    run: Callable[[], Answer]
+    deadline: datetime | None = None
+    future: "Future[Answer]" = field(default_factory=Future)
+
+
+Work: TypeAlias = DeviceItem | DeviceCall
+
+
 class DeviceLane:
-    """Two queues in front of one device. ``batch``: photos at once; ``room``: bulk photos that may wait."""
+    """Three queues in front of one device. ``batch``: photos at once; ``room``: bulk photos that may wait."""
 
     def __init__(
         self, recogniser: Recogniser, *, batch: int, room: int, on_death: Callable[[BaseException], None]
@@ -62,6 +81,7 @@ class DeviceLane:
         self._room = max(room, batch)
         self._on_death = on_death
         self._searches: deque[DeviceItem] = deque()
+        self._calls: deque[DeviceCall] = deque()
         self._bulk: deque[DeviceItem] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -88,6 +108,14 @@ class DeviceLane:
             self._changed.notify_all()
         return item.future
 
+    def submit_call(self, call: DeviceCall[Answer]) -> "Future[Answer]":
+        """Queue a call after the searches that wait and before bulk work. Raises Unavailable("device_lost")."""
+        with self._changed:
+            self._check()
+            self._calls.append(call)
+            self._changed.notify_all()
+        return call.future
+
     def submit_bulk(self, items: Sequence[DeviceItem]) -> None:
         """Queue photos of bulk work; waits while the queue is full. Raises Unavailable("device_lost")."""
         with self._changed:
@@ -101,23 +129,24 @@ class DeviceLane:
             raise Unavailable("device_lost", f"The device is no longer served: {self._death or 'the worker ends'}")
 
     def _run(self) -> None:
-        items: list[DeviceItem] = []
+        items: list[Work] = []
         try:
             while items := self._next():
                 self._serve(items)
         except BaseException as error:
             self._die(error, items)
 
-    def _next(self) -> list[DeviceItem]:
-        """The next batch: searches where there are any, else bulk; empty when closed and nothing waits."""
+    def _next(self) -> list[Work]:
+        """The next turn: searches where there are any, else a call, else bulk; empty when closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._searches or self._bulk or self._closed)
-            queue = self._searches or self._bulk
-            items = [queue.popleft() for _ in range(min(len(queue), self._batch))]
+            self._changed.wait_for(lambda: self._searches or self._calls or self._bulk or self._closed)
+            queue: deque[Any] = self._searches or self._calls or self._bulk
+            most = 1 if queue is self._calls else self._batch
+            items = [queue.popleft() for _ in range(min(len(queue), most))]
             self._changed.notify_all()
             return items
 
-    def _serve(self, items: list[DeviceItem]) -> None:
+    def _serve(self, items: list[Work]) -> None:
         now = datetime.now(UTC)
         due = []
         for item in items:
@@ -136,10 +165,11 @@ class DeviceLane:
             else:
                 item.future.set_result(answer)
 
-    def _answer(self, items: list[DeviceItem]) -> list[ItemVectors | Exception]:
+    def _answer(self, items: list[Work]) -> list[Any]:
         """Vectors or an error for each item; one that cannot be computed does not spoil the others."""
         try:
-            return list(self._vectors(items))
+            calls = [item.run() for item in items if isinstance(item, DeviceCall)]
+            return calls or self._vectors([item for item in items if isinstance(item, DeviceItem)])
         except Exception as error:
             if len(items) == 1:
                 return [error]
@@ -149,11 +179,11 @@ class DeviceLane:
         with stage("forward"):
             photos = [item for item in items if item.pixels is not None]
             worded = [item for item in items if item.words is not None]
-            image = fused = words = iter(())
+            image = fused = subject = words = iter(())
             if photos:
                 pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
                 vectors = self._recogniser.forward(pixels, [item.text for item in photos])
-                image, fused = iter(vectors.image), iter(vectors.fused)
+                image, fused, subject = iter(vectors.image), iter(vectors.fused), iter(vectors.subject)
             if worded:
                 words = iter(self._recogniser.forward_text([item.words for item in worded if item.words is not None]))
             return [
@@ -161,6 +191,7 @@ class DeviceLane:
                     image=next(image) if item.pixels is not None else None,
                     fused=next(fused) if item.pixels is not None else None,
                     words=next(words) if item.words is not None else None,
+                    subject=next(subject) if item.pixels is not None else None,
                 )
                 for item in items
             ]
@@ -170,12 +201,12 @@ class DeviceLane:
         size = self._recogniser.bundle.preprocessing.size
         self._recogniser.forward(np.zeros((1, size, size, 3), np.uint8), [None])
 
-    def _die(self, error: BaseException, items: Sequence[DeviceItem]) -> None:
+    def _die(self, error: BaseException, items: Sequence[Work]) -> None:
         with self._changed:
             self._death = error
-            waiting = [*items, *self._searches, *self._bulk]
-            self._searches.clear()
-            self._bulk.clear()
+            waiting = [*items, *self._searches, *self._calls, *self._bulk]
+            for queue in (self._searches, self._calls, self._bulk):
+                queue.clear()
             self._changed.notify_all()
         for item in waiting:
             if not item.future.done():

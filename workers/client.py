@@ -5,6 +5,8 @@ inside, so the web process stays light (a test proves it). Everything here is th
 ``Unavailable("broker_unavailable")`` comes within a few seconds, and the ledger in SQL loses nothing by it.
 """
 
+import math
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from celery import Celery
@@ -16,6 +18,7 @@ from recognition import photos
 from recognition.errors import PhotoError, Unavailable
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
+from workers import explanations
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
 from workers.contract import (
     BULK_QUEUE,
@@ -23,10 +26,13 @@ from workers.contract import (
     COORDINATOR_QUEUE,
     RESULTS_QUEUE,
     RUN_CHUNK,
+    RUN_EXPLAIN,
     RUN_SEARCH,
     SEARCH_QUEUE,
     WORKER_KEY_PREFIX,
     Chunk,
+    Explain,
+    Explanation,
     Search,
     WorkerCard,
 )
@@ -39,11 +45,13 @@ __all__ = [
     "Unavailable",
     "coordinator_beat",
     "coordinator_is_alive",
+    "explanation_of",
     "inspect_photo",
     "live_workers",
     "photo_store",
     "queue_lengths",
     "send_chunk",
+    "send_explain",
     "send_search",
     "wake_coordinator",
 ]
@@ -66,6 +74,29 @@ def send_chunk(chunk: Chunk) -> None:
 def send_search(search: Search) -> None:
     """Queue a search; workers serve it before bulk work. Raises Unavailable("broker_unavailable")."""
     publish(_producer(), task=RUN_SEARCH, queue=SEARCH_QUEUE, message=search, retries=_RETRIES)
+
+
+def send_explain(question: Explain) -> None:
+    """Queue a question why, unless the same one was sent and its deadline has not passed. Raises Unavailable."""
+    left = (question.deadline - datetime.now(UTC)).total_seconds()
+    try:
+        if not explanations.claim(_redis(), question.token, max(1, math.ceil(left))):
+            return
+        try:
+            publish(_producer(), task=RUN_EXPLAIN, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
+        except Unavailable:
+            explanations.unclaim(_redis(), question.token)
+            raise
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def explanation_of(token: str) -> Explanation | None:
+    """The answer to a question why, once a worker has kept it, for about an hour. Raises Unavailable."""
+    try:
+        return explanations.find(_redis(), token)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
 
 
 def wake_coordinator(task: str, *args: str) -> None:

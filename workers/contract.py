@@ -1,6 +1,7 @@
 """The messages between the coordinator and the workers, and the names of queues and tasks.
 
-The coordinator sends ``Chunk`` (bulk) and ``Search``; a worker answers with ``ChunkResult`` and ``SearchResult``.
+The coordinator sends ``Chunk`` (bulk) and ``Search``; a worker answers with ``ChunkResult`` and ``SearchResult``. The
+web sends ``Explain`` and finds the ``Explanation`` in Redis: nothing is owed, so SQL knows nothing of it.
 Frozen, JSON on the wire, each with a version field. Imports nothing of the project, so both sides can import it.
 Messages carry a storage key and text, never pixels and never an id that only SQL can resolve.
 """
@@ -20,14 +21,17 @@ COORDINATOR_QUEUE = "vitrine.coordinator"
 
 RUN_CHUNK = "workers.run_chunk"
 RUN_SEARCH = "workers.run_search"
+RUN_EXPLAIN = "workers.run_explain"
 STORE_CHUNK_RESULT = "catalog.store_chunk_result"
 STORE_SEARCH_RESULT = "catalog.store_search_result"
 
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
 COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
+EXPLANATION_KEY_PREFIX = "vitrine:explanation:"  # one Redis key an Explanation; the channel of that name announces it
 CHUNK_LIMIT = 32
 
 ChunkPurpose = Literal["index", "recognise", "forget"]
+Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
 
 # Why a verdict is what it is: the code that a result carries, and what people read instead of it.
 REASONS = {
@@ -38,6 +42,7 @@ REASONS = {
     "no_candidates": "There is no product to compare with.",
 }
 
+Items = Literal["one", "many"]
 Region = tuple[float, float, float, float]  # left, top, right, bottom as parts (0..1) of the upright photo
 
 
@@ -72,11 +77,16 @@ class ProductFacts(Part):
 
 
 class PhotoWork(Part):
-    """One photo of a chunk. ``product`` is set when it is to be indexed, absent when it is to be recognised."""
+    """One photo of a chunk. ``product`` is set when it is to be indexed, absent when it is to be recognised.
+
+    With a ``region`` only that part counts. ``items`` says what to look for: one product, or as many as there are.
+    """
 
     photo_id: UUID
     key: str
     product: ProductFacts | None = None
+    region: Region | None = None
+    items: Items = "one"
 
 
 class Chunk(Message):
@@ -141,16 +151,31 @@ class Fault(Part):
     trace: str = ""
 
 
+class FoundItem(Part):
+    """One of the things that were found in a photo: where, and which product it may be."""
+
+    box: Region
+    verdict: Verdict
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+
+
 class PhotoOutcome(Part):
-    """What became of one photo of a chunk: either ``fault`` is set, or it is done."""
+    """What became of one photo of a chunk: either ``fault`` is set, or it is done.
+
+    A photo recognised as one thing has a verdict, and ``box`` where only a part of it was looked at. One that was
+    searched for many has ``items`` instead, the surest first; none at all is an answer too.
+    """
 
     photo_id: UUID
     fault: Fault | None = None
     width: int | None = None
     height: int | None = None
-    verdict: Literal["SURE", "REVIEW", "UNKNOWN"] | None = None  # only when recognised
+    verdict: Verdict | None = None  # only when recognised
     reason: str = ""
     candidates: tuple[Candidate, ...] = ()
+    box: Region | None = None
+    items: tuple[FoundItem, ...] | None = None
 
 
 class ChunkResult(Message):
@@ -173,8 +198,70 @@ class SearchResult(Message):
     bundle_version: str
     calibrated: bool
     candidates: tuple[Candidate, ...] = ()
-    verdict: Literal["SURE", "REVIEW", "UNKNOWN"] | None = None  # only when the query had a photo
+    verdict: Verdict | None = None  # only when the query had a photo
     reason: str = ""
+    box: Region | None = None  # the part of the photo that was searched with; None: all of it, or no photo
+    fault: Fault | None = None
+    expired: bool = False  # the deadline had passed before the device was free; it was not run
+    seconds: float = 0.0
+
+
+class Explain(Message):
+    """Why is this query similar to this photo of a product? Takes the way of a search; answered by an ``Explanation``.
+
+    ``token`` is derived from all that the answer depends on, so equal questions share their answer.
+    """
+
+    token: str = Field(pattern=r"^[0-9a-f]{64}$")
+    merchant_id: UUID
+    deadline: datetime
+    key: str | None = None  # of the query's photo
+    region: Region | None = None  # the part of it that was compared
+    is_thing: bool = False  # the region is one thing of many: it was compared by the square round it
+    words: str = ""
+    matched_key: str
+    matched_region: Region | None = None
+    product: ProductFacts
+
+
+class HeatGrid(Part):
+    """Where the network looked: ``values`` (0..1) row by row, over the rectangle ``box`` of the upright photo."""
+
+    rows: int = Field(ge=1)
+    columns: int = Field(ge=1)
+    values: tuple[float, ...]
+    box: Region
+
+
+class ScorePart(Part):
+    """What one part of the matched photo's fused vector gave: its share by the gate (0..1), its cosine with the query,
+    and what it added to the fused similarity."""
+
+    share: float
+    cosine: float
+    contribution: float
+
+
+class ScoreSplit(Part):
+    """The fused similarity as the sum of three contributions."""
+
+    image: ScorePart
+    words: ScorePart
+    price: ScorePart
+
+
+class Explanation(Message):
+    """The answer to an ``Explain``: the split and the heat maps, or a fault."""
+
+    token: str
+    worker: str
+    bundle_version: str
+    image: float | None = None  # cosine of the two photos; None for a query without one
+    fused: float | None = None  # cosine of the query with the matched photo's fused vector; None only beside a fault
+    split: ScoreSplit | None = None
+    query_map: HeatGrid | None = None
+    matched_map: HeatGrid | None = None
+    no_map: Literal["", "no_photo", "no_feature_map"] = ""  # why there are no heat maps
     fault: Fault | None = None
     expired: bool = False  # the deadline had passed before the device was free; it was not run
     seconds: float = 0.0

@@ -3,22 +3,26 @@
 Comes after ``tasks`` unpacked the message and before ``results`` sends the answer. Decoding runs in the calling
 thread while the device works on the photos before. Each step skips what failed in an earlier one, so one bad photo
 never takes its neighbours with it; a service that is away gives every photo it concerns a fault of kind "retry".
+
+What is embedded is a cut: the whole photo, the region that the caller marked, the photo's main subject where that is
+small in the frame, or each of the things that were found in a photo of many (docs/decisions/scenes.md).
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from recognition.decide import Decision
 from recognition.errors import PhotoError, Unavailable
 from recognition.index import Filters, IndexQuery
-from recognition.photos import DecodedPhoto
+from recognition.proposals import Proposals
 from recognition.text import ProductText
-from workers.batching import DeadlinePassed, DeviceItem, ItemVectors
-from workers.contract import Candidate, Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
+from workers.batching import DeadlinePassed, DeviceCall, DeviceItem
+from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
+from workers.cuts import Cut, Size, cut_out, main_subject, things, without_doubles
 from workers.faults import fault_of
 from workers.line import Line
 from workers.metrics import stage
@@ -33,25 +37,26 @@ class Ticket:
 
     work: PhotoWork
     fault: Fault | None = None
-    size: tuple[int | None, int | None] = (None, None)
-    item: DeviceItem = field(default_factory=DeviceItem)
-    vectors: ItemVectors = field(default_factory=ItemVectors)
-    decision: Decision | None = None
-    candidates: tuple[Candidate, ...] = ()
+    size: Size | None = None  # width and height of the upright photo in pixels
+    whole: DeviceCall[list[Proposals]] | None = None  # of a photo that is searched for many items
+    cuts: list[Cut] = field(default_factory=list)
+
+    @property
+    def many(self) -> bool:
+        """Whether as many items are wanted as there are."""
+        return self.work.items == "many"
 
     def outcome(self) -> PhotoOutcome:
         """What goes back to the coordinator."""
-        width, height = self.size
-        if self.fault:
-            return PhotoOutcome(photo_id=self.work.photo_id, fault=self.fault, width=width, height=height)
-        return PhotoOutcome(
-            photo_id=self.work.photo_id,
-            width=width,
-            height=height,
-            verdict=self.decision.verdict if self.decision else None,
-            reason=self.decision.reason if self.decision else "",
-            candidates=self.candidates,
-        )
+        width, height = self.size or (None, None)
+        done = PhotoOutcome(photo_id=self.work.photo_id, fault=self.fault, width=width, height=height)
+        found = [cut.outcome(cut.decision) for cut in self.cuts if cut.decision]
+        if self.fault or not (found or self.many):
+            return done
+        if self.many:
+            return done.model_copy(update={"items": tuple(found)})
+        (item,) = found
+        return done.model_copy(update={**dict(item), "box": self.cuts[0].box})
 
 
 def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
@@ -65,10 +70,13 @@ def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
             for ticket in group:
                 _open_and_decode(line, ticket)
             _send_to_device(line, group)
-        _await_vectors(tickets)
         if chunk.purpose == "index":
+            _await_vectors(tickets)
             _index(line, str(chunk.merchant_id), tickets)
         else:
+            for ticket in _alive(tickets):
+                _cut_closer(line, ticket)
+            _await_vectors(tickets)
             _recognise(line, str(chunk.merchant_id), tickets)
     return ChunkResult(
         chunk_id=chunk.chunk_id,
@@ -101,10 +109,11 @@ def _search(line: Line, search: Search) -> dict:
     """The fields of the answer: open and decode, forward, nearest, decide."""
     if datetime.now(UTC) > search.deadline:
         raise DeadlinePassed
-    photo = None
+    photo, data, box = None, b"", search.region
     if search.key:
         with stage("decode"):
-            photo = line.recogniser.prepare(line.store.read(search.key), search.region, line.limits)
+            data = line.store.read(search.key)
+            photo = line.recogniser.prepare(data, search.region, line.limits)
     words = ProductText(title=search.words)
     item = DeviceItem(
         pixels=photo.pixels if photo else None,
@@ -114,6 +123,11 @@ def _search(line: Line, search: Search) -> dict:
     if item.pixels is None and item.words is None:
         raise PhotoError("search_empty", "The search has neither a photo nor a word to look for.")
     vectors = line.device.submit_search(item).result()
+    if photo and box is None and (box := main_subject(line, vectors, (photo.width, photo.height))):
+        with stage("decode"):
+            closer = line.recogniser.prepare(data, box, line.limits)
+        item = DeviceItem(pixels=closer.pixels, words=item.words, deadline=search.deadline)
+        vectors = line.device.submit_search(item).result()
     query = IndexQuery(
         filters=Filters(merchant_id=str(search.merchant_id), **search.filters.model_dump()),
         image=vectors.image,
@@ -126,53 +140,89 @@ def _search(line: Line, search: Search) -> dict:
     if photo is None:
         return {"candidates": tuple(to_candidate(hit) for hit in hits)}
     decision, candidates = judge(line.recogniser.bundle, hits)
-    return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason}
+    return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
 
 
 def _open_and_decode(line: Line, ticket: Ticket) -> None:
+    recogniser, work = line.recogniser, ticket.work
     with _blame([ticket]), stage("decode"):
-        photo: DecodedPhoto = line.recogniser.prepare(line.store.read(ticket.work.key), limits=line.limits)
+        data = line.store.read(work.key)
+        if ticket.many and recogniser.bundle.subject:
+            photo = recogniser.prepare_whole(data, line.limits)
+            whole = photo.pixels[None]
+            ticket.whole = DeviceCall(lambda: recogniser.propose(whole))
+        else:
+            photo = recogniser.prepare(data, work.region, line.limits)
+            text = to_text(work.product) if work.product else None
+            ticket.cuts = [Cut(DeviceItem(pixels=photo.pixels, text=text), work.region)]
         ticket.size = (photo.width, photo.height)
-        product = ticket.work.product
-        ticket.item = DeviceItem(pixels=photo.pixels, text=to_text(product) if product else None)
 
 
 def _send_to_device(line: Line, group: Sequence[Ticket]) -> None:
     alive = _alive(group)
     with _blame(alive):
-        line.device.submit_bulk([ticket.item for ticket in alive])
+        for ticket in alive:
+            if ticket.whole:
+                line.device.submit_call(ticket.whole)
+        line.device.submit_bulk([cut.item for ticket in alive for cut in ticket.cuts])
+
+
+def _cut_closer(line: Line, ticket: Ticket) -> None:
+    """Send what is to be looked at more closely: each thing of many, or a main subject that is small in the frame."""
+    with _blame([ticket]):
+        cuts = _closer(line, ticket)
+        if cuts is not None:
+            ticket.cuts = cuts
+            line.device.submit_bulk([cut.item for cut in cuts])
+
+
+def _closer(line: Line, ticket: Ticket) -> list[Cut] | None:
+    """The cuts to take in place of what was sent first; None: that is what counts."""
+    if ticket.whole:
+        found = things(line, ticket.whole.future.result()[0], ticket.size, ticket.work.region)
+        return cut_out(line, ticket.work.key, found)
+    if ticket.many or ticket.work.region:
+        return None
+    box = main_subject(line, ticket.cuts[0].vectors, ticket.size)
+    return cut_out(line, ticket.work.key, [(box, box)]) if box else None
 
 
 def _await_vectors(tickets: Sequence[Ticket]) -> None:
     for ticket in _alive(tickets):
         with _blame([ticket]):
-            ticket.vectors = ticket.item.future.result()
+            wait([cut.item.future for cut in ticket.cuts])
+            for cut in ticket.cuts:
+                cut.item.future.result()
 
 
 def _index(line: Line, merchant_id: str, tickets: Sequence[Ticket]) -> None:
     def upsert(some: Sequence[Ticket]) -> None:
         with stage("index"):
-            line.index.upsert([to_point(merchant_id, ticket.work, ticket.vectors) for ticket in some])
+            line.index.upsert([to_point(merchant_id, ticket.work, ticket.cuts[0].vectors) for ticket in some])
 
     _together(_alive(tickets), upsert)
 
 
 def _recognise(line: Line, merchant_id: str, tickets: Sequence[Ticket]) -> None:
     def nearest(some: Sequence[Ticket]) -> None:
+        cuts = [(ticket, cut) for ticket in some for cut in ticket.cuts]
         queries = [
             IndexQuery(
                 filters=Filters(merchant_id=merchant_id, exclude_photo_ids=(str(ticket.work.photo_id),)),
-                image=ticket.vectors.image,
+                image=cut.vectors.image,
                 limit=RECOGNISE_LIMIT,
             )
-            for ticket in some
+            for ticket, cut in cuts
         ]
         with stage("index"):
-            answers = line.index.nearest(queries)
-        for ticket, hits in zip(some, answers, strict=True):
-            ticket.decision, ticket.candidates = judge(line.recogniser.bundle, hits)
+            answers = line.index.nearest(queries) if queries else []
+        for (_, cut), hits in zip(cuts, answers, strict=True):
+            cut.decision, cut.candidates = judge(line.recogniser.bundle, hits)
 
     _together(_alive(tickets), nearest)
+    for ticket in _alive(tickets):
+        if ticket.many:
+            ticket.cuts = without_doubles(ticket.cuts)
 
 
 def _forget(line: Line, tickets: Sequence[Ticket]) -> None:

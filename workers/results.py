@@ -1,16 +1,29 @@
-"""The answers on their way back: ``ChunkResult`` and ``SearchResult`` as task messages on the results queue.
+"""The answers on their way back: ``ChunkResult`` and ``SearchResult`` as task messages on the results queue, an
+``Explanation`` into Redis itself.
 
-Comes after ``pipeline``, before the coordinator's tasks. Sends from the calling thread, so the device is never held
-up; where Redis is away it tries again for about a minute, then lets go: the lease in SQL heals what was lost.
+Comes after ``pipeline`` and ``explain``, before the coordinator's tasks and the web. Sends from the calling thread,
+so the device is never held up; where Redis is away it tries again for about a minute, then lets go: the lease in SQL
+heals what was lost.
 """
 
 import logging
+from functools import lru_cache
 
 from celery import Celery
+from redis import Redis
 
+from config.env import load_env
 from recognition.errors import Unavailable
-from workers.broker import publish
-from workers.contract import RESULTS_QUEUE, STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
+from workers import explanations
+from workers.broker import BROKER_AWAY, publish
+from workers.contract import (
+    RESULTS_QUEUE,
+    STORE_CHUNK_RESULT,
+    STORE_SEARCH_RESULT,
+    ChunkResult,
+    Explanation,
+    SearchResult,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,3 +45,16 @@ def send_search_result(app: Celery, result: SearchResult) -> None:
         publish(app, task=STORE_SEARCH_RESULT, queue=RESULTS_QUEUE, message=result, retries=_SEARCH_RETRIES)
     except Unavailable as error:
         logger.error("search=%s its result is lost: %s", result.job_id, error.message)
+
+
+def keep_explanation(explanation: Explanation) -> None:
+    """Keep an explanation where the web looks for it; one that cannot be kept is logged, whoever waits asks again."""
+    try:
+        explanations.keep(_redis(), explanation)
+    except BROKER_AWAY as error:
+        logger.error("explanation=%s it is lost, Redis is away: %s", explanation.token, error)
+
+
+@lru_cache(maxsize=1)
+def _redis() -> Redis:
+    return Redis.from_url(load_env().broker, socket_timeout=3, socket_connect_timeout=3)

@@ -1,8 +1,8 @@
-"""The search lane: searches reach their own few threads, whatever bulk chunks fill the task pool.
+"""The search lane: searches, and questions why, reach their own few threads, whatever chunks fill the task pool.
 
-A Celery bootstep with a consumer of its own on the search queue, beside the task consumer of the bulk queue; after
-it comes ``tasks.answer_search``. Why not a second task queue: docs/decisions/worker.md. The broker's connection and
-the acknowledgements belong to Celery's event loop; the threads only answer.
+A Celery bootstep with a consumer of its own on the search queue, beside the task consumer of the bulk queue; after it
+comes one of ``tasks.ANSWERS``, by the name of the task. Why not a second task queue: docs/decisions/worker.md. The
+broker's connection and the acknowledgements belong to Celery's event loop; the threads only answer.
 """
 
 import logging
@@ -17,7 +17,7 @@ from kombu.common import ignore_errors
 
 from config.env import load_env
 from workers.contract import SEARCH_QUEUE
-from workers.tasks import answer_search
+from workers.tasks import ANSWERS
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ class SearchLane(bootsteps.StartStopStep):
     def _answer(self, message: Message) -> None:
         try:
             args, *_ = message.decode()
-            answer_search(self._parent.app, args[0] if args else None)
+            answer = ANSWERS[message.headers["task"]]
+            answer(self._parent.app, args[0] if args else None)
         except Exception:
             logger.exception("a search message cannot be read")
         self._answered.append(message)

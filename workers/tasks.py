@@ -1,23 +1,35 @@
 """What arrives from the queues: unpack, call the pipeline, send the answer. Thin on purpose, and never crashes.
 
-``run_chunk`` is an ordinary Celery task on the bulk queue; ``answer_search`` is called by the search lane. A message
+``run_chunk`` is an ordinary Celery task on the bulk queue; ``ANSWERS`` are called by the search lane. A message
 that cannot be read (damaged, or of a release that this worker does not know) is logged and, where its ids can be
 read, answered with a fault, so that the ledger need not wait for its lease.
 """
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from celery import Celery, Task, shared_task
 
-from workers.contract import RUN_CHUNK, Chunk, ChunkResult, Fault, PhotoOutcome, Search, SearchResult
+from workers.contract import (
+    RUN_CHUNK,
+    RUN_EXPLAIN,
+    RUN_SEARCH,
+    Chunk,
+    ChunkResult,
+    Explain,
+    Fault,
+    PhotoOutcome,
+    Search,
+    SearchResult,
+)
+from workers.explain import run_explain
 from workers.faults import fault_of
 from workers.line import Line
 from workers.pipeline import run_chunk as run_chunk_on
 from workers.pipeline import run_search as run_search_on
-from workers.results import send_chunk_result, send_search_result
+from workers.results import keep_explanation, send_chunk_result, send_search_result
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +83,28 @@ def answer_search(app: Celery, message: object) -> None:
     )
     if result.fault and result.fault.kind == "bug":
         logger.error("search=%s %s\n%s", search.job_id, result.fault.message, result.fault.trace)
+
+
+def answer_explain(app: Celery, message: object) -> None:
+    """A question why, from the search lane. One that cannot be read is not answered: whoever asked soon stops."""
+    line: Line = app.line
+    try:
+        question = Explain.model_validate(message)
+    except ValueError as error:
+        logger.error("an explain message cannot be read: %s", error)
+        return
+    answer = run_explain(line, question)
+    keep_explanation(answer)
+    outcome = "expired" if answer.expired else answer.fault.kind if answer.fault else "done"
+    logger.info(
+        "explanation=%s merchant=%s %s seconds=%.3f", answer.token[:12], question.merchant_id, outcome, answer.seconds
+    )
+    if answer.fault and answer.fault.kind == "bug":
+        logger.error("explanation=%s %s\n%s", answer.token[:12], answer.fault.message, answer.fault.trace)
+
+
+# What the search queue carries, by the name of its task.
+ANSWERS: dict[str, Callable[[Celery, object], None]] = {RUN_SEARCH: answer_search, RUN_EXPLAIN: answer_explain}
 
 
 def _refuse_chunk(app: Celery, line: Line, message: object, error: ValueError) -> None:

@@ -1,19 +1,26 @@
 """Jobs in the admin, to be looked at: what was asked, how far it is, what came out."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from catalog.admin.explanations import explanation_panel
 from catalog.admin.look import STATE_COLOURS, VERDICT_COLOURS, Dated, job_thumbnail
 from catalog.admin.scope import MerchantFilter, MerchantScoped
 from catalog.annotated import JobWithFigures
 from catalog.models import Item, Job, JobKind
+from catalog.selectors.explanation import search_comparison
 from catalog.selectors.job import recognition_progress
 from catalog.selectors.search import hits_of
 from catalog.web.cards import card_of
@@ -45,6 +52,15 @@ class JobAdmin(MerchantScoped, Dated, ModelAdmin):
         rows = super().get_queryset(request).defer("error_trace")
         return rows.annotate(items_total=Coalesce(Subquery(items.values("total")), 0))
 
+    def get_urls(self) -> list[URLPattern]:
+        """One more: why a search found a product."""
+        explanation = path(
+            "<uuid:job_id>/explanation/<uuid:product_id>/",
+            self.admin_site.admin_view(self.explanation_view),
+            name="catalog_job_explanation",
+        )
+        return [explanation, *super().get_urls()]
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -55,6 +71,13 @@ class JobAdmin(MerchantScoped, Dated, ModelAdmin):
                 (extra_context or {}) | _page(job) | (_search(job) if _is_search(job) else _recognition(job))
             )
         return super().change_view(request, object_id, form_url, extra_context)
+
+    @method_decorator(require_safe)
+    def explanation_view(self, request: HttpRequest, job_id: UUID, product_id: UUID) -> HttpResponse:
+        """Why a search found this product: the fragment above the cards."""
+        searches = self.get_queryset(request).filter(kind=JobKind.SEARCH).select_related("merchant")
+        job = get_object_or_404(searches, pk=job_id)
+        return explanation_panel(request, lambda: search_comparison(job=job, product_id=product_id))
 
     @display(description="")
     def picture(self, job: Job) -> str:

@@ -19,11 +19,13 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
+from catalog.admin.explanations import explanation_panel
 from catalog.admin.look import ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
 from catalog.annotated import ProductWithFigures
 from catalog.models import Decision, Item, ItemState, Product
+from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching, with_photos
 from catalog.selectors.search import hits_of
 from catalog.services.errors import Refused
@@ -55,7 +57,7 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
     change_form_template = "admin/catalog/item/page.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """The three buttons, and the search for the right product."""
+        """The three buttons, the search for the right product, and why it may be one."""
         verbs = [
             path(f"<uuid:item_id>/{name}/", self.admin_site.admin_view(view), name=f"catalog_item_{name}")
             for name, view in (
@@ -65,7 +67,12 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
                 ("products", self.products_view),
             )
         ]
-        return [*verbs, *super().get_urls()]
+        explanation = path(
+            "<uuid:item_id>/explanation/<uuid:product_id>/",
+            self.admin_site.admin_view(self.explanation_view),
+            name="catalog_item_explanation",
+        )
+        return [*verbs, explanation, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -85,6 +92,8 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
             "undecided": item.state in UNDECIDED,
             "photo": photo_address(item.photo_id, size="medium") if item.photo_id else "",
             "photo_full": photo_address(item.photo_id) if item.photo_id else "",
+            "box": _box(item),
+            "others": Item.objects.filter(photo=item.photo_id).exclude(pk=item.pk).count() if item.photo_id else 0,
             "cards": [card_of(hit, calibrated=item.calibrated) for hit in hits],
             "verdict_colour": VERDICT_COLOURS.get(item.verdict, ""),
             "state_colour": ITEM_COLOURS.get(item.state, ""),
@@ -132,6 +141,12 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
             for row in rows
         ]
         return render(request, "admin/catalog/item/found.html", {"item": item, "products": products, "words": words})
+
+    @method_decorator(require_safe)
+    def explanation_view(self, request: HttpRequest, item_id: UUID, product_id: UUID) -> HttpResponse:
+        """Why it may be this product: the fragment above the cards."""
+        item = self._item(request, item_id)
+        return explanation_panel(request, lambda: item_comparison(item=item, product_id=product_id))
 
     def _item(self, request: HttpRequest, item_id: UUID) -> Item:
         item = get_object_or_404(self.get_queryset(request).select_related("merchant", "best_product"), pk=item_id)
@@ -189,6 +204,20 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
 def _queue(merchant_id: UUID) -> QuerySet[Item]:
     """What waits for a reviewer of this merchant, the longest-waiting first."""
     return Item.objects.filter(merchant=merchant_id, state=ItemState.OPEN).order_by("created_at", "pk")
+
+
+def _box(item: Item) -> dict[str, int] | None:
+    """Where the item is, in pixels of its photo; None where that is the whole photo."""
+    photo = item.photo
+    if not item.box or photo is None or not photo.width or not photo.height:
+        return None
+    left, top, right, bottom = item.box
+    return {
+        "x": round(left * photo.width),
+        "y": round(top * photo.height),
+        "width": round((right - left) * photo.width),
+        "height": round((bottom - top) * photo.height),
+    }
 
 
 def _said(decision: Decision) -> str:

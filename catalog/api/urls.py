@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from catalog.api import health
 from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
+from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
 from catalog.api.views.items import ItemViews
 from catalog.api.views.photos import PhotoViews, ProductPhotoViews
 from catalog.api.views.products import ProductViews
@@ -37,6 +38,11 @@ urlpatterns = [
     path(f"{V1}/search-jobs", SearchViews.as_view(LISTED), name="api-searches"),
     path(f"{V1}/search-jobs/<uuid:id>", SearchViews.as_view(ONE_JOB), name="api-search"),
     path(f"{V1}/search-jobs/<uuid:id>/cancel", SearchViews.as_view({"post": "cancel"}), name="api-search-cancel"),
+    path(
+        f"{V1}/search-jobs/<uuid:id>/hits/<uuid:product_id>/explanation",
+        HitExplanationView.as_view({"get": "explanation"}),
+        name="api-hit-explanation",
+    ),
     path(f"{V1}/recognition-jobs", RecognitionViews.as_view(LISTED), name="api-recognitions"),
     path(f"{V1}/recognition-jobs/<uuid:id>", RecognitionViews.as_view(ONE_JOB), name="api-recognition"),
     path(
@@ -49,6 +55,11 @@ urlpatterns = [
     path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
     path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),
     path(f"{V1}/review-items/<uuid:id>/reject", ItemViews.as_view({"post": "reject"}), name="api-item-reject"),
+    path(
+        f"{V1}/review-items/<uuid:id>/explanation",
+        ItemExplanationView.as_view({"get": "explanation"}),
+        name="api-item-explanation",
+    ),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/errors", problems_page, name="api-errors"),

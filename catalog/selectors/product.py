@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from catalog.annotated import ProductWithFigures
 from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
+from workers.contract import ProductFacts
 
 
 def product_list(*, merchant: Merchant) -> QuerySet[Product]:
@@ -38,6 +39,20 @@ def products_matching(*, products: QuerySet[Product], words: str) -> QuerySet[Pr
     for word in words.split():
         products = products.filter(Q(sku__icontains=word) | Q(title__icontains=word) | Q(brand__icontains=word))
     return products
+
+
+def product_facts(product: Product) -> ProductFacts:
+    """A product as the workers need it: its text and price to fuse, and what searches filter by."""
+    return ProductFacts(
+        product_id=product.pk,
+        title=product.title,
+        brand=product.brand,
+        category=product.category,
+        description=product.description,
+        price=None if product.price is None else float(product.price),
+        currency=product.currency or None,
+        in_stock=product.in_stock,
+    )
 
 
 def _count(photos: QuerySet[Photo]) -> Coalesce:

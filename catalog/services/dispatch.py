@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
+from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Purpose
+from catalog.selectors.product import product_facts
 from catalog.services.job import recognition_job_finish, recognitions_drop, search_job_send
 from catalog.services.notify import job_announce
 from catalog.services.photo import bytes_sweep
@@ -22,7 +23,7 @@ from catalog.services.upload import upload_finish_if_done, uploads_processing, u
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
-from workers.contract import Chunk, ChunkPurpose, PhotoWork, ProductFacts
+from workers.contract import Chunk, ChunkPurpose, PhotoWork
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _take(owed: QuerySet[Photo]) -> list[Photo]:
         same = locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)
         photos = list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
     # Once the photos are locked, and not in the same statement: that could still see a product as it was before.
-    prefetch_related_objects(photos, "product")
+    prefetch_related_objects(photos, "product", "job")
     return photos
 
 
@@ -109,25 +110,14 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
         PhotoWork(
             photo_id=photo.pk,
             key=photo.key,
-            product=_facts(photo.product) if photo.product and photo.purpose == Purpose.INDEX else None,
+            product=product_facts(photo.product) if photo.product and photo.purpose == Purpose.INDEX else None,
+            region=photo.region,
+            items="many" if photo.job and photo.job.wants_many and photo.purpose == Purpose.RECOGNISE else "one",
         )
         for photo in photos
     )
     purpose = cast(ChunkPurpose, photos[0].purpose)
     return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=purpose, photos=works)
-
-
-def _facts(product: Product) -> ProductFacts:
-    return ProductFacts(
-        product_id=product.pk,
-        title=product.title,
-        brand=product.brand,
-        category=product.category,
-        description=product.description,
-        price=None if product.price is None else float(product.price),
-        currency=product.currency or None,
-        in_stock=product.in_stock,
-    )
 
 
 def _give_back(chunk: Chunk) -> None:

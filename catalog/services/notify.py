@@ -1,11 +1,13 @@
-"""Tells whoever waits for a job that it is finished: Redis publish and subscribe, with SQL as the truth.
+"""Tells whoever waits that a job is finished or an explanation is there: Redis publish and subscribe.
 
-``result`` announces after its commit; the API's and the page's waits listen. A lost announcement costs a waiter at
-most one second, because the wait looks at the row too; an absent Redis costs the same.
+``result`` announces a job after its commit, a worker announces an explanation; the API's, the page's and the admin's
+waits listen. A lost announcement costs a waiter at most one second, because the wait looks for itself too (at a job's
+row in SQL, at an explanation's key); for a job, an absent Redis costs the same.
 """
 
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from uuid import UUID
 
 import redis
@@ -14,6 +16,8 @@ from redis.exceptions import RedisError
 
 from catalog.models import Job, JobState
 from config.env import load_env
+from workers import client
+from workers.contract import EXPLANATION_KEY_PREFIX
 
 LOOK_SECONDS = 1.0
 AWAY_SECONDS = 0.2
@@ -39,11 +43,20 @@ def job_announce(*, job_id: UUID) -> None:
 
 def job_wait(*, job_id: UUID, seconds: float) -> None:
     """Return as soon as the job is finished, or after ``seconds``. Read the row again afterwards."""
+    _wait(_channel(job_id), seconds, partial(_is_owed, job_id))
+
+
+def explanation_wait(*, token: str, seconds: float) -> None:
+    """Return as soon as a worker kept this explanation, or after ``seconds``. Raises ``Unavailable`` without Redis."""
+    _wait(EXPLANATION_KEY_PREFIX + token, seconds, lambda: client.explanation_of(token) is None)
+
+
+def _wait(channel: str, seconds: float, is_owed: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     listener = _connection().pubsub(ignore_subscribe_messages=True)
     try:
-        _subscribe(listener, job_id)
-        while (left := until - time.monotonic()) > 0 and _is_owed(job_id):
+        _subscribe(listener, channel)
+        while (left := until - time.monotonic()) > 0 and is_owed():
             _listen(listener, min(left, LOOK_SECONDS))
     finally:
         _close(listener)
@@ -58,9 +71,9 @@ def _is_owed(job_id: UUID) -> bool:
             connection.close()
 
 
-def _subscribe(listener: redis.client.PubSub, job_id: UUID) -> None:
+def _subscribe(listener: redis.client.PubSub, channel: str) -> None:
     try:
-        listener.subscribe(_channel(job_id))
+        listener.subscribe(channel)
     except RedisError:
         return
 

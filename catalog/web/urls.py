@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from catalog.web import photos, search
+from catalog.web import overlays, photos, search
 
 
 class SizeConverter:
@@ -27,4 +27,6 @@ urlpatterns = [
     path("search/<str:token>", search.poll, name="search-poll"),
     path("photos/<uuid:photo_id>/<photo_size:size>", photos.photo_view, name="photo"),
     path("photos/searches/<uuid:job_id>/<photo_size:size>", photos.job_photo_view, name="job-photo"),
+    path("photos/<uuid:photo_id>/heat", overlays.photo_heat_view, name="photo-heat"),
+    path("photos/searches/<uuid:job_id>/heat", overlays.job_photo_heat_view, name="job-photo-heat"),
 ]

@@ -10,7 +10,7 @@ import pytest
 from recognition.errors import Unavailable
 from recognition.recogniser import Embeddings
 from recognition.text import ProductText
-from workers.batching import DeadlinePassed, DeviceItem, DeviceLane
+from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, DeviceLane
 
 SIZE = 2
 
@@ -37,7 +37,7 @@ class Device:
         if 13 in values:
             raise ValueError("13 cannot be computed")
         image = np.array([[value, 0] for value in values], np.float32)
-        return Embeddings(image, image + 100)
+        return Embeddings(image, image + 100, subject=np.zeros((len(values), 5), np.float32))
 
     def forward_text(self, texts):
         return np.array([[len(text.title), 1] for text in texts], np.float32)
@@ -95,6 +95,35 @@ def test_waiting_searches_go_first_as_one_batch_then_bulk_in_small_batches(lane,
     assert [v.words is not None and v.words[0] for v in vectors] == [False, 3, 4]
     [item.future.result(10) for item in bulk]
     assert device.batches == [[1, 2], [20, 21, 22, 23], [24, 25]]
+
+
+def test_calls_have_turns_of_their_own_between_searches_and_bulk(lane, device):
+    occupied(device, lane)
+    turns = device.batches
+    calls = [DeviceCall(lambda name=name: turns.append(name) or name) for name in ("first", "second")]
+    late = DeviceCall(lambda: turns.append("late"), deadline=datetime.now(UTC) - timedelta(seconds=1))
+    bulk = photo(20)
+    lane.submit_bulk([bulk])
+    futures = [lane.submit_call(call) for call in calls]
+    lane.submit_call(late)
+    search = lane.submit_search(photo(1))
+    device.gate.set()
+    assert [future.result(10) for future in futures] == ["first", "second"]
+    with pytest.raises(DeadlinePassed):
+        late.future.result(10)
+    search.result(10)
+    bulk.future.result(10)
+    assert turns == [[1], "first", "second", [20]]
+
+
+def test_a_call_that_fails_fails_alone(lane, device, deaths):
+    def fail():
+        raise KeyError("no such map")
+
+    with pytest.raises(KeyError, match="no such map"):
+        lane.submit_call(DeviceCall(fail)).result(10)
+    assert lane.submit_search(photo(5)).result(10).image[0] == 5
+    assert deaths == []
 
 
 def test_one_bad_photo_fails_alone(lane, device):

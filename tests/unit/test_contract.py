@@ -16,11 +16,17 @@ from workers.contract import (
     Candidate,
     Chunk,
     ChunkResult,
+    Explain,
+    Explanation,
     Fault,
+    FoundItem,
+    HeatGrid,
     PhotoOutcome,
     PhotoWork,
     ProductFacts,
+    ScorePart,
     Scores,
+    ScoreSplit,
     Search,
     SearchFilters,
     SearchResult,
@@ -31,9 +37,17 @@ ID = UUID(int=7)
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 WORK = PhotoWork(photo_id=ID, key="ab/cd/abcd", product=ProductFacts(product_id=ID, title="Tasse „Blau“", price=1.5))
 CANDIDATE = Candidate(product_id=ID, photo_id=ID, scores=Scores(rank=0.5, image=0.5), probability=0.25, match="similar")
+FOUND = FoundItem(box=(0.1, 0.2, 0.5, 0.9), verdict="REVIEW", reason="weak_match", candidates=(CANDIDATE,))
 FAULT = Fault(code="photo_truncated", message="cut off", kind="client")
+PART = ScorePart(share=0.5, cosine=0.25, contribution=0.125)
 MESSAGES = [
     Chunk(chunk_id=ID, merchant_id=ID, purpose="index", photos=(WORK,)),
+    Chunk(
+        chunk_id=ID,
+        merchant_id=ID,
+        purpose="recognise",
+        photos=(PhotoWork(photo_id=ID, key="ab/cd/abcd", region=(0.0, 0.1, 0.5, 1.0), items="many"),),
+    ),
     Search(
         job_id=ID,
         merchant_id=ID,
@@ -52,7 +66,35 @@ MESSAGES = [
         outcomes=(PhotoOutcome(photo_id=ID, verdict="SURE", reason="clear_match", candidates=(CANDIDATE,)),),
         seconds=0.5,
     ),
-    SearchResult(job_id=ID, worker="w", bundle_version="1", calibrated=False, fault=FAULT),
+    ChunkResult(
+        chunk_id=ID,
+        worker="w",
+        bundle_version="1",
+        calibrated=True,
+        purpose="recognise",
+        outcomes=(PhotoOutcome(photo_id=ID, items=(FOUND,)), PhotoOutcome(photo_id=ID, items=())),
+        seconds=0.5,
+    ),
+    SearchResult(job_id=ID, worker="w", bundle_version="1", calibrated=False, fault=FAULT, box=(0.0, 0.5, 1.0, 1.0)),
+    Explain(
+        token="a1" * 32,
+        merchant_id=ID,
+        deadline=NOW,
+        key="ab/cd/abcd",
+        region=(0.0, 0.1, 0.5, 1.0),
+        matched_key="cd/ab/cdab",
+        product=ProductFacts(product_id=ID, title="Tasse „Blau“"),
+    ),
+    Explanation(
+        token="a1" * 32,
+        worker="w",
+        bundle_version="1",
+        image=0.5,
+        fused=0.25,
+        split=ScoreSplit(image=PART, words=PART, price=PART),
+        query_map=HeatGrid(rows=1, columns=2, values=(0.0, 1.0), box=(0.0, 0.25, 1.0, 0.75)),
+        no_map="",
+    ),
     WorkerCard(
         name="w",
         bundle_version="1",
@@ -118,6 +160,14 @@ def test_any_search_survives_the_wire(words, region, price, limit, deadline):
         limit=limit,
     )
     assert Search.model_validate(json.loads(json.dumps(search.to_wire()))) == search
+
+
+@pytest.mark.parametrize("token", ["", "a1", "A1" * 32, "../" * 21 + "x"])
+def test_a_question_why_names_its_answer_by_a_hash(token):
+    """The token becomes a part of a Redis key."""
+    question = next(message for message in MESSAGES if isinstance(message, Explain))
+    with pytest.raises(ValidationError):
+        Explain.model_validate(question.to_wire() | {"token": token})
 
 
 def test_every_reason_of_a_verdict_has_a_sentence():

@@ -1,0 +1,74 @@
+"""Explanations: why a product was found. Asks a worker, waits for the answer, finds it again for about an hour.
+
+Comes after ``selectors.explanation`` read what to compare; before the API, the admin and the page show it. Nothing is
+owed: the answer lies in Redis alone, and what Redis forgets is asked for again.
+"""
+
+import hashlib
+import json
+from datetime import timedelta
+
+from django.utils import timezone
+
+from catalog.selectors.explanation import Comparison
+from catalog.selectors.product import product_facts
+from catalog.services.errors import Refused
+from catalog.services.notify import explanation_wait
+from config.env import load_env
+from workers import client
+from workers.client import PhotoError, Unavailable
+from workers.contract import Explain, Explanation
+
+
+def explanation_find(*, comparison: Comparison, seconds: float) -> Explanation | None:
+    """The explanation of the last hour, or a new one; ``None`` where none is there after ``seconds``.
+
+    Raises ``Unavailable`` (``worker_unavailable``, ``deadline_passed``, ``broker_unavailable``,
+    ``storage_unavailable``, …), ``Refused`` (``photo_gone``, ``explanation_failed``), and ``PhotoError`` for a photo
+    that cannot be used.
+    """
+    versions = sorted({card.bundle_version for card in client.live_workers()})
+    question = _question(comparison, versions or [comparison.bundle_version])
+    found = client.explanation_of(question.token)
+    if found is None:
+        if not versions:
+            raise Unavailable("worker_unavailable", "No worker is running.")
+        client.send_explain(question)
+        explanation_wait(token=question.token, seconds=seconds)
+        found = client.explanation_of(question.token)
+    return None if found is None else _sound(found)
+
+
+def _question(comparison: Comparison, versions: list[str]) -> Explain:
+    product = product_facts(comparison.hit.product)
+    told = product.model_dump(mode="json", exclude={"product_id", "in_stock"})  # what the network reads
+    matched = comparison.matched
+    asked = [comparison.key, comparison.region, comparison.is_thing, comparison.words, matched.key, matched.region]
+    return Explain(
+        token=hashlib.sha256(json.dumps([*asked, told, versions], sort_keys=True).encode()).hexdigest(),
+        merchant_id=comparison.merchant.pk,
+        deadline=timezone.now() + timedelta(seconds=load_env().search_deadline_seconds),
+        key=comparison.key or None,
+        region=comparison.region,
+        is_thing=comparison.is_thing,
+        words=comparison.words,
+        matched_key=matched.key,
+        matched_region=matched.region,
+        product=product,
+    )
+
+
+def _sound(found: Explanation) -> Explanation:
+    """The explanation, or its fault raised by whose fault it is."""
+    if found.expired:
+        raise Unavailable("deadline_passed", "No worker was free before the deadline.")
+    fault = found.fault
+    if fault is None:
+        return found
+    if fault.code == "photo_missing":
+        raise Refused("photo_gone", "The photo's bytes are no longer stored: there is nothing to look at.", status=410)
+    if fault.kind == "retry":
+        raise Unavailable(fault.code, fault.message)
+    if fault.kind == "client":
+        raise PhotoError(fault.code, fault.message)
+    raise Refused("explanation_failed", "The worker could not explain this; its log says why.", status=500)

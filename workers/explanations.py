@@ -1,0 +1,47 @@
+"""Explanations in Redis: a worker keeps one under its token, the web finds it there or hears that it came.
+
+Between ``explain`` (a worker) and ``client`` (the web). Redis is a cache here and no ledger: what it forgets is asked
+for and computed again. Every function raises redis errors as they come; the callers know what an absent Redis means.
+"""
+
+from pydantic import ValidationError
+from redis import Redis
+
+from workers.contract import EXPLANATION_KEY_PREFIX, Explanation
+
+KEEP_SECONDS = 3600
+FAULT_SECONDS = 10  # long enough for those who wait now; the next one who asks gets another try
+
+
+def keep(server: Redis, explanation: Explanation) -> None:
+    """Keep an answer for an hour (a fault for seconds) and wake those who wait for it."""
+    key = EXPLANATION_KEY_PREFIX + explanation.token
+    seconds = FAULT_SECONDS if explanation.fault or explanation.expired else KEEP_SECONDS
+    with server.pipeline(transaction=True) as pipe:
+        pipe.set(key, explanation.model_dump_json(), ex=seconds)
+        pipe.delete(_claim_of(key))
+        pipe.publish(key, "finished")
+        pipe.execute()
+
+
+def find(server: Redis, token: str) -> Explanation | None:
+    """The answer, if it is there; one that a worker of another release wrote counts as absent."""
+    text = server.get(EXPLANATION_KEY_PREFIX + token)
+    try:
+        return Explanation.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def claim(server: Redis, token: str, seconds: int) -> bool:
+    """Whether the caller is the one to send this question: nobody else did within ``seconds``."""
+    return bool(server.set(_claim_of(EXPLANATION_KEY_PREFIX + token), "asked", nx=True, ex=seconds))
+
+
+def unclaim(server: Redis, token: str) -> None:
+    """Let another one send the question: it could not be sent."""
+    server.delete(_claim_of(EXPLANATION_KEY_PREFIX + token))
+
+
+def _claim_of(key: str) -> str:
+    return f"{key}:asked"
