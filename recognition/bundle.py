@@ -62,6 +62,25 @@ class LabelSet:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """How to find things in a photo; a bundle without it has no head for that, and the whole photo is the only thing.
+
+    `width`: channels of the head. `side`: pixels of the square in which a whole photo is seen for many items. `score`:
+    least score of an item. `overlap`: two items overlap by no more (intersection over union). A photo's main subject
+    is cut out when it scores at least `sure` and covers at most `small` of what is seen, with `margin` of its long
+    side all round.
+    """
+
+    width: int = 96
+    side: int = 448
+    score: float = 0.4
+    overlap: float = 0.5
+    sure: float = 0.5
+    small: float = 0.35
+    margin: float = 0.08
+
+
+@dataclass(frozen=True)
 class Bundle:
     """Everything of a bundle but its tensors; `path` is None until it is loaded or saved."""
 
@@ -73,6 +92,7 @@ class Bundle:
     thresholds: Thresholds = field(default_factory=Thresholds)
     calibration: Calibration = field(default_factory=Calibration)
     labels: dict[str, LabelSet] = field(default_factory=dict)
+    subject: Subject | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     path: Path | None = None
@@ -159,6 +179,7 @@ def _parse(facts: dict[str, Any], folder: Path) -> Bundle:
             "thresholds": Thresholds(**values["thresholds"]),
             "calibration": Calibration(**values["calibration"]),
             "labels": {name: _label_set(known) for name, known in values["labels"].items()},
+            "subject": Subject(**values["subject"]) if values.get("subject") else None,
             "path": folder,
         }
     )

@@ -9,7 +9,7 @@ pixel is decoded, and only the decoder whose signature matches is ever started. 
 import io
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -157,17 +157,57 @@ def decode_photo(
     left, `crop` times its short side, is resized once. JPEGs are decoded at the smallest of their built-in scales
     that is still large enough. Raises PhotoError: those of `inspect_photo`, photo_truncated, photo_region_empty.
     """
+    (pixels,), width, height = _cut_out(data, [region or (0.0, 0.0, 1.0, 1.0)], size, limits, crop)
+    return DecodedPhoto(pixels, width, height)
+
+
+def decode_regions(
+    data: bytes, regions: Sequence[Box], *, size: int, limits: PhotoLimits = PhotoLimits(), crop: float = 1.0
+) -> list[NDArray[np.uint8]]:
+    """Several regions of one photo, each as `decode_photo` would give it; the photo is decoded once."""
+    return _cut_out(data, regions, size, limits, crop)[0] if regions else []
+
+
+def decode_whole(data: bytes, *, size: int, limits: PhotoLimits = PhotoLimits()) -> DecodedPhoto:
+    """Decode all of a photo into a square [size, size, 3], nothing cut off: centred, white where the photo is not.
+
+    `boxes.letterbox` says where the square lies in the photo. Raises PhotoError like `decode_photo`.
+    """
     _, image = _open(data, limits)
     orientation = _orientation(image)
     width, height = _upright_size(image, orientation)
-    box = _stored_box(_square(region or (0.0, 0.0, 1.0, 1.0), width, height, crop), orientation)
-    shrink = size / ((box[2] - box[0]) * image.width)
-    if image.format == "JPEG" and shrink < 1:
-        image.draft(None, (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
-    pixels = _resized(_loaded(image), box, size)
-    if orientation in _UPRIGHT:
-        pixels = pixels.transpose(_UPRIGHT[orientation])
-    return DecodedPhoto(np.array(pixels), width, height)
+    scale = size / max(width, height)
+    _draft(image, scale)
+    across, down = (max(1, round(side * scale)) for side in (width, height))
+    stored = (across, down) if orientation < 5 else (down, across)
+    pixels = _upright(_resized(_loaded(image), (0.0, 0.0, 1.0, 1.0), stored), orientation)
+    canvas = Image.new("RGB", (size, size), _WHITE)
+    canvas.paste(pixels, ((size - pixels.width) // 2, (size - pixels.height) // 2))
+    return DecodedPhoto(np.array(canvas), width, height)
+
+
+def _cut_out(
+    data: bytes, regions: Sequence[Box], size: int, limits: PhotoLimits, crop: float
+) -> tuple[list[NDArray[np.uint8]], int, int]:
+    """The middle square of each region as pixels, and the upright size of the photo."""
+    _, image = _open(data, limits)
+    orientation = _orientation(image)
+    width, height = _upright_size(image, orientation)
+    boxes = [_stored_box(_square(region, width, height, crop), orientation) for region in regions]
+    _draft(image, max(size / ((box[2] - box[0]) * image.width) for box in boxes))
+    decoded = _loaded(image)
+    cut = [np.array(_upright(_resized(decoded, box, (size, size)), orientation)) for box in boxes]
+    return cut, width, height
+
+
+def _draft(image: ImageFile.ImageFile, scale: float) -> None:
+    """Let a JPEG decode at the smallest of its built-in scales that is not smaller than this one."""
+    if image.format == "JPEG" and scale < 1:
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+
+
+def _upright(pixels: Image.Image, orientation: int) -> Image.Image:
+    return pixels.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else pixels
 
 
 def _open(data: bytes, limits: PhotoLimits) -> tuple[_Format, ImageFile.ImageFile]:
@@ -291,11 +331,11 @@ def _deep_grey(values: NDArray[Any]) -> Image.Image:
     return Image.fromarray(grey.round().astype(np.uint8))
 
 
-def _resized(image: Image.Image, box: Box, size: int) -> Image.Image:
-    """Cut the box (0..1) and resize it to [size, size]; transparent pixels become white."""
+def _resized(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
+    """Cut the box (0..1) and resize it to width and height in pixels; transparent pixels become white."""
     width, height = image.size
     corners = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
-    small = image.resize((size, size), Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0)
+    small = image.resize(size, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0)
     if small.mode != "RGBA":
         return small
     canvas = Image.new("RGB", small.size, _WHITE)

@@ -15,25 +15,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from recognition.bundle import Bundle, load_bundle
+from recognition.boxes import areas, as_box, letterbox, middle_square, square_round, to_photo
+from recognition.bundle import Bundle, Subject, load_bundle
 from recognition.errors import BundleError
 from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
-from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo
+from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo, decode_regions, decode_whole
+from recognition.proposals import Proposals, best_of, proposals_of
 from recognition.text import ProductText, encode_texts
 
 Vectors = NDArray[np.float32]
 
 _WARM_UP_BATCHES = (1, 8, 32)
+_MOST_ITEMS = 24  # of one photo
 _LIMITS = PhotoLimits()
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Unit vectors float32 [N, dim] of N photos: by the photo alone, and by photo, words and price together."""
+    """Unit vectors float32 [N, dim] of N photos: by the photo alone, and by photo, words and price together.
+
+    `subject` float32 [N, 5]: the best-placed thing of each photo (left, top, right, bottom in parts of the pixels that
+    were shown, and its score); all of them with the score 0 where the bundle cannot find things.
+    """
 
     image: Vectors
     fused: Vectors
+    subject: Vectors
 
 
 class Recogniser:
@@ -62,7 +70,7 @@ class Recogniser:
         if threads is not None:
             torch.set_num_threads(threads)
         bundle = load_bundle(bundle_dir)
-        model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels)
+        model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels, bundle.subject)
         load_weights(model, bundle.weights_path)
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _best_dtype(place) if precision == "auto" else getattr(torch, precision)
@@ -73,6 +81,17 @@ class Recogniser:
         look = self.bundle.preprocessing
         return decode_photo(data, size=look.size, crop=look.crop, region=region, limits=limits)
 
+    def prepare_whole(self, data: bytes, limits: PhotoLimits = _LIMITS) -> DecodedPhoto:
+        """Decode all of one photo as `propose` wants it: a letterbox; thread-safe. Raises PhotoError, ValueError."""
+        return decode_whole(data, size=self._finder.side, limits=limits)
+
+    def prepare_regions(
+        self, data: bytes, regions: Sequence[Box], limits: PhotoLimits = _LIMITS
+    ) -> list[NDArray[np.uint8]]:
+        """Cut regions out of one photo as `forward` wants them; thread-safe. Raises PhotoError."""
+        look = self.bundle.preprocessing
+        return decode_regions(data, regions, size=look.size, crop=look.crop, limits=limits)
+
     def forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> Embeddings:
         """Pixels uint8 [N, S, S, 3] and N texts (None: not known) to vectors.
 
@@ -82,9 +101,20 @@ class Recogniser:
             raise ValueError(f"{len(pixels)} photos came with {len(texts)} texts")
         if not len(pixels):
             empty = np.zeros((0, self.bundle.dim), np.float32)
-            return Embeddings(empty, empty)
-        image, fused = _in_halves(lambda part: self._forward(pixels[part], texts[part]), len(pixels))
-        return Embeddings(image, fused)
+            return Embeddings(empty, empty, np.zeros((0, 5), np.float32))
+        return Embeddings(*_in_halves(lambda part: self._forward(pixels[part], texts[part]), len(pixels)))
+
+    def propose(self, pixels: NDArray[np.uint8]) -> list[Proposals]:
+        """Whole photos uint8 [N, side, side, 3] (`prepare_whole`) to the things found in each, in parts of the square.
+
+        Raises ValueError for a bundle without a head that finds things.
+        """
+        finder = self._finder
+        with torch.inference_mode():
+            _, seen = self.model.image.see(self.pixels_to_input(pixels))
+            logits, boxes = self.model.subject(seen)  # type: ignore[misc]  # _finder has looked
+        found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
+        return list(found)
 
     def forward_text(self, texts: Sequence[ProductText]) -> Vectors:
         """Words (and prices) alone to unit vectors [N, dim] comparable with `fused`; zeros where a text is empty."""
@@ -102,6 +132,28 @@ class Recogniser:
                 name: label_odds(self.model.heads(features, name), known) for name, known in self.bundle.labels.items()
             }
 
+    def cut_round(self, found: Vectors, width: int, height: int) -> Box:
+        """The square to cut out of a photo (its upright size in pixels) for one row of `Embeddings.subject`."""
+        frame = middle_square(width, height, self.bundle.preprocessing.crop)
+        (box,) = to_photo(found[None, :4], frame)
+        return square_round(as_box(box), width, height, self._finder.margin)
+
+    def main_subject(self, found: Vectors, width: int, height: int) -> Box | None:
+        """The square round a photo's main subject, where that is small and sure; None: look at the whole photo."""
+        finder = self.bundle.subject
+        if finder is None or found[4] < finder.sure or areas(found[None, :4])[0] > finder.small:
+            return None
+        return self.cut_round(found, width, height)
+
+    def things(self, found: Proposals, width: int, height: int, region: Box | None = None) -> list[tuple[Box, Box]]:
+        """What `propose` found, in the photo (its upright size in pixels): each thing's box, and the square to cut out.
+
+        With a `region`, only things whose middle lies in it.
+        """
+        boxes = [as_box(box) for box in to_photo(found.boxes, letterbox(width, height))]
+        inside = [box for box in boxes if region is None or _middle_in(box, region)]
+        return [(box, square_round(box, width, height, self._finder.margin)) for box in inside]
+
     def warm_up(self) -> None:
         """Run the batch sizes that will be served once, so that the first request does not pay for it."""
         size = self.bundle.preprocessing.size
@@ -115,11 +167,24 @@ class Recogniser:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         return ((batch.permute(0, 3, 1, 2) - self._mean) * self._scale).to(self.dtype)
 
-    def _forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> tuple[Vectors, Vectors]:
+    @property
+    def _finder(self) -> Subject:
+        if self.bundle.subject is None:
+            raise ValueError(f"the bundle {self.bundle.version} has no head that finds things")
+        return self.bundle.subject
+
+    def _forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> tuple[Vectors, ...]:
         with torch.inference_mode():
-            image = self.model.image(self.pixels_to_input(pixels))
+            image, subject = self._look(self.pixels_to_input(pixels))
             fused, _ = self.model.fuse(image, encode_texts(texts).to(self.device))
-        return _to_numpy(image), _to_numpy(fused)
+        return _to_numpy(image), _to_numpy(fused), _to_numpy(subject)
+
+    def _look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Photo vectors [N, dim] and main subjects [N, 5], out of one pass through the backbone."""
+        if self.model.subject is None:
+            return self.model.image(pixels), torch.zeros(len(pixels), 5)
+        features, seen = self.model.image.see(pixels)
+        return self.model.image.project(features), best_of(*self.model.subject(seen))
 
 
 def load_weights(model: ProductEncoder, path: Path) -> None:
@@ -132,6 +197,11 @@ def load_weights(model: ProductEncoder, path: Path) -> None:
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
         raise BundleError(f"The tensors of {path} do not fit the network that the bundle names.")
     model.load_state_dict(tensors, strict=False)
+
+
+def _middle_in(box: Box, region: Box) -> bool:
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return region[0] <= x <= region[2] and region[1] <= y <= region[3]
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:
@@ -147,7 +217,7 @@ def _best_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able else torch.float32
 
 
-def _in_halves(run: Callable[[slice], tuple[Vectors, Vectors]], count: int, start: int = 0) -> tuple[Vectors, Vectors]:
+def _in_halves(run: Callable[[slice], tuple[Vectors, ...]], count: int, start: int = 0) -> tuple[Vectors, ...]:
     """Run `count` items from `start` as one batch, or, where memory does not suffice, as two halves."""
     try:
         return run(slice(start, start + count))
@@ -156,7 +226,7 @@ def _in_halves(run: Callable[[slice], tuple[Vectors, Vectors]], count: int, star
             raise
     half = count // 2
     left, right = _in_halves(run, half, start), _in_halves(run, count - half, start + half)
-    return np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
+    return tuple(np.concatenate(parts) for parts in zip(left, right, strict=True))
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

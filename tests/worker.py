@@ -28,10 +28,12 @@ from PIL import Image, ImageDraw
 from config.env import ROOT, load_env
 from workers import client
 from workers.contract import (
+    BULK_QUEUE,
     RESULTS_QUEUE,
     STORE_CHUNK_RESULT,
     STORE_SEARCH_RESULT,
     WORKER_KEY_PREFIX,
+    Chunk,
     ChunkResult,
     SearchResult,
 )
@@ -133,6 +135,14 @@ def read_result(server: redis.Redis, seconds: float = 90) -> ChunkResult | Searc
     return kind.model_validate(args[0])
 
 
+def read_chunk(server: redis.Redis, seconds: float = 30) -> Chunk:
+    """The next chunk that waits for a worker."""
+    found = server.brpop([BULK_QUEUE], timeout=seconds)
+    assert found, f"no chunk within {seconds} seconds"
+    args, *_ = json.loads(base64.b64decode(json.loads(found[1])["body"]))
+    return Chunk.model_validate(args[0])
+
+
 def draw_photo(seed: int, size: int = 320) -> bytes:
     """A JPEG that looks like no other seed's: stripes, discs and boxes in colours of its own."""
     dice = random.Random(seed)
@@ -151,8 +161,9 @@ def draw_photo(seed: int, size: int = 320) -> bytes:
 
 @lru_cache(maxsize=1)
 def bundle_folder() -> Path:
-    """The repository's bundle; where none was exported yet, an untrained one."""
-    folder = ROOT / "bundles" / "default"
+    """The repository's bundle, or the one that VITRINE_TEST_BUNDLE names (a new one, before it ships); where none was
+    exported yet, an untrained one."""
+    folder = Path(os.environ.get("VITRINE_TEST_BUNDLE", ROOT / "bundles" / "default"))
     if not (folder / "bundle.json").exists():
         folder = Path(tempfile.mkdtemp(prefix="vitrine-bundle-")) / "bundle"
         subprocess.run([sys.executable, "-c", _UNTRAINED, folder], cwd=ROOT, check=True)

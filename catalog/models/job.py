@@ -24,12 +24,17 @@ class Job(Ledger):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="jobs")
     kind = models.CharField(max_length=12, choices=JobKind)
-    request = models.JSONField(default=dict, help_text="What was asked for: words, filters, region, limit.")
+    request = models.JSONField(
+        default=dict, help_text="What was asked for: words, filters, region, limit; of a recognition, items."
+    )
     key = models.CharField(max_length=200, blank=True, help_text="Storage key of a search's photo.")
     deadline = models.DateTimeField(null=True, blank=True, help_text="Past it a search is expired and not run.")
     bundle_version = models.CharField(max_length=64, blank=True)
     calibrated = models.BooleanField(
         default=False, help_text="Whether probabilities were calibrated on held-out photos."
+    )
+    box = models.JSONField(
+        null=True, blank=True, help_text="The part of a search's photo that was searched with, as the worker chose it."
     )
     verdict = models.CharField(max_length=8, blank=True)
     reason = models.CharField(max_length=300, blank=True)
@@ -53,6 +58,11 @@ class Job(Ledger):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {str(self.id)[:8]}"
+
+    @property
+    def wants_many(self) -> bool:
+        """Whether a recognition looks for as many things in each photo as there are."""
+        return self.request.get("items") == "many"
 
     @property
     def explanation(self) -> str:

@@ -44,6 +44,11 @@ class Photo(Ledger):
     name = models.CharField(max_length=255, blank=True, help_text="File name as the merchant sent it.")
     sha256 = models.CharField(max_length=64)
     key = models.CharField(max_length=200, help_text="Where the bytes lie in the photo store.")
+    region = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="The part that counts: left, top, right, bottom from 0 to 1 of the upright photo. None: all of it.",
+    )
     content_type = models.CharField(max_length=40, blank=True)
     bytes = models.PositiveBigIntegerField(default=0)
     width = models.PositiveIntegerField(null=True, blank=True)

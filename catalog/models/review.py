@@ -44,6 +44,11 @@ class Item(models.Model):
     )
     job = models.ForeignKey("catalog.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="items")
     position = models.PositiveSmallIntegerField(default=0, help_text="Which thing in the photo, counted from 0.")
+    box = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Where it is: left, top, right, bottom from 0 to 1 of the upright photo. None: the whole photo.",
+    )
     bundle_version = models.CharField(max_length=64)
     calibrated = models.BooleanField(
         default=False, help_text="Whether probabilities were calibrated on held-out photos."
@@ -85,6 +90,11 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"Item {str(self.id)[:8]}"
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether its photo was searched for many things, so that the photo as a whole shows no one product."""
+        return self.job is not None and self.job.wants_many
 
     @property
     def explanation(self) -> str:

@@ -6,6 +6,7 @@ Comes after the API, the page or an upload asked; before ``dispatch`` and the wo
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain, repeat
 from typing import cast
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from catalog.services.photo import photo_add
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
-from workers.contract import Region, Search, SearchFilters
+from workers.contract import Items, Region, Search, SearchFilters
 
 OWED = (JobState.PENDING, JobState.DISPATCHED)
 
@@ -100,8 +101,17 @@ def search_job_send(*, job: Job) -> None:
         Job.objects.filter(pk=job.pk, state=JobState.DISPATCHED).update(state=JobState.PENDING, lease_until=None)
 
 
-def recognition_job_create(*, merchant: Merchant, photos: Sequence[tuple[str, bytes]]) -> Job:
+def recognition_job_create(
+    *,
+    merchant: Merchant,
+    photos: Sequence[tuple[str, bytes]],
+    items: Items = "one",
+    regions: Sequence[Region | None] = (),
+) -> Job:
     """Commit a recognition of ``(file name, bytes)`` photos. All are checked first: one bad photo refuses the request.
+
+    ``items``: whether each photo shows one product or is searched for as many as there are. ``regions``: the part of
+    each photo that counts, in the same order; photos beyond their end count as a whole.
 
     Raises ``Refused("photos_missing")`` for an empty list and ``Refused("photos_refused")`` naming every bad photo.
     """
@@ -116,8 +126,11 @@ def recognition_job_create(*, merchant: Merchant, photos: Sequence[tuple[str, by
     if problems:
         raise Refused("photos_refused", "Some photos cannot be used; nothing was started.", problems=problems)
     with transaction.atomic():
-        job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION, state=JobState.DISPATCHED)
-        for position, (name, data) in enumerate(photos):
+        job = Job.objects.create(
+            merchant=merchant, kind=JobKind.RECOGNITION, state=JobState.DISPATCHED, request={"items": items}
+        )
+        marked = chain(regions, repeat(None))
+        for position, ((name, data), region) in enumerate(zip(photos, marked, strict=False)):
             photo_add(
                 merchant=merchant,
                 product=None,
@@ -127,6 +140,7 @@ def recognition_job_create(*, merchant: Merchant, photos: Sequence[tuple[str, by
                 position=position,
                 purpose=Purpose.RECOGNISE,
                 job=job,
+                region=region,
             )
         transaction.on_commit(dispatch_soon)
     return job

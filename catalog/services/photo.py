@@ -32,6 +32,7 @@ from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from workers import client
 from workers.client import Unavailable
+from workers.contract import Region
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def photo_add(
     upload: Upload | None = None,
     upload_row: UploadRow | None = None,
     job: Job | None = None,
+    region: Region | None = None,
     retry: bool = False,
 ) -> tuple[Photo, bool]:
     """Inspect, keep and owe one photo; returns it and whether it is new.
@@ -105,6 +107,7 @@ def photo_add(
         name=name[-NAME_LENGTH:],
         sha256=stored.sha256,
         key=stored.key,
+        region=region,
         content_type=facts.content_type,
         bytes=facts.bytes,
         width=facts.width,
@@ -118,6 +121,26 @@ def photo_add(
         photo.save(force_insert=True)
         transaction.on_commit(dispatch_soon)
     return photo, True
+
+
+def photo_cut_out(*, photo: Photo, region: Region | None, product: Product) -> Photo:
+    """Owe a part of a photo to the index as a photo of its own, with the same bytes, and of no job."""
+    part = Photo.objects.create(
+        merchant_id=photo.merchant_id,
+        product=product,
+        purpose=Purpose.INDEX,
+        origin=PhotoOrigin.REVIEW,
+        name=photo.name,
+        sha256=photo.sha256,
+        key=photo.key,
+        region=region,
+        content_type=photo.content_type,
+        bytes=photo.bytes,
+        width=photo.width,
+        height=photo.height,
+    )
+    transaction.on_commit(dispatch_soon)
+    return part
 
 
 def product_lock_living(*, product: Product) -> None:

@@ -31,7 +31,7 @@ from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from config.env import load_env
-from workers.contract import ChunkResult, Fault, PhotoOutcome, SearchResult
+from workers.contract import ChunkResult, Fault, FoundItem, PhotoOutcome, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -146,27 +146,42 @@ def _finish_indexed(done: Done, result: ChunkResult) -> None:
 
 
 def _finish_recognised(done: Done, result: ChunkResult) -> None:
-    """One item a photo, unique on (photo, bundle version). Candidates that were deleted since lose their link only."""
-    best = {outcome.candidates[0].product_id for _, outcome in done if outcome.candidates}
+    """One item a thing found, unique on (photo, bundle version, position): the surest of a photo has position 0.
+
+    Candidates that were deleted since lose their link only. A photo in which nothing was found gets no item.
+    """
+    photos = [photo for photo, _ in done]
+    stored = Item.objects.filter(photo__in=photos, bundle_version=result.bundle_version)
+    known_already = set(stored.values_list("photo", flat=True))  # another run may have counted the things otherwise
+    new = [(photo, outcome) for photo, outcome in done if photo.pk not in known_already]
+    found = [(photo, position, item) for photo, outcome in new for position, item in enumerate(_items_of(outcome))]
+    best = {item.candidates[0].product_id for _, _, item in found if item.candidates}
     known = set(Product.objects.filter(pk__in=best).values_list("pk", flat=True))
-    items = [_item(photo, outcome, result, known) for photo, outcome in done]
+    items = [_item(photo, position, item, result, known) for photo, position, item in found]
     Item.objects.bulk_create(items, ignore_conflicts=True)
-    row_problems_settle(photos=[photo for photo, _ in done])
+    row_problems_settle(photos=photos)
 
 
-def _item(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, known: set[UUID]) -> Item:
-    first = outcome.candidates[0] if outcome.candidates else None
+def _items_of(outcome: PhotoOutcome) -> tuple[FoundItem | PhotoOutcome, ...]:
+    """What was found in a photo: of one that was recognised as one thing, that thing is the outcome itself."""
+    return (outcome,) if outcome.items is None else outcome.items
+
+
+def _item(photo: Photo, position: int, found: FoundItem | PhotoOutcome, result: ChunkResult, known: set[UUID]) -> Item:
+    first = found.candidates[0] if found.candidates else None
     product_id = first.product_id if first and first.product_id in known else None
-    sure = outcome.verdict == Verdict.SURE and product_id is not None
+    sure = found.verdict == Verdict.SURE and product_id is not None
     return Item(
         merchant_id=photo.merchant_id,
         photo=photo,
         job_id=photo.job_id,
+        position=position,
+        box=found.box,
         bundle_version=result.bundle_version,
         calibrated=result.calibrated,
-        verdict=outcome.verdict or Verdict.UNKNOWN,
-        reason=outcome.reason[:300],
-        candidates=[candidate.model_dump(mode="json") for candidate in outcome.candidates],
+        verdict=found.verdict or Verdict.UNKNOWN,
+        reason=found.reason[:300],
+        candidates=[candidate.model_dump(mode="json") for candidate in found.candidates],
         best_product_id=product_id,
         probability=first.probability if first else None,
         state=ItemState.AUTO if sure else ItemState.OPEN,
@@ -214,7 +229,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     if result.fault:
         job.error_code, job.error_message = result.fault.code, result.fault.message[:500]
         job.error_trace = result.fault.trace
-    job.verdict, job.reason = result.verdict or "", result.reason[:300]
+    job.verdict, job.reason, job.box = result.verdict or "", result.reason[:300], result.box
     job.candidates = [candidate.model_dump(mode="json") for candidate in result.candidates]
     job.bundle_version, job.calibrated = result.bundle_version, result.calibrated
     job.worker, job.seconds = result.worker, result.seconds

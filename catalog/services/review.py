@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.errors import Refused
-from catalog.services.photo import photos_owe, product_lock_living
+from catalog.services.photo import photo_cut_out, photos_owe, product_lock_living
 
 
 def item_accept(
@@ -56,7 +56,7 @@ def _decide(
     item.state, item.product, item.decided_at = state, product, timezone.now()
     item.save(update_fields=["state", "product", "decided_at"])
     if product and item.photo:
-        _make_reference(item.photo, product)
+        _make_reference(item, item.photo, product)
     return Decision.objects.create(
         item=item,
         reviewer=reviewer,
@@ -72,9 +72,16 @@ def _snapshot(item: Item) -> dict[str, str | None]:
     return {"state": str(item.state), "product": str(item.product_id) if item.product_id else None}
 
 
-def _make_reference(photo: Photo, product: Product) -> None:
-    """Owe the photo to the index as one of the product's; the very same bytes are a reference only once."""
+def _make_reference(item: Item, photo: Photo, product: Product) -> None:
+    """Owe the photo, or the part of it that the item is in, to the index as one of the product's.
+
+    The very same bytes are a reference of a product only once. A photo of many things stays what it is: each of them
+    that a reviewer confirms becomes a photo of its own, with the same bytes and its region.
+    """
     if Photo.objects.filter(product=product, sha256=photo.sha256).exclude(pk=photo.pk).exists():
         return
+    if item.is_one_of_many:
+        photo_cut_out(photo=photo, region=item.box, product=product)
+        return
     reference = Photo.objects.filter(pk=photo.pk)
-    photos_owe(reference, product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW)
+    photos_owe(reference, product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW, region=item.box)

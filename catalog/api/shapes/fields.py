@@ -10,7 +10,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.models import Ledger
+from catalog.services.errors import Refused
 from catalog.web.photos import Size, photo_address
+from workers.contract import Region
 
 
 @extend_schema_field(OpenApiTypes.URI)
@@ -42,6 +44,26 @@ def state_field(states: type[TextChoices]) -> serializers.Field:
         pass
 
     return State(read_only=True, help_text="Where it stands.")
+
+
+@extend_schema_field(
+    {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4}
+)
+class RegionField(serializers.Field):
+    """Left, top, right, bottom as parts (0 to 1) of the upright photo."""
+
+    def to_internal_value(self, data: Any) -> Region:
+        """Refuses what is empty, turned round or outside."""
+        numbers = data if isinstance(data, list) and len(data) == 4 else []
+        if all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers) and numbers:
+            left, top, right, bottom = (float(each) for each in numbers)
+            if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
+                return left, top, right, bottom
+        raise Refused("region_invalid", "Send left < right and top < bottom as parts, from 0 to 1, of the photo.")
+
+    def to_representation(self, value: Region) -> list[float]:
+        """As it was stored."""
+        return list(value)
 
 
 class Body(serializers.Serializer):

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, PhotoUrl, shaped_rows, state_field
+from catalog.api.shapes.fields import Body, PhotoUrl, RegionField, shaped_rows, state_field
 from catalog.api.shapes.product import ProductBrief
 from catalog.api.shapes.search import HitShape
 from catalog.models import Item, ItemState, Photo
@@ -28,12 +28,15 @@ class ItemShape(serializers.ModelSerializer):
     state = state_field(ItemState)
     photo = ItemPhoto(allow_null=True, help_text="Null once it was deleted; what was decided stays.")
     product = ProductBrief(allow_null=True, help_text="What it is, as decided; null while nobody decided.")
+    box = RegionField(
+        read_only=True, allow_null=True, help_text="Where in the upright photo it is, from 0 to 1; null: all of it."
+    )
     candidates = serializers.SerializerMethodField()
 
     class Meta:
         model = Item
         fields = [
-            "id", "job_id", "photo", "state", "verdict", "reason", "calibrated", "probability", "bundle_version",
+            "id", "job_id", "photo", "box", "state", "verdict", "reason", "calibrated", "probability", "bundle_version",
             "product", "candidates", "created_at", "decided_at",
         ]  # fmt: skip
         read_only_fields = fields

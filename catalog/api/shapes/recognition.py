@@ -1,16 +1,18 @@
 """Recognitions as the API takes and shows them."""
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, shaped_rows, state_field
+from catalog.api.shapes.fields import Body, LedgerError, RegionField, shaped_rows, state_field
 from catalog.api.shapes.item import ItemShape
 from catalog.api.shapes.photo import Base64Photo, FilePhoto, photo_bytes
 from catalog.models import Job, JobState, Photo
+from workers.contract import Items
 
 PHOTOS_LIMIT = 100
 
@@ -20,18 +22,47 @@ class NamedPhoto(Body):
 
     photo = Base64Photo(help_text="The file's bytes as base64.")
     name = serializers.CharField(max_length=255, default="", allow_blank=True, help_text="A file name, for people.")
+    region = RegionField(default=None, allow_null=True, help_text="The part of the photo that counts.")
+
+
+class ItemsField(serializers.ChoiceField):
+    """How many products to look for in each photo."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs = {"default": "one", "help_text": "`many`: find every product in a photo of a shelf or a room."} | kwargs
+        super().__init__(get_args(Items), **kwargs)
 
 
 class RecognitionBody(Body):
     """Photos to recognise, in JSON."""
 
+    items = ItemsField()
     photos = NamedPhoto(  # type: ignore[call-arg]  # the limit of a list, taken by its many=True
         many=True, max_length=PHOTOS_LIMIT, help_text="The photos."
     )
 
 
-class RecognitionForm(serializers.Serializer):
-    """Photos to recognise, as a form: the part ``photos`` as often as there are photos."""
+class RecognitionOptions(serializers.Serializer):
+    """The text parts of a form: the same for all of its photos."""
+
+    items = ItemsField()
+    region = RegionField(
+        default=None, allow_null=True, help_text="JSON in a text part: the part of each of these photos that counts."
+    )
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Unpack the JSON part; an empty part is one that was not sent."""
+        plain = {name: data[name] for name in ("items", "region") if data.get(name)}
+        if "region" in plain:
+            try:
+                plain["region"] = json.loads(plain["region"])
+            except (TypeError, ValueError) as error:
+                raise serializers.ValidationError({"region": ["Send JSON in this part."]}) from error
+        return super().to_internal_value(plain)
+
+
+class RecognitionForm(RecognitionOptions):
+    """Photos to recognise, as a form: the part ``photos`` as often as there are photos (read by ``FileParts``)."""
 
     photos = serializers.ListField(child=FilePhoto(), max_length=PHOTOS_LIMIT, help_text="The files.")
 
@@ -73,16 +104,29 @@ class FailedPhoto(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class RecognitionRequestShape(serializers.Serializer):
+    """What was asked for."""
+
+    items = ItemsField()
+
+
 class RecognitionSummary(serializers.ModelSerializer):
     """A recognition as lists show it."""
+
+    request = serializers.SerializerMethodField()
 
     state = state_field(JobState)
     error = LedgerError(source="*", allow_null=True, help_text="Why it failed, or null.")
 
     class Meta:
         model = Job
-        fields = ["id", "state", "error", "created_at", "finished_at"]
+        fields = ["id", "state", "request", "error", "created_at", "finished_at"]
         read_only_fields = fields
+
+    @extend_schema_field(RecognitionRequestShape)
+    def get_request(self, job: Job) -> dict[str, Any]:
+        """How many products were looked for in each photo."""
+        return {"items": "many" if job.wants_many else "one"}
 
 
 class ItemPage(serializers.Serializer):

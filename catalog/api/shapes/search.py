@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, shaped_rows, state_field
+from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, RegionField, shaped_rows, state_field
 from catalog.api.shapes.photo import Base64Photo, FilePhoto
 from catalog.api.shapes.product import ProductBrief
 from catalog.models import Job, JobState
@@ -15,7 +15,7 @@ from catalog.selectors.search import hits_of
 from catalog.services.currencies import CURRENCIES
 from catalog.services.errors import Refused
 from catalog.web.photos import job_photo_address
-from workers.contract import Region, SearchFilters
+from workers.contract import SearchFilters
 
 NAMES_LIMIT = 50
 WORDS_LIMIT = 500
@@ -52,22 +52,6 @@ class FiltersBody(Body):
         if low is not None and high is not None and low > high:
             raise serializers.ValidationError({"price_max": ["This is less than price_min."]})
         return attrs
-
-
-@extend_schema_field(
-    {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4}
-)
-class RegionField(serializers.Field):
-    """Left, top, right, bottom as parts (0 to 1) of the upright photo."""
-
-    def to_internal_value(self, data: Any) -> Region:
-        """Refuses what is empty, turned round or outside."""
-        numbers = data if isinstance(data, list) and len(data) == 4 else []
-        if all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers) and numbers:
-            left, top, right, bottom = (float(each) for each in numbers)
-            if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
-                return left, top, right, bottom
-        raise Refused("region_invalid", "Send left < right and top < bottom as parts, from 0 to 1, of the photo.")
 
 
 class SearchBody(Body):
@@ -150,11 +134,16 @@ class SearchSummary(serializers.ModelSerializer):
     request = serializers.SerializerMethodField()
     state = state_field(JobState)
     error = LedgerError(source="*", allow_null=True, help_text="Why it failed, or null.")
+    box = RegionField(
+        read_only=True,
+        allow_null=True,
+        help_text="The part of the photo that was searched with: the region, or a small main subject; null: all of it.",
+    )
 
     class Meta:
         model = Job
         fields = [
-            "id", "state", "request", "verdict", "reason", "calibrated", "bundle_version", "seconds", "error",
+            "id", "state", "request", "box", "verdict", "reason", "calibrated", "bundle_version", "seconds", "error",
             "created_at", "deadline", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields

@@ -21,6 +21,7 @@ from catalog.api.shapes.recognition import (
     FileParts,
     RecognitionBody,
     RecognitionForm,
+    RecognitionOptions,
     RecognitionShape,
     RecognitionSummary,
 )
@@ -39,12 +40,20 @@ PAGE = [
     OpenApiParameter(each["name"], each["schema"], description=each["description"])
     for each in Cursor().get_schema_operation_parameters()
 ]
-EXAMPLE = OpenApiExample(
-    "one photo",
-    {"photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "shelf-1.jpg"}]},
-    request_only=True,
-    media_type="application/json",
-)
+EXAMPLES = [
+    OpenApiExample(
+        "one photo",
+        {"photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "mug-1.jpg"}]},
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "a shelf",
+        {"items": "many", "photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "shelf-1.jpg"}]},
+        request_only=True,
+        media_type="application/json",
+    ),
+]
 
 
 def recognitions(*, merchant: Merchant) -> QuerySet[Job]:
@@ -81,16 +90,21 @@ class RecognitionViews(ApiView):
         summary="Start a recognition",
         parameters=[PREFER, LOCATION],
         request={"application/json": RecognitionBody, "multipart/form-data": RecognitionForm},
-        examples=[EXAMPLE],
+        examples=EXAMPLES,
         responses={
             200: OpenApiResponse(RecognitionShape, "Finished while you waited."),
             202: OpenApiResponse(RecognitionShape, "Started. `Location` says where to look."),
-            **problems(*POST_PROBLEMS, "too_many_files", "invalid", "photos_missing", "photos_refused"),
+            **problems(
+                *POST_PROBLEMS, "too_many_files", "invalid", "region_invalid", "photos_missing", "photos_refused"
+            ),
         },
     )
     def create(self, request: Request) -> Response:
-        """One to a hundred photos; for more use a bulk upload without a manifest. One bad photo refuses them all."""
-        job = recognition_job_create(merchant=self.merchant, photos=self._photos(request))
+        """One to a hundred photos; for more use a bulk upload without a manifest. One bad photo refuses them all.
+
+        With `"items": "many"` every product in a photo of a shelf or a room becomes an item of its own, with its `box`.
+        """
+        job = recognition_job_create(merchant=self.merchant, **self._asked(request))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED
@@ -134,15 +148,25 @@ class RecognitionViews(ApiView):
         """Lists leave items and progress out, so that a page costs one query."""
         return RecognitionSummary if self.action == "list" else RecognitionShape
 
-    def _photos(self, request: Request) -> Any:
+    def _asked(self, request: Request) -> dict[str, Any]:
+        """What the service takes: photos, items and regions."""
         if is_form(request):
             parts = cast(QueryDict, request.data).getlist("photos")
             if stray := [each for each in parts if isinstance(each, str)]:
                 raise Refused("photos_refused", f"{len(stray)} parts `photos` are text, not files.")
-            return FileParts(request.FILES.getlist("photos"))
+            options = RecognitionOptions(data=request.data)
+            options.is_valid(raise_exception=True)
+            photos = FileParts(request.FILES.getlist("photos"))
+            asked = options.validated_data
+            return {"photos": photos, "items": asked["items"], "regions": [asked["region"]] * len(photos)}
         body = RecognitionBody(data=request.data)
         body.is_valid(raise_exception=True)
-        return [(each["name"] or "photo", each["photo"]) for each in body.validated_data["photos"]]
+        rows = body.validated_data["photos"]
+        return {
+            "photos": [(each["name"] or "photo", each["photo"]) for each in rows],
+            "items": body.validated_data["items"],
+            "regions": [each["region"] for each in rows],
+        }
 
     def _body(self, job: Job) -> dict[str, Any]:
         pages = Cursor(OLDEST_FIRST)

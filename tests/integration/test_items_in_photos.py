@@ -1,0 +1,253 @@
+"""Several items in one photo, regions and boxes: asked through the API, stored from results, decided at the desk."""
+
+import base64
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from catalog.models import Item, Job, LedgerState, Photo, PhotoOrigin, Purpose
+from catalog.services.dispatch import chunks_dispatch
+from catalog.services.job import recognition_job_create
+from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.review import item_accept, item_correct, item_reject
+from tests.api_support import API, Shop, candidate, faults, jpeg, problem, search_result
+from tests.worker import read_chunk
+from workers.contract import ChunkResult, FoundItem, PhotoOutcome
+
+pytest_plugins = ("tests.api_fixtures",)
+
+LEFT, RIGHT = (0.1, 0.2, 0.4, 0.8), (0.6, 0.2, 0.9, 0.8)
+REGION = [0.25, 0.0, 1.0, 0.5]
+
+
+def start(shop, body, **more):
+    return shop.client.post(f"{API}/recognition-jobs", body, format="json", **more)
+
+
+def photos_body(count=1, **fields):
+    photo = base64.b64encode(jpeg()).decode()
+    return {"photos": [{"photo": photo, **fields} for _ in range(count)]}
+
+
+def result_of(photo, **outcome):
+    """What a worker answers about one photo that it has."""
+    Photo.objects.filter(pk=photo.pk).update(state=LedgerState.DISPATCHED, chunk_id=uuid.uuid4())
+    photo.refresh_from_db()
+    return ChunkResult(
+        chunk_id=photo.chunk_id,
+        worker="w",
+        bundle_version="b1",
+        calibrated=True,
+        purpose="recognise",
+        outcomes=(PhotoOutcome(photo_id=photo.pk, width=400, height=300, **outcome),),
+        seconds=0.1,
+    )
+
+
+def found(product, box, verdict="REVIEW", photo=None):
+    candidates = (candidate(product, photo or product.photos.first()),) if product else ()
+    return FoundItem(box=box, verdict=verdict, reason="weak_match", candidates=candidates)
+
+
+def shelf(shop, *items):
+    """A recognition of one photo of many, with these things found in it."""
+    job = recognition_job_create(merchant=shop.merchant, photos=[("shelf.jpg", jpeg())], items="many")
+    photo = job.photos.get()
+    chunk_result_store(result=result_of(photo, items=items))
+    photo.refresh_from_db()
+    return photo, list(photo.items.order_by("position"))
+
+
+def stocked(shop, *skus):
+    products = [shop.product(sku) for sku in skus]
+    for product in products:
+        shop.photo(product)
+    return products
+
+
+# Asking --------------------------------------------------------------------------------------------------------------
+
+
+def test_many_items_are_asked_for_and_reach_the_worker(shop, redis_server, live_worker):
+    live_worker("b1")
+    response = start(shop, {**photos_body(2, region=REGION), "items": "many"})
+    assert response.status_code == 202
+    assert response.json()["request"] == {"items": "many"}
+    assert [photo.region for photo in Photo.objects.all()] == [REGION, REGION]
+    assert chunks_dispatch() == 1
+    with redis_server.client() as redis:
+        chunk = read_chunk(redis)
+    assert [(work.items, work.region, work.product) for work in chunk.photos] == [("many", tuple(REGION), None)] * 2
+
+
+def test_one_item_and_the_whole_photo_are_what_is_meant_without_a_word(shop, redis_server, live_worker):
+    live_worker("b1")
+    assert start(shop, photos_body()).json()["request"] == {"items": "one"}
+    chunks_dispatch()
+    with redis_server.client() as redis:
+        (work,) = read_chunk(redis).photos
+    assert (work.items, work.region) == ("one", None)
+
+
+def test_as_a_form_the_text_parts_count_for_all_its_photos(shop):
+    files = [SimpleUploadedFile(f"{number}.jpg", jpeg((number, 0, 0))) for number in range(2)]
+    body = {"photos": files, "items": "many", "region": "[0.25, 0, 1, 0.5]"}
+    response = shop.client.post(f"{API}/recognition-jobs", body)
+    assert (response.status_code, response.json()["request"]) == (202, {"items": "many"})
+    assert [photo.region for photo in Photo.objects.all()] == [REGION, REGION]
+    empty = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "items": "", "region": ""}
+    assert shop.client.post(f"{API}/recognition-jobs", empty).json()["request"] == {"items": "one"}
+
+
+@pytest.mark.parametrize("items", ["several", "MANY", 2, None, ["many"]])
+def test_items_that_are_neither_one_nor_many(shop, items):
+    found = problem(start(shop, {**photos_body(), "items": items}), 422, "invalid")
+    assert set(faults(found)) == {"items"}
+    files = [SimpleUploadedFile("a.jpg", jpeg())]
+    form = shop.client.post(f"{API}/recognition-jobs", {"photos": files, "items": "several"})
+    assert faults(problem(form, 422, "invalid")) == {"items": "invalid_choice"}
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "region", [[0, 0, 1, 1.1], [-0.1, 0, 1, 1], [0.5, 0, 0.5, 1], [1, 1, 0, 0], [0, 0, 1], "0,0,1,1", [True, 0, 1, 1]]
+)
+def test_regions_outside_the_photo(shop, region):
+    problem(start(shop, photos_body(region=region)), 422, "region_invalid")
+    assert (Job.objects.count(), Photo.objects.count()) == (0, 0)
+
+
+def test_a_region_part_that_is_no_json(shop):
+    body = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "region": "left"}
+    found = problem(shop.client.post(f"{API}/recognition-jobs", body), 422, "invalid")
+    assert set(faults(found)) == {"region"}
+    outside = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "region": "[0, 0, 2, 1]"}
+    problem(shop.client.post(f"{API}/recognition-jobs", outside), 422, "region_invalid")
+    assert not Job.objects.exists()
+
+
+# Storing -------------------------------------------------------------------------------------------------------------
+
+
+def test_each_thing_found_becomes_an_item_with_its_box(shop):
+    mug, cup = stocked(shop, "MUG", "CUP")
+    photo, items = shelf(shop, found(mug, LEFT, "SURE"), found(cup, RIGHT), found(None, (0, 0, 0.1, 0.1), "UNKNOWN"))
+    assert [(item.position, item.box, item.state) for item in items] == [
+        (0, list(LEFT), "auto"), (1, list(RIGHT), "open"), (2, [0, 0, 0.1, 0.1], "open"),
+    ]  # fmt: skip
+    assert [item.best_product for item in items] == [mug, cup, None]
+    assert (photo.state, photo.width, photo.height) == (LedgerState.DONE, 400, 300)
+    body = shop.client.get(f"{API}/recognition-jobs/{photo.job_id}").json()
+    assert (body["state"], body["progress"]["verdicts"]) == ("done", {"SURE": 1, "REVIEW": 1, "UNKNOWN": 1})
+    rows = body["items"]["results"]
+    assert [(row["box"], row["photo"]["id"]) for row in rows] == [
+        (list(LEFT), str(photo.pk)), (list(RIGHT), str(photo.pk)), ([0, 0, 0.1, 0.1], str(photo.pk)),
+    ]  # fmt: skip
+    assert rows[1]["candidates"][0]["product"]["sku"] == "CUP"
+
+
+def test_a_second_result_of_the_same_bundle_changes_nothing(shop):
+    mug, cup = stocked(shop, "MUG", "CUP")
+    photo, items = shelf(shop, found(mug, LEFT), found(cup, RIGHT))
+    again = (found(cup, RIGHT), found(mug, LEFT), found(mug, (0, 0, 1, 1)))  # another run, another order, one more
+    for _ in range(2):
+        chunk_result_store(result=result_of(photo, items=again))
+    assert list(photo.items.order_by("position").values_list("pk", "box")) == [(item.pk, item.box) for item in items]
+
+
+def test_a_photo_in_which_nothing_was_found_is_done_and_has_no_item(shop):
+    photo, items = shelf(shop)
+    assert (photo.state, items) == (LedgerState.DONE, [])
+    body = shop.client.get(f"{API}/recognition-jobs/{photo.job_id}").json()
+    assert (body["state"], body["failed_photos"], body["items"]["results"]) == ("done", [], [])
+
+
+def test_one_item_has_the_box_of_its_main_subject_or_none(shop):
+    (mug,) = stocked(shop, "MUG")
+    one = {"verdict": "REVIEW", "reason": "weak_match", "candidates": (candidate(mug, mug.photos.first()),)}
+    boxes = []
+    for box in (LEFT, None):
+        photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
+        chunk_result_store(result=result_of(photo, box=box, **one))
+        item = photo.items.get()
+        boxes.append(shop.client.get(f"{API}/review-items/{item.pk}").json()["box"])
+    assert boxes == [list(LEFT), None]
+
+
+def test_a_result_of_a_worker_that_knows_no_boxes_still_reads(shop):
+    (mug,) = stocked(shop, "MUG")
+    photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
+    wire = result_of(photo, verdict="SURE", candidates=(candidate(mug, mug.photos.first()),)).to_wire()
+    for name in ("box", "items"):
+        del wire["outcomes"][0][name]
+    chunk_result_store(result=ChunkResult.model_validate(wire))
+    assert (photo.items.get().box, photo.items.get().best_product) == (None, mug)
+
+
+def test_a_search_says_which_part_it_was_answered_with(shop):
+    job = shop.search(photo=jpeg(), words="")
+    search_result_store(result=search_result(job, box=LEFT))
+    assert shop.client.get(f"{API}/search-jobs/{job.pk}").json()["box"] == list(LEFT)
+    plain = shop.search()
+    search_result_store(result=search_result(plain))
+    assert shop.client.get(f"{API}/search-jobs/{plain.pk}").json()["box"] is None
+
+
+# Deciding ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_confirmed_thing_becomes_a_reference_of_its_own(shop):
+    mug, cup = stocked(shop, "MUG", "CUP")
+    photo, (first, second, third) = shelf(shop, found(mug, LEFT), found(mug, RIGHT), found(None, RIGHT, "UNKNOWN"))
+    item_accept(item=first, reviewer=None, reviewer_name="r")
+    item_correct(item=second, reviewer=None, reviewer_name="r", product=cup)
+    item_reject(item=third, reviewer=None, reviewer_name="r")
+    parts = Photo.objects.filter(origin=PhotoOrigin.REVIEW).order_by("product__sku")
+    assert [(part.product, part.region, part.purpose, part.state) for part in parts] == [
+        (cup, list(RIGHT), Purpose.INDEX, LedgerState.PENDING), (mug, list(LEFT), Purpose.INDEX, LedgerState.PENDING),
+    ]  # fmt: skip
+    assert {(part.key, part.sha256, part.job) for part in parts} == {(photo.key, photo.sha256, None)}
+    photo.refresh_from_db()
+    assert (photo.product, photo.purpose, photo.state) == (None, Purpose.RECOGNISE, LedgerState.DONE)
+    assert {item.photo for item in photo.items.all()} == {photo}
+
+
+def test_the_same_photo_is_a_reference_of_a_product_only_once(shop):
+    (mug,) = stocked(shop, "MUG")
+    _, items = shelf(shop, found(mug, LEFT), found(mug, RIGHT))
+    for item in items:
+        item_accept(item=item, reviewer=None, reviewer_name="r")
+    assert [part.region for part in mug.photos.filter(origin=PhotoOrigin.REVIEW)] == [list(LEFT)]
+    assert Item.objects.filter(state="accepted", product=mug).count() == 2
+
+
+def test_a_small_main_subject_becomes_the_reference_not_the_room_round_it(shop):
+    (mug,) = stocked(shop, "MUG")
+    photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
+    first = (candidate(mug, mug.photos.first()),)
+    chunk_result_store(result=result_of(photo, box=LEFT, verdict="REVIEW", candidates=first))
+    item_accept(item=photo.items.get(), reviewer=None, reviewer_name="r")
+    photo.refresh_from_db()
+    assert (photo.product, photo.purpose, photo.region) == (mug, Purpose.INDEX, list(LEFT))
+
+
+def test_the_review_desk_draws_the_box(client, shop):
+    client.force_login(User.objects.create(username="rita", is_staff=True, is_superuser=True))
+    (mug,) = stocked(shop, "MUG")
+    _, (first, _) = shelf(shop, found(mug, (0.1, 0.2, 0.35, 0.8)), found(mug, RIGHT))
+    html = client.get(reverse("admin:catalog_item_change", args=[first.pk])).content.decode()
+    assert 'viewBox="0 0 400 300"' in html
+    assert '<rect x="40" y="60" width="100" height="180"' in html
+    assert "1 other item<" in html
+    whole = shop.item(mug)
+    assert "v-box" not in client.get(reverse("admin:catalog_item_change", args=[whole.pk])).content.decode()
+
+
+def test_another_merchant_sees_nothing_of_it(shop):
+    (mug,) = stocked(shop, "MUG")
+    _, (item,) = shelf(shop, found(mug, LEFT))
+    stranger = Shop("stranger")
+    problem(stranger.client.get(f"{API}/review-items/{item.pk}"), 404, "not_found")
