@@ -163,6 +163,13 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     command.add_argument("--seed", type=int, default=Plan.seed)
     command.add_argument(
+        "--closed",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="no photo of another data set shows what these labels name: all of them teach what is unknown",
+    )
+    command.add_argument(
         "--share", action="append", default=[], metavar="NAME=PART", help="part of a batch that a data set gets"
     )
 
@@ -173,8 +180,9 @@ def plan_of(options: argparse.Namespace) -> Plan:
         shares = {name: float(part) for name, _, part in (given.partition("=") for given in options.share)}
     except ValueError as error:
         raise DataError("--share is given as NAME=PART, such as grocery=0.5.") from error
-    names = set(Plan.__dataclass_fields__) - {"shares", "dim"}
-    return Plan(**{name: getattr(options, name) for name in names}, shares=shares)
+    names = set(Plan.__dataclass_fields__) - {"shares", "dim", "closed"}
+    settings = {name: getattr(options, name) for name in names}
+    return Plan(**settings, shares=shares, closed=tuple(options.closed))
 
 
 def _fit(options: argparse.Namespace, console: Console) -> None:
@@ -268,11 +276,11 @@ def _tune(options: argparse.Namespace, console: Console) -> None:
 def fit_command(options: argparse.Namespace, plan: Plan) -> str:
     """The command line that trains with this plan on the data of these options."""
     words = ["python", "-m", "recognition.training", "fit", "--out", "BUNDLE"]
-    for name in ("data", "kinds", "whole", "role", "share"):
+    for name in ("data", "kinds", "whole", "role", "share", "closed"):
         words += [word for given in getattr(options, name) for word in (f"--{name}", given)]
     words += ["--fold", options.fold] if options.fold else []
     usual = Plan(weights="bundles/default", device=plan.device)
-    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "dim", "bfloat16", "mirror"}):
+    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "closed", "dim", "bfloat16", "mirror"}):
         if getattr(plan, name) != getattr(usual, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
     words += ["--bfloat16"] if plan.bfloat16 else []

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -58,7 +59,8 @@ class Plan:
     `mix`: chance that a batch's labelled photos are mixed. `average`: what the moving average keeps at each step.
     `patience`: epochs without a better score on the photos held out to calibrate before the run ends (0: never).
     `mirror`: photos are also shown mirrored; wrong where left and right mean different things (arrows, writing).
-    `shares`: what part of a batch a data set gets (default: by the square root of its size).
+    `shares`: what part of a batch a data set gets (default: by the square root of its size). `closed`: label sets of
+    which no photo of another data set shows anything, so that all of those teach their classifiers what is UNKNOWN.
     """
 
     weights: str
@@ -80,6 +82,7 @@ class Plan:
     device: str = "cpu"
     seed: int = 1
     shares: Mapping[str, float] = field(default_factory=dict)
+    closed: tuple[str, ...] = ()
 
 
 class Run:
@@ -182,7 +185,7 @@ class Run:
             photos, order, share = mix_photos(photos, len(rows.single), rng)
             targets, views = targets.mixed(order, share), views[len(rows.single) :]
         features = self._features(photos)
-        losses = label_losses(self.model, self.proxies, features, targets.to(self.device))
+        losses = label_losses(self.model, self.proxies, features, targets.to(self.device), self.plan.closed)
         if views:
             texts = draw_texts([batch[view] for view in views], rng)
             before = self.before[[*rows.single, *rows.pairs]][views].to(self.device)
@@ -246,8 +249,8 @@ class Run:
             save_file(self._standard(float_tensors(self.model)), self.folder / START)
             return 0
         state = json.loads(state_path.read_text())
-        settings = asdict(Plan(weights="")) | state["plan"]  # a run from before a setting existed had its default
-        if settings | {"epochs": self.plan.epochs} != json.loads(json.dumps(asdict(self.plan))):
+        settings = _settings(Plan(weights="")) | state["plan"]  # a run from before a setting existed had its default
+        if settings | {"epochs": self.plan.epochs} != _settings(self.plan):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
         checkpoint = self.folder / state["checkpoint"]
         self.model.load_state_dict(load_file(checkpoint / _MODEL), strict=False)
@@ -301,6 +304,12 @@ def float_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The floating-point tensors of a module by name (batch-norm counters are left out), contiguous, no gradients."""
     tensors = module.state_dict()
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """A plan as run.json holds it."""
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
+    return settings
 
 
 def normalised(photos: Tensor, look: Preprocessing) -> Tensor:

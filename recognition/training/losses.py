@@ -9,7 +9,7 @@ weights (feature distillation, Romero et al., 2015): a few thousand photos must 
 products that they do not show.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +29,7 @@ _SMOOTHING = 0.1
 _WEIGHTS = {
     "fine": 1.0,
     "coarse": 0.5,
-    "outlier": 0.1,
+    "outlier": 0.3,
     "product": 0.5,
     "views": 1.0,
     "fused": 0.5,
@@ -125,9 +125,17 @@ def targets_of(photos: Sequence[Photo], sets: Mapping[str, LabelSet], proxies: P
 
 
 def label_losses(
-    model: ProductEncoder, proxies: ProductProxies, features: Tensor, targets: Targets
+    model: ProductEncoder,
+    proxies: ProductProxies,
+    features: Tensor,
+    targets: Targets,
+    closed: Collection[str] = (),
 ) -> dict[str, Tensor]:
-    """The losses that can be told of mixed photos: features float32 [N, F] of N photos."""
+    """The losses that can be told of mixed photos: features float32 [N, F] of N photos.
+
+    `closed`: label sets of which no photo of any other data set shows anything. For the others only photos of other
+    label sets are outliers: a shop may well sell what a label names.
+    """
     vectors = model.image.project(features)
     zero = features.sum() * 0
     losses = {"fine": zero, "coarse": zero, "outlier": zero, "product": zero}
@@ -137,7 +145,7 @@ def label_losses(
         losses["fine"] = losses["fine"] + _cross_entropy(fine, target)
         if coarse is not None:
             losses["coarse"] = losses["coarse"] + _cross_entropy(coarse, targets.coarse[name])
-        outlier = (labelled > 0) & (target.sum(1) == 0)  # photos of another label set, not of shops: they may overlap
+        outlier = (target.sum(1) == 0) & ((labelled > 0) | (name in closed))
         if outlier.any():
             losses["outlier"] = losses["outlier"] - torch.log_softmax(fine[outlier], -1).mean()
     for name, target in targets.proxies.items():

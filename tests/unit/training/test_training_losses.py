@@ -64,7 +64,7 @@ def test_label_losses_of_a_network_that_knows_nothing():
     assert losses["fine"].item() == pytest.approx((3 * log[0] + 2 * log[1]).item() / 5)
     assert losses["coarse"].item() == pytest.approx((3 * log[1]).item() / 5)
     assert losses["outlier"].item() == pytest.approx((log[0] + log[1]).item())
-    expected = losses["fine"] + 0.5 * losses["coarse"] + 0.1 * losses["outlier"] + 0.5 * losses["product"]
+    expected = losses["fine"] + 0.5 * losses["coarse"] + 0.3 * losses["outlier"] + 0.5 * losses["product"]
     assert weighted_sum(losses).item() == pytest.approx(expected.item())
 
 
