@@ -5,6 +5,7 @@ fed it (the pooled features) is projected to the shared space. On a device the n
 normalisation into the convolutions) and run in bfloat16; the projection always stays float32.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -25,7 +26,7 @@ class ImageEncoder(nn.Module):
         self.backbone, width = _headless(arch)
         self.width = width
         self.projection = nn.Linear(width, dim)
-        self._map_name, self.map_width = _find_map(self.backbone)
+        self._map_name, self._map_call, self.map_width = _find_map(self.backbone)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels [N, 3, S, S] to unit vectors float32 [N, dim]."""
@@ -42,12 +43,13 @@ class ImageEncoder(nn.Module):
         seen: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-            seen.append(output.detach().requires_grad_() if differentiable else output)
-            return seen[0]
+            last = len(seen) + 1 == self._map_call  # a residual block calls its one ReLU several times
+            seen.append(output.detach().requires_grad_() if differentiable and last else output)
+            return seen[-1]
 
         handle = self.backbone.get_submodule(self._map_name).register_forward_hook(keep)
         try:
-            return self.backbone(pixels), seen[0]
+            return self.backbone(pixels), seen[self._map_call - 1]
         finally:
             handle.remove()
 
@@ -58,7 +60,7 @@ class ImageEncoder(nn.Module):
     def fold(self, dtype: torch.dtype) -> None:
         """Make the backbone ready to serve: evaluation, batch norms folded, channels last, in `dtype`. No way back."""
         folded = _folded(self.backbone.eval())
-        self._map_name, self.map_width = _find_map(folded.float())
+        self._map_name, self._map_call, self.map_width = _find_map(folded.float())
         self.backbone = folded.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -77,14 +79,17 @@ def _headless(arch: str) -> tuple[nn.Module, int]:
     return network, int(width)
 
 
-def _find_map(backbone: nn.Module) -> tuple[str | None, int]:
-    """The last module that gives a map [N, C, h, w] of more than one cell: its name and C; None and 0 without one."""
-    found: list[tuple[str, int]] = []
+def _find_map(backbone: nn.Module) -> tuple[str | None, int, int]:
+    """The last module that gives a map [N, C, h, w] of more than one cell: its name, which of its calls in a forward
+    that is (from 1), and C; None, 0 and 0 without one."""
+    found: list[tuple[str, int, int]] = []
+    calls: Counter[str] = Counter()
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            calls[name] += 1
             if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-                found.append((name, output.shape[1]))
+                found.append((name, calls[name], output.shape[1]))
 
         return hook
 
@@ -95,12 +100,12 @@ def _find_map(backbone: nn.Module) -> tuple[str | None, int]:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, 3, 96, 96, device=place))
     except RuntimeError:  # a network of a fixed size, a vision transformer: nothing to look at
-        return None, 0
+        return None, 0, 0
     finally:
         backbone.train(training)
         for handle in handles:
             handle.remove()
-    return found[-1] if found else (None, 0)
+    return found[-1] if found else (None, 0, 0)
 
 
 def convolutions_with_norm(network: nn.Module) -> list[tuple[str, str]]:

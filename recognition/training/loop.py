@@ -257,7 +257,7 @@ class Run:
         if self.proxies.names:
             self.proxies.load_state_dict(load_file(checkpoint / _PROXIES))
         self.optimiser.load_state_dict(torch.load(checkpoint / _OPTIMISER, weights_only=True))
-        self.average = load_file(checkpoint / f"folded-{AVERAGE}")
+        self.average = load_file(checkpoint / f"folded-{AVERAGE}", device=str(self.device))
         self.before = load_file(self.folder / _BEFORE)["before"]
         self.scores = state["scores"]
         return int(state["epochs_done"])

@@ -262,3 +262,15 @@ def test_gradients_reach_the_feature_map(recogniser, pixels):
     (gradient,) = torch.autograd.grad(features[0, 7], seen)
     assert gradient[0, 7].numpy() == pytest.approx(np.full((2, 2), 0.25), abs=1e-6)
     assert gradient.abs().sum().item() == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_the_feature_map_of_a_folded_network_that_calls_one_module_twice(arch, pixels):
+    encoder = calm_model(arch).image
+    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    encoder.fold(torch.float32)
+    with torch.inference_mode():
+        features, seen = encoder.see(inputs)
+        assert seen.shape == (6, encoder.map_width, 2, 2)
+        assert features.numpy() == pytest.approx(encoder.backbone(inputs).numpy(), abs=1e-5)
+    assert seen.mean((2, 3)).numpy() == pytest.approx(features.numpy(), abs=1e-5)
