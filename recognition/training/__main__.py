@@ -256,7 +256,7 @@ def _add_tune(command: argparse.ArgumentParser) -> None:
 
 
 def _tune(options: argparse.Namespace, console: Console) -> None:
-    photos = photos_of(options)
+    photos = _without_leaks(photos_of(options), console)
     check_labels(photos)
     plan = plan_of(options)
     search = tune.Search(

@@ -96,6 +96,8 @@ class Run:
         self.look = start_preprocessing(plan.arch, plan.weights, plan.size)
         self.sampler = Sampler(photos, plan.batch, plan.seed, plan.shares)
         self.labels = label_sets(photos)
+        if unknown := set(plan.closed) - set(self.labels):
+            raise DataError(f"--closed names {', '.join(sorted(unknown))}: there is no such label set.")
         torch.manual_seed(plan.seed)
         self.model = start_model(plan.arch, plan.dim, plan.weights, self.labels)
         self.folded = FoldedNorms(self.model.image.backbone)

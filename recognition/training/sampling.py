@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recognition.text import BUCKETS, ProductText, TextBatch, encode_texts
 from recognition.training.data import Photo
+from recognition.training.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,11 @@ class Sampler:
     def __init__(
         self, photos: Sequence[Photo], batch: int, seed: int, shares: Mapping[str, float] | None = None
     ) -> None:
-        """`batch`: photos a batch (even). `shares`: what part of a batch each data set gets; by default the square
-        root of its size counts. Photos with another role than "train" are never drawn."""
+        """`batch`: photos a batch (even). `shares`: what part of a batch a data set gets; the others share the rest
+        by the square root of their sizes. Photos with another role than "train" are never drawn.
+
+        Raises DataError where nothing is left to train on or the shares do not fit the data.
+        """
         self._seed = seed
         self._labelled: dict[str, list[int]] = defaultdict(list)
         self._things: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -43,7 +47,7 @@ class Sampler:
                 self._things[photo.source][photo.product].append(number)
         sizes = {source: len(rows) for source, rows in self._labelled.items()}
         sizes |= {source: sum(map(len, things.values())) for source, things in self._things.items()}
-        wanted = {source: (shares or {}).get(source, size**0.5) for source, size in sizes.items()}
+        wanted = _parts(sizes, shares or {})
         total = sum(wanted.values())
         self._places = {source: max(2, 2 * round(batch * share / total / 2)) for source, share in wanted.items()}
         self.batch = sum(self._places.values())
@@ -62,6 +66,21 @@ class Sampler:
                 for views in rng.choices(things, weights, k=self._places[source] // 2):
                     pairs += rng.sample(views, 2) if len(views) > 1 else views * 2
             yield Rows(single, pairs)
+
+
+def _parts(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, float]:
+    """What part of a batch each data set gets: the given ones, and the rest by the square root of the sizes."""
+    if not sizes:
+        raise DataError("There are no photos left to train on.")
+    unknown = set(shares) - set(sizes)
+    if unknown:
+        raise DataError(f"--share names {', '.join(sorted(unknown))}: no photo of it is trained on.")
+    rest = {source: size**0.5 for source, size in sizes.items() if source not in shares}
+    left = 1 - sum(shares.values())
+    if rest and left <= 0:
+        raise DataError(f"--share gives away the whole batch and leaves nothing for {', '.join(sorted(rest))}.")
+    total = sum(rest.values())
+    return dict(shares) | {source: left * part / total for source, part in rest.items()}
 
 
 def _endless(rows: list[int], rng: random.Random) -> Iterator[int]:

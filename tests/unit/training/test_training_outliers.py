@@ -1,5 +1,6 @@
 """Classifiers are told to be undecided about photos that show nothing of theirs, and about no others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from recognition.fusion import ProductEncoder
 from recognition.text import ProductText
 from recognition.training.data import Photo
+from recognition.training.errors import DataError
 from recognition.training.losses import ProductProxies, label_losses, label_sets, targets_of
+from recognition.training.sampling import Sampler
 
 
 def photo(source: str, label: str | None, product: str) -> Photo:
@@ -39,3 +42,30 @@ def test_which_photos_are_outliers(closed, outliers):
         -torch.log_softmax(model.heads(features, name)[0][rows], -1).mean() for name, rows in outliers.items()
     )
     assert losses["outlier"].item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shares", "places"),
+    [({}, {"fruit": 4, "tools": 4, "shop": 4}), ({"fruit": 0.5}, {"fruit": 6, "tools": 4, "shop": 4})],
+)
+def test_shares_are_parts_of_a_batch(shares, places):
+    batch = next(Sampler(PHOTOS, 12, 1, shares).epoch(0))
+    sources = [PHOTOS[row].source for row in [*batch.single, *batch.pairs]]
+    assert {source: sources.count(source) for source in places} == places
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ({"cars": 0.5}, "--share names cars: no photo of it is trained on"),
+        ({"fruit": 0.7, "shop": 0.3}, "leaves nothing for tools"),
+    ],
+)
+def test_shares_that_do_not_fit(shares, sentence):
+    with pytest.raises(DataError, match=sentence):
+        Sampler(PHOTOS, 12, 1, shares)
+
+
+def test_nothing_is_left_to_train_on():
+    with pytest.raises(DataError, match="no photos left to train on"):
+        Sampler([replace(each, role="copy") for each in PHOTOS], 12, 1)
