@@ -45,14 +45,16 @@ def keep_best(boxes: Boxes, scores: NDArray[np.float32], *, overlap: float, limi
 
 def middle_square(width: int, height: int, crop: float = 1.0) -> Box:
     """The frame of a photo decoded as usual: its middle square, `crop` times the short side."""
-    side = crop * min(width, height)
-    across, down = side / width / 2, side / height / 2
-    return (0.5 - across, 0.5 - down, 0.5 + across, 0.5 + down)
+    return _square_frame(width, height, crop * min(width, height))
 
 
 def letterbox(width: int, height: int) -> Box:
     """The frame of a whole photo in a square: as large as the long side, so it reaches beyond the photo."""
-    side = max(width, height)
+    return _square_frame(width, height, max(width, height))
+
+
+def _square_frame(width: int, height: int, side: float) -> Box:
+    """The square of `side` pixels round the middle of a photo."""
     across, down = side / width / 2, side / height / 2
     return (0.5 - across, 0.5 - down, 0.5 + across, 0.5 + down)
 

@@ -37,13 +37,13 @@ class LabelOdds:
     coarse: Tensor | None
 
 
-def label_odds(scores: tuple[Tensor, Tensor | None], known: LabelSet) -> LabelOdds:
-    """Scores of the classifiers to probabilities (temperature scaling, Guo et al., 2017).
+def label_odds(scores: Tensor, known: LabelSet) -> LabelOdds:
+    """Scores [N, L] of the fine classifier to probabilities (temperature scaling, Guo et al., 2017).
 
     A coarse label is as likely as its fine labels together, so that the two never contradict each other; the coarse
     classifier only helps training.
     """
-    fine = torch.softmax(scores[0].float() / known.temperature, dim=-1)
+    fine = torch.softmax(scores.float() / known.temperature, dim=-1)
     if not known.coarse:
         return LabelOdds(fine, None)
     summed = torch.zeros(len(fine), len(known.coarse), device=fine.device)

@@ -129,7 +129,8 @@ class Recogniser:
         with torch.inference_mode():
             features = self.model.image.backbone(self.pixels_to_input(pixels)).float()
             return {
-                name: label_odds(self.model.heads(features, name), known) for name, known in self.bundle.labels.items()
+                name: label_odds(self.model.heads.fine[name](features), known)
+                for name, known in self.bundle.labels.items()
             }
 
     def cut_round(self, found: Vectors, width: int, height: int) -> Box:

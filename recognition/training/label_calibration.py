@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from recognition.bundle import LabelSet
 from recognition.labels import label_odds
@@ -26,19 +27,17 @@ _MISSED = 0.05  # share of photos with known labels that may be taken for unknow
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """N photos of one label set: scores of its classifiers [N, L] and [N, K] or None, and their true fine label [N]."""
+    """N photos of one label set: scores of its fine classifier [N, L], and their true label [N]."""
 
     photos: list[Photo]
     fine: Tensor
-    coarse: Tensor | None
     truth: Tensor
 
     def where(self, chosen: Sequence[bool]) -> "Judged":
         """The photos for which `chosen` is true."""
         rows = torch.tensor([row for row, taken in enumerate(chosen) if taken], dtype=torch.long)
-        coarse = None if self.coarse is None else self.coarse[rows]
         photos = [photo for photo, taken in zip(self.photos, chosen, strict=True) if taken]
-        return Judged(photos, self.fine[rows], coarse, self.truth[rows])
+        return Judged(photos, self.fine[rows], self.truth[rows])
 
 
 def judge_labels(recogniser: Recogniser, photos: Sequence[Photo]) -> dict[str, Judged]:
@@ -52,8 +51,8 @@ def judge_labels(recogniser: Recogniser, photos: Sequence[Photo]) -> dict[str, J
             continue
         features = _features(recogniser, asked)
         with torch.inference_mode():
-            fine, coarse = recogniser.model.heads(features, name)
-        judged[name] = Judged(asked, fine.cpu(), None if coarse is None else coarse.cpu(), _truth(asked, places))
+            fine = recogniser.model.heads.fine[name](features)
+        judged[name] = Judged(asked, fine.cpu(), _truth(asked, places))
     return judged
 
 
@@ -61,10 +60,9 @@ def fit_labels(known: LabelSet, judged: Judged) -> LabelSet:
     """The label set with a temperature and a threshold fitted on these photos; unchanged where there are none."""
     if not judged.photos:
         return known
-    log_odds = torch.log_softmax(judged.fine[None] / _TEMPERATURES[:, None, None], -1)
-    losses = -log_odds.gather(2, judged.truth[None, :, None].expand(len(_TEMPERATURES), -1, 1)).mean((1, 2))
+    losses = torch.stack([cross_entropy(judged.fine / temperature, judged.truth) for temperature in _TEMPERATURES])
     fitted = replace(known, temperature=round(float(_TEMPERATURES[losses.argmin()]), 4))
-    best = label_odds((judged.fine, judged.coarse), fitted).fine.amax(1)
+    best = label_odds(judged.fine, fitted).fine.amax(1)
     return replace(fitted, known=round(float(torch.quantile(best, _MISSED)), 4))
 
 
@@ -81,7 +79,7 @@ def label_figures(
 
 
 def _figures(known: LabelSet, judged: Judged) -> dict[str, float]:
-    odds = label_odds((judged.fine, judged.coarse), known)
+    odds = label_odds(judged.fine, known)
     five = odds.fine.topk(min(5, odds.fine.shape[1])).indices
     figures = {
         "photos": len(judged.photos),
@@ -100,7 +98,7 @@ def _cross_fitted_error(known: LabelSet, judged: Judged) -> float:
     chances, right = [], []
     for fitted_on, asked in ((half, other), (other, half)):
         part = judged.where(asked)
-        odds = label_odds((part.fine, part.coarse), fit_labels(known, judged.where(fitted_on))).fine
+        odds = label_odds(part.fine, fit_labels(known, judged.where(fitted_on))).fine
         chances.append(odds.amax(1).numpy().astype(float))
         right.append((odds.argmax(1) == part.truth).numpy().astype(float))
     found, hits = np.concatenate(chances), np.concatenate(right)
