@@ -32,6 +32,7 @@ from recognition.errors import PhotoError
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 _ORIENTATION_TAG = 0x0112
+_ONE_PIXEL = 1 - 1e-6  # a region of one pixel, once divided by the photo's sides, is a little less
 _WHITE = (255, 255, 255)
 # Whatever a Pillow decoder raises on damaged bytes; MemoryError is left out: that one is ours.
 _DECODER_ERRORS = (
@@ -284,7 +285,7 @@ def _square(region: Box, width: int, height: int, crop: float) -> Box:
     left, right = sorted(min(max(at, 0.0), 1.0) for at in (region[0], region[2]))
     top, bottom = sorted(min(max(at, 0.0), 1.0) for at in (region[1], region[3]))
     side = min((right - left) * width, (bottom - top) * height)
-    if not (region[0] < region[2] and region[1] < region[3]) or side < 1:
+    if not (region[0] < region[2] and region[1] < region[3]) or side < _ONE_PIXEL:
         raise PhotoError("photo_region_empty", "The marked region lies outside the photo or is empty.")
     across, down = crop * side / width / 2, crop * side / height / 2
     x, y = (left + right) / 2, (top + bottom) / 2

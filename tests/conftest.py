@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from config.env import load_env
 from tests.broker import RedisServer
 from tests.environment import REDIS
 from workers.contract import WORKER_KEY_PREFIX, WorkerCard
@@ -17,6 +18,19 @@ def redis_server() -> Iterator[RedisServer]:
         with REDIS.client() as client:
             client.flushall()
         yield REDIS
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Call it with a variable and its value: the settings say so for this test alone."""
+
+    def put(name: str, value: str) -> None:
+        monkeypatch.setenv(name, value)
+        load_env.cache_clear()
+
+    yield put
+    monkeypatch.undo()
+    load_env.cache_clear()
 
 
 @pytest.fixture

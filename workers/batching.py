@@ -1,8 +1,8 @@
 """The device lane: the one thread that owns the device. Decoded photos go in, futures of vectors come out.
 
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
-then an explanation, alone; then the next photos of bulk work, at most one small batch, so that a search never waits
-for more than that.
+then calls, each alone: an explanation, or the proposals of a photo of many; then the next photos of bulk work, at most
+one small batch, so that a search never waits for more than that.
 
 An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
 photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
@@ -71,7 +71,10 @@ Work: TypeAlias = DeviceItem | DeviceCall
 
 
 class DeviceLane:
-    """Three queues in front of one device. ``batch``: photos at once; ``room``: bulk photos that may wait."""
+    """Three queues in front of one device.
+
+    ``batch``: photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
+    """
 
     def __init__(
         self, recogniser: Recogniser, *, batch: int, room: int, on_death: Callable[[BaseException], None]
@@ -116,13 +119,22 @@ class DeviceLane:
             self._changed.notify_all()
         return call.future
 
+    def submit_bulk_call(self, call: DeviceCall[Answer]) -> "Future[Answer]":
+        """Queue a call of bulk work as ``submit_call`` does; waits while too many are queued."""
+        with self._changed:
+            self._wait_for_room(self._calls)
+            return self.submit_call(call)
+
     def submit_bulk(self, items: Sequence[DeviceItem]) -> None:
         """Queue photos of bulk work; waits while the queue is full. Raises Unavailable("device_lost")."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._bulk) < self._room or self._closed or self._death)
+            self._wait_for_room(self._bulk)
             self._check()
             self._bulk.extend(items)
             self._changed.notify_all()
+
+    def _wait_for_room(self, queue: deque[Any]) -> None:
+        self._changed.wait_for(lambda: len(queue) < self._room or self._closed or self._death)
 
     def _check(self) -> None:
         if self._death or self._closed:

@@ -5,7 +5,6 @@ inside, so the web process stays light (a test proves it). Everything here is th
 ``Unavailable("broker_unavailable")`` comes within a few seconds, and the ledger in SQL loses nothing by it.
 """
 
-import math
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -76,12 +75,17 @@ def send_search(search: Search) -> None:
     publish(_producer(), task=RUN_SEARCH, queue=SEARCH_QUEUE, message=search, retries=_RETRIES)
 
 
-def send_explain(question: Explain) -> None:
-    """Queue a question why, unless the same one was sent and its deadline has not passed. Raises Unavailable."""
-    left = (question.deadline - datetime.now(UTC)).total_seconds()
+def send_explain(question: Explain) -> float:
+    """Queue a question why, unless the same one was just sent. Raises Unavailable.
+
+    Returns the seconds until the deadline of the one that was sent: 0 or less, for a few seconds, once it passed
+    without an answer.
+    """
+    seconds = (question.deadline - datetime.now(UTC)).total_seconds()
     try:
-        if not explanations.claim(_redis(), question.token, max(1, math.ceil(left))):
-            return
+        if not explanations.claim(_redis(), question.token, seconds):
+            left = explanations.seconds_left(_redis(), question.token)
+            return seconds if left is None else left  # the claim ended in between
         try:
             publish(_producer(), task=RUN_EXPLAIN, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
         except Unavailable:
@@ -89,6 +93,7 @@ def send_explain(question: Explain) -> None:
             raise
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    return seconds
 
 
 def explanation_of(token: str) -> Explanation | None:

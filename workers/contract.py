@@ -33,6 +33,8 @@ CHUNK_LIMIT = 32
 ChunkPurpose = Literal["index", "recognise", "forget"]
 Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
 
+MESSAGE_INVALID = "message_invalid"  # the fault of a message that a worker cannot read: it is of another release
+
 # Why a verdict is what it is: the code that a result carries, and what people read instead of it.
 REASONS = {
     "clear_match": "The first product is likely enough to be stored without a person's look.",
@@ -53,8 +55,12 @@ class Message(BaseModel):
     version: Literal[1] = VERSION
 
     def to_wire(self) -> dict:
-        """The JSON-safe form that goes on the queue."""
-        return self.model_dump(mode="json")
+        """The JSON-safe form that goes on the queue and into Redis.
+
+        What has its default is left out, so a message that makes no use of a new field can be read by the release
+        before, which refuses fields that it does not know. A default must therefore never change.
+        """
+        return {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
 class Part(BaseModel):
@@ -154,7 +160,8 @@ class Fault(Part):
 class FoundItem(Part):
     """One of the things that were found in a photo: where, and which product it may be."""
 
-    box: Region
+    box: Region  # close round it, for people
+    cut: Region | None = None  # the square round it that was compared; None: the box itself
     verdict: Verdict
     reason: str
     candidates: tuple[Candidate, ...] = ()
@@ -217,7 +224,6 @@ class Explain(Message):
     deadline: datetime
     key: str | None = None  # of the query's photo
     region: Region | None = None  # the part of it that was compared
-    is_thing: bool = False  # the region is one thing of many: it was compared by the square round it
     words: str = ""
     matched_key: str
     matched_region: Region | None = None

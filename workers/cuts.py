@@ -27,10 +27,14 @@ Found = tuple[Box, Box]  # a thing, and the square that is cut out round it
 
 @dataclass(eq=False)
 class Cut:
-    """A part of a photo on its way to a verdict. ``box``: where the thing is; None where the whole photo counts."""
+    """A part of a photo on its way to a verdict.
+
+    ``box``: where the thing is; None where the whole photo counts. ``square``: what is compared round it, if more.
+    """
 
     item: DeviceItem
     box: Box | None = None
+    square: Box | None = None
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
 
@@ -42,7 +46,11 @@ class Cut:
     def outcome(self, decision: Decision) -> FoundItem:
         """What goes back to the coordinator."""
         return FoundItem(
-            box=self.box or WHOLE, verdict=decision.verdict, reason=decision.reason, candidates=self.candidates
+            box=self.box or WHOLE,
+            cut=self.square,
+            verdict=decision.verdict,
+            reason=decision.reason,
+            candidates=self.candidates,
         )
 
 
@@ -64,7 +72,7 @@ def cut_out(line: Line, key: str, found: Sequence[Found]) -> list[Cut]:
         return []
     with stage("decode"):
         parts = line.recogniser.prepare_regions(line.store.read(key), [square for _, square in found], line.limits)
-    return [Cut(DeviceItem(pixels=pixels), box) for pixels, (box, _) in zip(parts, found, strict=True)]
+    return [Cut(DeviceItem(pixels=pixels), *place) for pixels, place in zip(parts, found, strict=True)]
 
 
 def without_doubles(cuts: Sequence[Cut]) -> list[Cut]:

@@ -8,8 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from recognition import explain as science
-from recognition.boxes import square_round
-from recognition.photos import Box, inspect_photo
+from recognition.photos import Box
 from recognition.text import ProductText
 from workers.batching import DeadlinePassed, DeviceCall
 from workers.contract import Explain, Explanation, HeatGrid, ScorePart, ScoreSplit
@@ -39,7 +38,7 @@ def _explain(line: Line, question: Explain) -> dict:
     if datetime.now(UTC) > question.deadline:
         raise DeadlinePassed
     matched = _look(line, question.matched_key, question.matched_region)
-    query = _look(line, question.key, question.region, is_thing=question.is_thing) if question.key else None
+    query = _look(line, question.key, question.region) if question.key else None
     call = DeviceCall(
         lambda: science.explain(
             line.recogniser,
@@ -61,14 +60,10 @@ def _explain(line: Line, question: Explain) -> dict:
     }
 
 
-def _look(line: Line, key: str, region: Box | None, *, is_thing: bool = False) -> science.Look:
-    """The photo as it was compared: all of it, a region, or the square round one thing of many."""
+def _look(line: Line, key: str, region: Box | None) -> science.Look:
+    """The photo as it was compared: all of it, or a part."""
     data = line.store.read(key)
     with stage("decode"):
-        finder = line.recogniser.bundle.subject
-        if region and is_thing and finder:
-            facts = inspect_photo(data, line.limits)
-            region = square_round(region, facts.width, facts.height, finder.margin)
         return science.look(line.recogniser, data, region, line.limits)
 
 

@@ -4,6 +4,7 @@ Beside the flow: tasks and the device lane count here, ``catalog`` reads the car
 Prometheus reads the rest on ``VITRINE_METRICS_PORT`` (0: off).
 """
 
+import json
 import logging
 import threading
 import time
@@ -88,7 +89,7 @@ class Heartbeat:
         while not self._stop.is_set():
             started = time.monotonic()
             try:
-                card = self._card().model_dump_json()
+                card = json.dumps(self._card().to_wire())
                 slow = int(time.monotonic() - started)  # an index that is away answers late: so will the next card
                 self._redis.set(self._key, card, ex=CARD_SECONDS + slow)
             except BROKER_AWAY as error:

@@ -56,7 +56,8 @@ class Ticket:
         if self.many:
             return done.model_copy(update={"items": tuple(found)})
         (item,) = found
-        return done.model_copy(update={**dict(item), "box": self.cuts[0].box})
+        said = {"verdict": item.verdict, "reason": item.reason, "candidates": item.candidates}
+        return done.model_copy(update={**said, "box": self.cuts[0].box})
 
 
 def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
@@ -163,7 +164,7 @@ def _send_to_device(line: Line, group: Sequence[Ticket]) -> None:
     with _blame(alive):
         for ticket in alive:
             if ticket.whole:
-                line.device.submit_call(ticket.whole)
+                line.device.submit_bulk_call(ticket.whole)
         line.device.submit_bulk([cut.item for ticket in alive for cut in ticket.cuts])
 
 
@@ -178,8 +179,9 @@ def _cut_closer(line: Line, ticket: Ticket) -> None:
 
 def _closer(line: Line, ticket: Ticket) -> list[Cut] | None:
     """The cuts to take in place of what was sent first; None: that is what counts."""
-    if ticket.whole:
-        found = things(line, ticket.whole.future.result()[0], ticket.size, ticket.work.region)
+    whole, ticket.whole = ticket.whole, None  # its pixels are needed no longer
+    if whole:
+        found = things(line, whole.future.result()[0], ticket.size, ticket.work.region)
         return cut_out(line, ticket.work.key, found)
     if ticket.many or ticket.work.region:
         return None

@@ -13,6 +13,7 @@ from uuid import UUID
 from celery import Celery, Task, shared_task
 
 from workers.contract import (
+    MESSAGE_INVALID,
     RUN_CHUNK,
     RUN_EXPLAIN,
     RUN_SEARCH,
@@ -86,7 +87,7 @@ def answer_search(app: Celery, message: object) -> None:
 
 
 def answer_explain(app: Celery, message: object) -> None:
-    """A question why, from the search lane. One that cannot be read is not answered: whoever asked soon stops."""
+    """A question why, from the search lane. One that cannot be read is not answered: its deadline ends the wait."""
     line: Line = app.line
     try:
         question = Explain.model_validate(message)
@@ -146,9 +147,9 @@ def _refuse_search(app: Celery, line: Line, message: object, error: ValueError) 
 
 
 def _unreadable(error: ValueError) -> Fault:
-    return fault_of(error).model_copy(
-        update={"code": "message_invalid", "message": "The worker cannot read this message: web and worker differ."}
-    )
+    """Nothing is wrong with the photo or the search: another worker may be of the release that sent it."""
+    said = {"code": MESSAGE_INVALID, "message": "The worker cannot read this message: web and worker differ."}
+    return fault_of(error).model_copy(update={"kind": "retry", **said})
 
 
 def _uuid(value: object) -> UUID | None:

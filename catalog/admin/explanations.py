@@ -1,7 +1,8 @@
 """The panel "why this product?": asked for when a person opens it, so no page of the admin waits for a worker.
 
 Called by the pages of items and of searches, with what to explain; the answer is a fragment that htmx puts into the
-page. While a worker is still at it the fragment asks again by itself; what is in the way is said in a sentence.
+page. While a worker is still at it the fragment asks again by itself, until the question's deadline; what is in the way
+is said in a sentence.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from workers.client import PhotoError, Unavailable
 WAIT_SECONDS = 4.0  # how long one request is held open; the fragment of a longer one asks again
 AWAY = {
     "worker_unavailable": "No worker is running, so nobody can look at the photos now.",
-    "deadline_passed": "No worker was free in time.",
+    "deadline_passed": "No worker answered in time.",
     "broker_unavailable": "Redis is away, so no worker can be asked.",
     "storage_unavailable": "The photo storage is away.",
 }

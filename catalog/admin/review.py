@@ -29,12 +29,17 @@ from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching, with_photos
 from catalog.selectors.search import hits_of
 from catalog.services.errors import Refused
-from catalog.services.review import UNDECIDED, item_accept, item_correct, item_reject
+from catalog.services.review import ADDED, GONE, HELD, UNDECIDED, item_accept, item_correct, item_reject
 from catalog.web.cards import card_of
 from catalog.web.money import format_price
 from catalog.web.photos import photo_address
 
 FOUND_SHOWN = 12
+REFERENCES = {
+    ADDED: "The photo becomes a reference of it.",
+    HELD: "This very photo is a reference of it already.",
+    GONE: "The photo was deleted, so it becomes no reference.",
+}
 
 
 @admin.register(Item)
@@ -223,7 +228,7 @@ def _box(item: Item) -> dict[str, int] | None:
 def _said(decision: Decision) -> str:
     if decision.product is None:
         return "Rejected: the photo shows none of the products."
-    return f"{decision.get_action_display()}ed: {decision.product}. The photo becomes a reference of it."
+    return f"{decision.get_action_display()}ed: {decision.product}. {REFERENCES[decision.after['reference']]}"
 
 
 @admin.register(Decision)

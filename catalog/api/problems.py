@@ -26,7 +26,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "internal_error": (500, "Our fault", "Nothing you can correct. Report the `request_id`."),
     "unavailable": (503, "Service away", "A part of Vitrine is away. Wait for as many seconds as `Retry-After` says."),
     "worker_unavailable": (503, "No worker", "No worker is running. Wait for as many seconds as `Retry-After` says."),
-    "deadline_passed": (503, "No worker was free", "Nothing was computed. Wait as `Retry-After` says."),
+    "deadline_passed": (503, "No worker answered in time", "Wait as `Retry-After` says, then ask again."),
     "broker_unavailable": (503, "Broker away", "Redis is away. Wait for as many seconds as `Retry-After` says."),
     "storage_unavailable": (503, "Storage away", "The photo storage is away. Wait as `Retry-After` says."),
     "cursor_invalid": (422, "Cursor not valid", "Start again without `cursor`."),

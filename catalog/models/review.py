@@ -5,7 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from workers.contract import REASONS
+from workers.contract import REASONS, Region
 
 
 class Verdict(models.TextChoices):
@@ -49,6 +49,9 @@ class Item(models.Model):
         blank=True,
         help_text="Where it is: left, top, right, bottom from 0 to 1 of the upright photo. None: the whole photo.",
     )
+    cut = models.JSONField(
+        null=True, blank=True, help_text="The square round one of many things that was compared. None: the box itself."
+    )
     bundle_version = models.CharField(max_length=64)
     calibrated = models.BooleanField(
         default=False, help_text="Whether probabilities were calibrated on held-out photos."
@@ -90,6 +93,11 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"Item {str(self.id)[:8]}"
+
+    @property
+    def compared(self) -> Region | None:
+        """The part of the photo that was recognised, and that is to be indexed once confirmed. None: all of it."""
+        return self.cut or self.box
 
     @property
     def is_one_of_many(self) -> bool:

@@ -16,7 +16,7 @@ from workers.contract import REASONS, Region
 class Comparison:
     """One hit with what was asked. ``key`` is empty for a search by words, ``photo_id`` for every search.
 
-    ``region`` is the part of the photo that was compared; with ``is_thing`` it is one thing of many in it.
+    ``region`` is the part of the photo that was compared.
 
     ``verdict``, ``reason`` (a sentence) and ``bundle_version`` are those of the answer that the hit belongs to.
     """
@@ -26,7 +26,6 @@ class Comparison:
     photo_id: UUID | None
     job_id: UUID | None
     region: Region | None
-    is_thing: bool
     words: str
     hit: Hit
     matched: Photo
@@ -48,8 +47,7 @@ def item_comparison(*, item: Item, product_id: UUID | None = None) -> Comparison
         key=item.photo.key,
         photo_id=item.photo.pk,
         job_id=None,
-        region=item.box,
-        is_thing=item.is_one_of_many,
+        region=item.compared,
         words="",
         hit=hit,
         matched=_matched(hit),
@@ -69,7 +67,6 @@ def search_comparison(*, job: Job, product_id: UUID) -> Comparison:
         photo_id=None,
         job_id=job.pk if job.key else None,
         region=job.box or job.request["region"],
-        is_thing=False,
         words=job.request["words"],
         hit=hit,
         matched=_matched(hit),

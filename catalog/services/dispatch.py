@@ -8,6 +8,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import cast
 
 from django.db import connection, transaction
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 ALONE_AFTER = 2  # a photo whose lease was lost twice travels alone, so a poisonous one takes no neighbour with it
 LOST_LIMIT = 5  # and one that lost five leases while workers were alive is given up
+WEIGHT_OF_MANY = 8  # a photo that is searched for many things costs a worker at least as much time as eight others
 
 
 def chunks_dispatch() -> int:
@@ -90,7 +92,7 @@ def _lease_next() -> Chunk | None:
 
 
 def _take(owed: QuerySet[Photo]) -> list[Photo]:
-    """The longest-waiting photos with one purpose, at most a chunk; a suspicious photo comes alone."""
+    """The longest-waiting photos with one purpose, as many as one lease carries; a suspicious photo comes alone."""
     skip_locked = connection.features.has_select_for_update_skip_locked
     locked = owed.select_for_update(skip_locked=skip_locked)
     first = locked.order_by("queued_at", "pk").first()
@@ -102,7 +104,13 @@ def _take(owed: QuerySet[Photo]) -> list[Photo]:
         photos = list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
     # Once the photos are locked, and not in the same statement: that could still see a product as it was before.
     prefetch_related_objects(photos, "product", "job")
-    return photos
+    carried = accumulate(WEIGHT_OF_MANY if _wants_many(photo) else 1 for photo in photos)
+    fitting = [photo for photo, weight in zip(photos, carried, strict=True) if weight <= load_env().chunk_size]
+    return fitting or [first]
+
+
+def _wants_many(photo: Photo) -> bool:
+    return photo.purpose == Purpose.RECOGNISE and photo.job is not None and photo.job.wants_many
 
 
 def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
@@ -112,7 +120,7 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
             key=photo.key,
             product=product_facts(photo.product) if photo.product and photo.purpose == Purpose.INDEX else None,
             region=photo.region,
-            items="many" if photo.job and photo.job.wants_many and photo.purpose == Purpose.RECOGNISE else "one",
+            items="many" if _wants_many(photo) else "one",
         )
         for photo in photos
     )

@@ -23,6 +23,7 @@ from workers.contract import Explain, Explanation
 def explanation_find(*, comparison: Comparison, seconds: float) -> Explanation | None:
     """The explanation of the last hour, or a new one; ``None`` where none is there after ``seconds``.
 
+    A question that nobody answered by its deadline has failed: it is sent anew only when it is asked again later.
     Raises ``Unavailable`` (``worker_unavailable``, ``deadline_passed``, ``broker_unavailable``,
     ``storage_unavailable``, …), ``Refused`` (``photo_gone``, ``explanation_failed``), and ``PhotoError`` for a photo
     that cannot be used.
@@ -33,9 +34,11 @@ def explanation_find(*, comparison: Comparison, seconds: float) -> Explanation |
     if found is None:
         if not versions:
             raise Unavailable("worker_unavailable", "No worker is running.")
-        client.send_explain(question)
-        explanation_wait(token=question.token, seconds=seconds)
+        left = client.send_explain(question)
+        explanation_wait(token=question.token, seconds=min(seconds, left))
         found = client.explanation_of(question.token)
+        if found is None and left <= seconds:
+            raise Unavailable("deadline_passed", "No worker answered before the deadline.")
     return None if found is None else _sound(found)
 
 
@@ -43,14 +46,13 @@ def _question(comparison: Comparison, versions: list[str]) -> Explain:
     product = product_facts(comparison.hit.product)
     told = product.model_dump(mode="json", exclude={"product_id", "in_stock"})  # what the network reads
     matched = comparison.matched
-    asked = [comparison.key, comparison.region, comparison.is_thing, comparison.words, matched.key, matched.region]
+    asked = [comparison.key, comparison.region, comparison.words, matched.key, matched.region]
     return Explain(
         token=hashlib.sha256(json.dumps([*asked, told, versions], sort_keys=True).encode()).hexdigest(),
         merchant_id=comparison.merchant.pk,
         deadline=timezone.now() + timedelta(seconds=load_env().search_deadline_seconds),
         key=comparison.key or None,
         region=comparison.region,
-        is_thing=comparison.is_thing,
         words=comparison.words,
         matched_key=matched.key,
         matched_region=matched.region,

@@ -116,7 +116,8 @@ def photo_add(
     with transaction.atomic():
         if product is not None:
             product_lock_living(product=product)
-            if held := _held(product, stored.sha256, retry):
+            held, _ = photo_take_back(product=product, sha256=stored.sha256, retry=retry)
+            if held:
                 return held, False
         photo.save(force_insert=True)
         transaction.on_commit(dispatch_soon)
@@ -153,12 +154,16 @@ def product_lock_living(*, product: Product) -> None:
         raise Refused("product_not_found", "This merchant has no such product.", status=404)
 
 
-def _held(product: Product, sha256: str, retry: bool) -> Photo | None:
-    """The locked product's photo with these bytes, owed again where it should be; one just forgotten is none."""
+def photo_take_back(*, product: Product, sha256: str, retry: bool, **changes: Any) -> tuple[Photo | None, bool]:
+    """The locked product's photo with these bytes, and whether it was owed again, with other columns changed.
+
+    It is owed where it was about to be forgotten, or had failed and ``retry`` is set. One just forgotten is none.
+    """
     photo = Photo.objects.select_for_update().filter(product=product, sha256=sha256).first()
-    if photo and (photo.purpose == Purpose.FORGET or (retry and photo.state == LedgerState.FAILED)):
-        _owe(photo, purpose=Purpose.INDEX)
-    return photo
+    back = photo is not None and (photo.purpose == Purpose.FORGET or (retry and photo.state == LedgerState.FAILED))
+    if photo and back:
+        _owe(photo, purpose=Purpose.INDEX, **changes)
+    return photo, back
 
 
 def photo_remove(*, photo: Photo) -> None:

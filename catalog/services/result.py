@@ -24,6 +24,7 @@ from catalog.models import (
     Purpose,
     Verdict,
 )
+from catalog.services.dispatch import LOST_LIMIT
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce
@@ -31,7 +32,7 @@ from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from config.env import load_env
-from workers.contract import ChunkResult, Fault, FoundItem, PhotoOutcome, SearchResult
+from workers.contract import MESSAGE_INVALID, ChunkResult, Fault, FoundItem, PhotoOutcome, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -120,21 +121,35 @@ def _mark_done(photo: Photo, outcome: PhotoOutcome, result: ChunkResult, now: da
 
 
 def _mark_fault(photo: Photo, fault: Fault, now: datetime) -> None:
-    """The client's fault ends the photo, an absent service lets it wait, a bug of ours is tried three times."""
+    """The photo waits for another try, or it has failed and the row that it came from says why."""
     photo.lease_until = None
     photo.error_code, photo.error_message, photo.error_trace = fault.code, fault.message[:500], fault.trace
-    if fault.kind == "retry":
-        photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=RETRY_SECONDS)
-        return
-    photo.attempts += fault.kind == "bug"
-    if fault.kind == "bug" and photo.attempts < load_env().max_attempts:
-        photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=2.0**photo.attempts)
+    photo.attempts += fault.kind == "bug" or fault.code == MESSAGE_INVALID
+    seconds = _seconds_to_wait(photo, fault)
+    if seconds is not None:
+        photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=seconds)
         return
     photo.state, photo.finished_at = LedgerState.FAILED, now
     if photo.upload_row_id:
         problem = {"code": fault.code, "message": fault.message, "field": "images", "photo": photo.name}
         problem[PHOTO_ID] = str(photo.pk)
         row_problem_add(row_id=photo.upload_row_id, problem=problem)
+
+
+def _seconds_to_wait(photo: Photo, fault: Fault) -> float | None:
+    """Before the next try; ``None``: there is none.
+
+    The client's fault ends the photo, an absent service lets it wait, a bug of ours is tried three times. A message
+    that a worker could not read, whatever it called that, is as good as a lost lease: the photo waits as long for a
+    worker that can, and is given up as late.
+    """
+    if fault.code == MESSAGE_INVALID:
+        return load_env().lease_seconds if photo.attempts < LOST_LIMIT else None
+    if fault.kind == "retry":
+        return RETRY_SECONDS
+    if fault.kind == "bug" and photo.attempts < load_env().max_attempts:
+        return 2.0**photo.attempts
+    return None
 
 
 Done = list[tuple[Photo, PhotoOutcome]]
@@ -177,6 +192,7 @@ def _item(photo: Photo, position: int, found: FoundItem | PhotoOutcome, result: 
         job_id=photo.job_id,
         position=position,
         box=found.box,
+        cut=found.cut if isinstance(found, FoundItem) else None,
         bundle_version=result.bundle_version,
         calibrated=result.calibrated,
         verdict=found.verdict or Verdict.UNKNOWN,
@@ -219,7 +235,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job = Job.objects.select_for_update().filter(pk=result.job_id, state__in=OWED).first()
     if job is None:
         return False
-    if result.fault and result.fault.kind == "retry" and search_deadline(job) > timezone.now():
+    if result.fault and _may_pass(result.fault) and search_deadline(job) > timezone.now():
         job.state, job.lease_until = JobState.PENDING, None
         job.save(update_fields=["state", "lease_until"])
         return True
@@ -237,6 +253,11 @@ def search_result_store(*, result: SearchResult) -> bool:
     job.save()
     transaction.on_commit(partial(job_announce, job_id=job.pk))
     return True
+
+
+def _may_pass(fault: Fault) -> bool:
+    """Whether another worker, or the same one later, may answer what this one could not."""
+    return fault.kind == "retry" or fault.code == MESSAGE_INVALID
 
 
 def _search_state(result: SearchResult) -> JobState:

@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.errors import Refused
-from catalog.services.photo import photo_cut_out, photos_owe, product_lock_living
+from catalog.services.photo import photo_cut_out, photo_take_back, photos_owe, product_lock_living
+
+ADDED, HELD, GONE = "added", "held", "gone"  # what became of the reference; kept in the decision
 
 
 def item_accept(
@@ -18,6 +20,8 @@ def item_accept(
 ) -> Decision:
     """Accept the first candidate (or ``product``, when it is given): the photo becomes a reference of it.
 
+    The decision's ``after["reference"]`` is ``added``, ``held`` where the product had this very photo already, or
+    ``gone`` where the photo was deleted.
     Raises ``Refused``: ``item_decided`` (409), ``item_without_candidate``, ``product_not_found`` (404).
     """
     product = product or item.best_product
@@ -55,8 +59,9 @@ def _decide(
     before = _snapshot(item)
     item.state, item.product, item.decided_at = state, product, timezone.now()
     item.save(update_fields=["state", "product", "decided_at"])
-    if product and item.photo:
-        _make_reference(item, item.photo, product)
+    after = _snapshot(item)
+    if product:
+        after["reference"] = _make_reference(item, item.photo, product) if item.photo else GONE
     return Decision.objects.create(
         item=item,
         reviewer=reviewer,
@@ -64,7 +69,7 @@ def _decide(
         action=action,
         product=product,
         before=before,
-        after=_snapshot(item),
+        after=after,
     )
 
 
@@ -72,16 +77,19 @@ def _snapshot(item: Item) -> dict[str, str | None]:
     return {"state": str(item.state), "product": str(item.product_id) if item.product_id else None}
 
 
-def _make_reference(item: Item, photo: Photo, product: Product) -> None:
-    """Owe the photo, or the part of it that the item is in, to the index as one of the product's.
+def _make_reference(item: Item, photo: Photo, product: Product) -> str:
+    """Owe the photo, or the part of it that was recognised, to the index as one of the product's; says what became.
 
-    The very same bytes are a reference of a product only once. A photo of many things stays what it is: each of them
-    that a reviewer confirms becomes a photo of its own, with the same bytes and its region.
+    The very same bytes are a reference of a product only once; a row that failed, or is about to be forgotten, is
+    taken back for it. A photo of many things stays what it is: each of them that a reviewer confirms becomes a photo
+    of its own, with the same bytes and its region.
     """
-    if Photo.objects.filter(product=product, sha256=photo.sha256).exclude(pk=photo.pk).exists():
-        return
+    part = {"origin": PhotoOrigin.REVIEW, "region": item.compared}
+    held, owed = photo_take_back(product=product, sha256=photo.sha256, retry=True, **part)
+    if held and held != photo:
+        return ADDED if owed else HELD
     if item.is_one_of_many:
-        photo_cut_out(photo=photo, region=item.box, product=product)
-        return
-    reference = Photo.objects.filter(pk=photo.pk)
-    photos_owe(reference, product=product, purpose=Purpose.INDEX, origin=PhotoOrigin.REVIEW, region=item.box)
+        photo_cut_out(photo=photo, region=item.compared, product=product)
+    else:
+        photos_owe(Photo.objects.filter(pk=photo.pk), product=product, purpose=Purpose.INDEX, **part)
+    return ADDED

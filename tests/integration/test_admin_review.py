@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Decision, ItemState, PhotoOrigin, Purpose
+from catalog.models import Decision, Item, ItemState, Photo, PhotoOrigin, Purpose
 from catalog.services.photo import photos_delete
 from catalog.services.review import item_accept
 from tests.api_support import Shop
@@ -76,6 +76,25 @@ def test_accept_makes_the_photo_a_reference(admin, shop):
     decision = Decision.objects.get()
     assert (decision.item, decision.action, decision.product, decision.reviewer_name) == (item, "accept", mug, "rita")
     assert (decision.before["state"], decision.after["state"]) == ("open", "accepted")
+
+
+def test_the_reviewer_is_told_what_became_of_the_photo(admin, shop):
+    mug = shop.product()
+    first, same, gone = (shop.item(mug) for _ in range(3))
+    Photo.objects.filter(pk=same.photo_id).update(sha256=first.photo.sha256)
+    Item.objects.filter(pk=gone.pk).update(photo=None)
+    told = []
+    for item in (first, same, gone):
+        response = admin.post(reverse("admin:catalog_item_accept", args=[item.pk]), follow=True)
+        told += [str(message).partition(". ")[2] for message in response.context["messages"]]
+    assert told == [
+        "The photo becomes a reference of it.",
+        "This very photo is a reference of it already.",
+        "The photo was deleted, so it becomes no reference.",
+    ]
+    made = Decision.objects.order_by("created_at")
+    assert [decision.after["reference"] for decision in made] == ["added", "held", "gone"]
+    assert mug.photos.get(origin=PhotoOrigin.REVIEW) == first.photo
 
 
 def test_correct_to_another_candidate_or_any_product(admin, shop):

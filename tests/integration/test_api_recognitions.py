@@ -42,7 +42,7 @@ def test_as_json(shop):
 
 def test_no_photo(shop):
     problem(shop.client.post(f"{API}/recognition-jobs", {"photos": []}, format="json"), 422, "photos_missing")
-    problem(shop.client.post(f"{API}/recognition-jobs", {"x": "y"}), 422, "photos_missing")
+    problem(shop.client.post(f"{API}/recognition-jobs", {"items": "one"}), 422, "photos_missing")
     found = problem(shop.client.post(f"{API}/recognition-jobs", {}, format="json"), 422, "invalid")
     assert faults(found) == {"photos": "required"}
     problem(shop.client.post(f"{API}/recognition-jobs", {"photos": "text"}), 422, "photos_refused")

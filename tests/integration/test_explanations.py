@@ -4,6 +4,7 @@ What a worker would keep is kept here by hand; a real one explains in test_expla
 """
 
 import io
+import json
 import threading
 import time
 
@@ -173,9 +174,58 @@ def test_a_fault_lets_the_question_be_sent_again(shop, item, redis_server, live_
     shop.client.get(address(item), headers={"Prefer": "wait=0"})
     keep(redis_server, fault(item, "storage_unavailable", "retry"))
     with redis_server.client() as server:
-        server.delete(EXPLANATION_KEY_PREFIX + token_of(item))  # ten seconds later
+        assert 0 < server.ttl(claim_of(item)) <= 10
+        ten_seconds_later(server, item)
         shop.client.get(address(item), headers={"Prefer": "wait=0"})
         assert server.llen(SEARCH_QUEUE) == 2
+
+
+def claim_of(item):
+    return f"{EXPLANATION_KEY_PREFIX}{token_of(item)}:asked"
+
+
+def ten_seconds_later(server, item):
+    """Faults, and the claims of questions that ended, are forgotten by then."""
+    server.delete(EXPLANATION_KEY_PREFIX + token_of(item), claim_of(item))
+
+
+def test_a_question_that_nobody_answers_ends_with_its_deadline(shop, item, redis_server, live_worker, setting):
+    """The worker is alive, but lost the message or cannot read it."""
+    setting("VITRINE_SEARCH_DEADLINE_SECONDS", "1")
+    live_worker(BUNDLE)
+    assert shop.client.get(address(item), headers={"Prefer": "wait=0"}).status_code == 202
+    started = time.monotonic()
+    response = shop.client.get(address(item), headers={"Prefer": "wait=20"})
+    assert time.monotonic() - started < 5  # the deadline ends the wait
+    problem(response, 503, "deadline_passed")
+    assert response.headers["Retry-After"] == "5"
+    problem(shop.client.get(address(item), headers={"Prefer": "wait=0"}), 503, "deadline_passed")
+    with redis_server.client() as server:
+        assert server.llen(SEARCH_QUEUE) == 1  # it was not sent again
+        ten_seconds_later(server, item)
+        assert shop.client.get(address(item), headers={"Prefer": "wait=0"}).status_code == 202
+        assert server.llen(SEARCH_QUEUE) == 2
+
+
+def test_an_answer_of_another_release_is_none(shop, item, redis_server, live_worker, setting):
+    """It is kept for an hour; the question must not be sent anew at every poll because of it."""
+    setting("VITRINE_SEARCH_DEADLINE_SECONDS", "1")
+    live_worker(BUNDLE)
+    assert shop.client.get(address(item), headers={"Prefer": "wait=0"}).status_code == 202
+    keep(redis_server, answer(token_of(item)))
+    key = EXPLANATION_KEY_PREFIX + token_of(item)
+    with redis_server.client() as server:
+        server.set(key, json.dumps(json.loads(server.get(key)) | {"unheard_of": 1}))
+        problem(shop.client.get(address(item), headers={"Prefer": "wait=20"}), 503, "deadline_passed")
+        assert server.llen(SEARCH_QUEUE) == 1
+
+
+def test_an_answer_that_came_late_is_an_answer(shop, item, redis_server, live_worker, setting):
+    setting("VITRINE_SEARCH_DEADLINE_SECONDS", "0.2")
+    live_worker(BUNDLE)
+    problem(shop.client.get(address(item), headers={"Prefer": "wait=5"}), 503, "deadline_passed")
+    keep(redis_server, answer(token_of(item)))
+    assert shop.client.get(address(item)).status_code == 200
 
 
 def test_another_product_text_is_another_question(shop, item, redis_server):
@@ -282,6 +332,16 @@ def test_the_panel_asks_again_while_a_worker_is_at_it(rita, item, redis_server, 
     html = rita.get(panel(item)).content.decode()
     assert f'hx-get="{panel(item)}"' in html
     assert 'hx-trigger="load delay:1s"' in html
+
+
+def test_the_panel_stops_asking_when_nobody_answered(rita, item, redis_server, live_worker, setting):
+    setting("VITRINE_SEARCH_DEADLINE_SECONDS", "0.5")
+    live_worker(BUNDLE)
+    html = rita.get(panel(item)).content.decode()
+    assert "No worker answered in time." in html
+    assert "deadline_passed" in html
+    assert "hx-trigger" not in html
+    assert "Try again" in html  # by a person
 
 
 def test_the_panel_says_what_is_in_the_way(rita, item, redis_server):

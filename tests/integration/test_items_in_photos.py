@@ -1,25 +1,32 @@
 """Several items in one photo, regions and boxes: asked through the API, stored from results, decided at the desk."""
 
 import base64
+import io
 import uuid
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from PIL import Image
 
 from catalog.models import Item, Job, LedgerState, Photo, PhotoOrigin, Purpose
+from catalog.selectors.explanation import item_comparison
 from catalog.services.dispatch import chunks_dispatch
 from catalog.services.job import recognition_job_create
 from catalog.services.result import chunk_result_store, search_result_store
 from catalog.services.review import item_accept, item_correct, item_reject
+from recognition.boxes import square_round
+from recognition.photos import decode_photo, decode_regions
 from tests.api_support import API, Shop, candidate, faults, jpeg, problem, search_result
 from tests.worker import read_chunk
+from workers import client as workers
 from workers.contract import ChunkResult, FoundItem, PhotoOutcome
 
 pytest_plugins = ("tests.api_fixtures",)
 
 LEFT, RIGHT = (0.1, 0.2, 0.4, 0.8), (0.6, 0.2, 0.9, 0.8)
+LEFT_CUT, RIGHT_CUT = (0.0, 0.15, 0.525, 0.85), (0.475, 0.15, 1.0, 0.85)  # the squares round them of 400 x 300 pixels
 REGION = [0.25, 0.0, 1.0, 0.5]
 
 
@@ -47,14 +54,14 @@ def result_of(photo, **outcome):
     )
 
 
-def found(product, box, verdict="REVIEW", photo=None):
-    candidates = (candidate(product, photo or product.photos.first()),) if product else ()
-    return FoundItem(box=box, verdict=verdict, reason="weak_match", candidates=candidates)
+def found(product, box, verdict="REVIEW", cut=None):
+    candidates = (candidate(product, product.photos.first()),) if product else ()
+    return FoundItem(box=box, cut=cut, verdict=verdict, reason="weak_match", candidates=candidates)
 
 
-def shelf(shop, *items):
+def shelf(shop, *items, data=None):
     """A recognition of one photo of many, with these things found in it."""
-    job = recognition_job_create(merchant=shop.merchant, photos=[("shelf.jpg", jpeg())], items="many")
+    job = recognition_job_create(merchant=shop.merchant, photos=[("shelf.jpg", data or jpeg())], items="many")
     photo = job.photos.get()
     chunk_result_store(result=result_of(photo, items=items))
     photo.refresh_from_db()
@@ -120,6 +127,23 @@ def test_regions_outside_the_photo(shop, region):
     assert (Job.objects.count(), Photo.objects.count()) == (0, 0)
 
 
+@pytest.mark.parametrize("stray", ["item", "regions", "words"])
+@pytest.mark.parametrize("value", ["many", ""])
+def test_a_misspelt_part_of_a_form_is_refused_as_in_json(shop, stray, value):
+    form = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "items": "many", stray: value}
+    found = problem(shop.client.post(f"{API}/recognition-jobs", form), 422, "invalid")
+    assert faults(found) == {stray: "field_unknown"}
+    assert faults(problem(start(shop, {**photos_body(), stray: value}), 422, "invalid")) == {stray: "field_unknown"}
+    assert (Job.objects.count(), Photo.objects.count()) == (0, 0)
+
+
+def test_a_file_under_another_name_is_refused_and_not_overlooked(shop):
+    form = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "photo": SimpleUploadedFile("b.jpg", jpeg((1, 2, 3)))}
+    found = problem(shop.client.post(f"{API}/recognition-jobs", form), 422, "invalid")
+    assert faults(found) == {"photo": "field_unknown"}
+    assert not Job.objects.exists()
+
+
 def test_a_region_part_that_is_no_json(shop):
     body = {"photos": [SimpleUploadedFile("a.jpg", jpeg())], "region": "left"}
     found = problem(shop.client.post(f"{API}/recognition-jobs", body), 422, "invalid")
@@ -181,8 +205,7 @@ def test_a_result_of_a_worker_that_knows_no_boxes_still_reads(shop):
     (mug,) = stocked(shop, "MUG")
     photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
     wire = result_of(photo, verdict="SURE", candidates=(candidate(mug, mug.photos.first()),)).to_wire()
-    for name in ("box", "items"):
-        del wire["outcomes"][0][name]
+    assert {"box", "items"}.isdisjoint(wire["outcomes"][0])
     chunk_result_store(result=ChunkResult.model_validate(wire))
     assert (photo.items.get().box, photo.items.get().best_product) == (None, mug)
 
@@ -201,27 +224,90 @@ def test_a_search_says_which_part_it_was_answered_with(shop):
 
 def test_each_confirmed_thing_becomes_a_reference_of_its_own(shop):
     mug, cup = stocked(shop, "MUG", "CUP")
-    photo, (first, second, third) = shelf(shop, found(mug, LEFT), found(mug, RIGHT), found(None, RIGHT, "UNKNOWN"))
+    photo, (first, second, third) = shelf(
+        shop, found(mug, LEFT, cut=LEFT_CUT), found(mug, RIGHT, cut=RIGHT_CUT), found(None, RIGHT, "UNKNOWN")
+    )
     item_accept(item=first, reviewer=None, reviewer_name="r")
     item_correct(item=second, reviewer=None, reviewer_name="r", product=cup)
     item_reject(item=third, reviewer=None, reviewer_name="r")
     parts = Photo.objects.filter(origin=PhotoOrigin.REVIEW).order_by("product__sku")
     assert [(part.product, part.region, part.purpose, part.state) for part in parts] == [
-        (cup, list(RIGHT), Purpose.INDEX, LedgerState.PENDING), (mug, list(LEFT), Purpose.INDEX, LedgerState.PENDING),
-    ]  # fmt: skip
+        (cup, list(RIGHT_CUT), Purpose.INDEX, LedgerState.PENDING),
+        (mug, list(LEFT_CUT), Purpose.INDEX, LedgerState.PENDING),
+    ]
     assert {(part.key, part.sha256, part.job) for part in parts} == {(photo.key, photo.sha256, None)}
     photo.refresh_from_db()
     assert (photo.product, photo.purpose, photo.state) == (None, Purpose.RECOGNISE, LedgerState.DONE)
     assert {item.photo for item in photo.items.all()} == {photo}
 
 
+def bottle_on_a_shelf():
+    """A tall bottle (red cap, green body, blue foot) on a white photo of 400 x 300 pixels, as PNG, and its box."""
+    photo, out = Image.new("RGB", (400, 300), "white"), io.BytesIO()
+    for colour, top, bottom in (("red", 20, 100), ("lime", 100, 200), ("blue", 200, 280)):
+        photo.paste(colour, (180, top, 220, bottom))
+    photo.save(out, "PNG")
+    return out.getvalue(), (180 / 400, 20 / 300, 220 / 400, 280 / 300)
+
+
+def test_the_pixels_indexed_are_the_pixels_recognised(shop, redis_server, live_worker):
+    """What a reviewer confirmed is the square that was compared: a tall product keeps its ends."""
+    live_worker("b1")
+    (mug,) = stocked(shop, "MUG")
+    data, box = bottle_on_a_shelf()
+    cut = square_round(box, 400, 300, margin=0.05)
+    (recognised,) = decode_regions(data, [cut], size=60)
+    _, (item,) = shelf(shop, found(mug, box, cut=cut), data=data)
+    assert (item.box, item.cut) == (list(box), list(cut))
+    assert item_comparison(item=item).region == list(cut)
+    item_accept(item=item, reviewer=None, reviewer_name="r")
+    assert chunks_dispatch() == 1
+    with redis_server.client() as redis:
+        (work,) = read_chunk(redis).photos
+    assert work.product.product_id == mug.pk
+    indexed = decode_photo(workers.photo_store().read(work.key), size=60, region=work.region).pixels
+    assert (indexed == recognised).all()
+    assert [tuple(indexed[row, 30].tolist()) for row in (12, 30, 48)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+
+
+def test_an_item_without_a_cut_was_compared_by_its_box(shop):
+    (mug,) = stocked(shop, "MUG")
+    _, (item,) = shelf(shop, found(mug, LEFT))
+    assert (item.cut, item_comparison(item=item).region) == (None, list(LEFT))
+    item_accept(item=item, reviewer=None, reviewer_name="r")
+    assert mug.photos.get(origin=PhotoOrigin.REVIEW).region == list(LEFT)
+
+
 def test_the_same_photo_is_a_reference_of_a_product_only_once(shop):
     (mug,) = stocked(shop, "MUG")
-    _, items = shelf(shop, found(mug, LEFT), found(mug, RIGHT))
-    for item in items:
-        item_accept(item=item, reviewer=None, reviewer_name="r")
-    assert [part.region for part in mug.photos.filter(origin=PhotoOrigin.REVIEW)] == [list(LEFT)]
+    _, items = shelf(shop, found(mug, LEFT, cut=LEFT_CUT), found(mug, RIGHT, cut=RIGHT_CUT))
+    decisions = [item_accept(item=item, reviewer=None, reviewer_name="r") for item in items]
+    assert [decision.after["reference"] for decision in decisions] == ["added", "held"]
+    assert [part.region for part in mug.photos.filter(origin=PhotoOrigin.REVIEW)] == [list(LEFT_CUT)]
     assert Item.objects.filter(state="accepted", product=mug).count() == 2
+
+
+@pytest.mark.parametrize(
+    "was", [{"purpose": Purpose.FORGET}, {"state": LedgerState.FAILED, "error_code": "worker_lost"}]
+)
+@pytest.mark.parametrize("many", [True, False])
+def test_a_reference_that_failed_or_was_to_be_forgotten_is_taken_back(shop, was, many):
+    (mug,) = stocked(shop, "MUG")
+    if many:
+        photo, (item,) = shelf(shop, found(mug, LEFT, cut=LEFT_CUT))
+    else:
+        item = shop.item(mug, box=list(LEFT_CUT))
+        photo = item.photo
+    row = shop.photo(mug)
+    Photo.objects.filter(pk=row.pk).update(sha256=photo.sha256, key=photo.key, **was)
+    held = mug.photos.count()
+    decision = item_accept(item=item, reviewer=None, reviewer_name="r")
+    row.refresh_from_db()
+    assert decision.after == {"state": "accepted", "product": str(mug.pk), "reference": "added"}
+    assert (row.purpose, row.state, row.error_code) == (Purpose.INDEX, LedgerState.PENDING, "")
+    assert (row.origin, row.region) == (PhotoOrigin.REVIEW, list(LEFT_CUT))
+    photo.refresh_from_db()
+    assert (photo.purpose, photo.product, mug.photos.count()) == (Purpose.RECOGNISE, None, held)
 
 
 def test_a_small_main_subject_becomes_the_reference_not_the_room_round_it(shop):
@@ -237,7 +323,7 @@ def test_a_small_main_subject_becomes_the_reference_not_the_room_round_it(shop):
 def test_the_review_desk_draws_the_box(client, shop):
     client.force_login(User.objects.create(username="rita", is_staff=True, is_superuser=True))
     (mug,) = stocked(shop, "MUG")
-    _, (first, _) = shelf(shop, found(mug, (0.1, 0.2, 0.35, 0.8)), found(mug, RIGHT))
+    _, (first, _) = shelf(shop, found(mug, (0.1, 0.2, 0.35, 0.8), cut=LEFT_CUT), found(mug, RIGHT))
     html = client.get(reverse("admin:catalog_item_change", args=[first.pk])).content.decode()
     assert 'viewBox="0 0 400 300"' in html
     assert '<rect x="40" y="60" width="100" height="180"' in html

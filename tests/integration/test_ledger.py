@@ -12,6 +12,7 @@ from catalog.services.dispatch import LOST_LIMIT, chunks_dispatch, leases_reconc
 from catalog.services.job import job_cancel, recognition_job_finish, search_job_create
 from catalog.services.product import product_delete, product_update
 from catalog.services.result import chunk_result_store, search_result_store
+from config.env import load_env
 from workers.contract import (
     BULK_QUEUE,
     SEARCH_QUEUE,
@@ -99,6 +100,31 @@ def test_merchants_take_turns_whatever_they_owe(worker_alive, merchant):
         .distinct()
     )
     assert Counter(slug for slug, _ in chunks) == {"harbour": 2, "m0": 1, "m1": 1}
+
+
+def recognition(merchant, items):
+    return Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION, request={"items": items})
+
+
+def chunk_sizes():
+    chunks = Photo.objects.filter(state=LedgerState.DISPATCHED).values_list("chunk_id", flat=True)
+    return sorted(Counter(chunks).values())
+
+
+@pytest.mark.parametrize(("chunk_size", "many"), [("32", 4), ("20", 2), ("5", 1)])
+def test_a_chunk_carries_few_photos_that_are_searched_for_many(worker_alive, merchant, setting, chunk_size, many):
+    setting("VITRINE_CHUNK_SIZE", chunk_size)
+    owe(merchant, 40, purpose=Purpose.RECOGNISE, job=recognition(merchant, "many"))
+    assert chunks_dispatch() == 4
+    assert chunk_sizes() == [many] * 4
+
+
+def test_photos_of_one_thing_fill_what_those_of_many_leave(worker_alive, merchant):
+    one, many = (recognition(merchant, items) for items in ("one", "many"))
+    for job, count in ((one, 10), (many, 2), (one, 60)):
+        owe(merchant, count, purpose=Purpose.RECOGNISE, job=job)
+    assert chunks_dispatch() == 3
+    assert chunk_sizes() == [18, 22, 32]
 
 
 def test_nothing_is_leased_while_no_worker_is_alive(redis_server, merchant):
@@ -229,6 +255,39 @@ def test_a_fault_is_treated_by_whose_it_is(worker_alive, merchant, product, kind
     assert (photo.queued_at > timezone.now()) == (state == "pending")
 
 
+@pytest.mark.parametrize("kind", ["retry", "bug"], ids=["this release", "the release before"])
+def test_a_message_that_no_worker_can_read_waits_a_lease_and_is_given_up_after_five(
+    worker_alive, merchant, product, kind
+):
+    (photo,) = owe(merchant, 1, product=product)
+    fault = Fault(code="message_invalid", message="Web and worker differ.", kind=kind, trace="Traceback")
+    lease, seen = load_env().lease_seconds, []
+    for _ in range(LOST_LIMIT):
+        assert chunks_dispatch() == 1
+        photo.refresh_from_db()
+        chunk_result_store(result=result_for(photo, fault=fault))
+        photo.refresh_from_db()
+        seen.append((photo.state, photo.attempts, photo.error_code))
+        if photo.state == LedgerState.PENDING:
+            assert lease - 10 < (photo.queued_at - timezone.now()).total_seconds() <= lease
+            Photo.objects.update(queued_at=timezone.now())
+    waiting = [("pending", attempt, "message_invalid") for attempt in range(1, LOST_LIMIT)]
+    assert seen == [*waiting, ("failed", LOST_LIMIT, "message_invalid")]
+
+
+def test_a_photo_whose_message_could_not_be_read_is_done_by_another_worker(worker_alive, merchant, product):
+    (photo,) = owe(merchant, 1, product=product)
+    chunks_dispatch()
+    photo.refresh_from_db()
+    chunk_result_store(result=result_for(photo, fault=Fault(code="message_invalid", message="x", kind="retry")))
+    Photo.objects.update(queued_at=timezone.now())
+    assert chunks_dispatch() == 1
+    photo.refresh_from_db()
+    chunk_result_store(result=result_for(photo))
+    photo.refresh_from_db()
+    assert (photo.state, photo.error_code, photo.error_trace) == (LedgerState.DONE, "", "")
+
+
 def test_recognised_photos_become_items_once_a_bundle(worker_alive, merchant, product):
     job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION)
     sure, unsure, unknown = owe(merchant, 3, purpose=Purpose.RECOGNISE, job=job)
@@ -316,6 +375,8 @@ def test_a_search_result_is_stored_once(redis_server, merchant, product):
         ({"expired": True}, "expired", "deadline_passed"),
         ({"fault": Fault(code="photo_truncated", message="Ends early.", kind="client")}, "failed", "photo_truncated"),
         ({"fault": Fault(code="index_unavailable", message="Away.", kind="retry")}, "pending", ""),
+        ({"fault": Fault(code="message_invalid", message="Differ.", kind="retry")}, "pending", ""),
+        ({"fault": Fault(code="message_invalid", message="Differ.", kind="bug")}, "pending", ""),
     ],
 )
 def test_a_search_ends_as_its_answer_says(redis_server, merchant, fields, state, code):

@@ -185,6 +185,39 @@ def test_bulk_waits_while_the_queue_is_full(lane, device):
     assert more.future.result(10).image[0] == 2
 
 
+def test_calls_of_bulk_work_wait_while_too_many_are_queued(lane, device):
+    occupied(device, lane)
+    waiting = [lane.submit_bulk_call(DeviceCall(lambda number=number: number)) for number in range(8)]
+    more = DeviceCall(lambda: "more")
+    blocked = threading.Thread(target=lane.submit_bulk_call, args=(more,))
+    blocked.start()
+    blocked.join(0.2)
+    assert blocked.is_alive()
+    asked = lane.submit_call(DeviceCall(lambda: "why"))  # a person who asks is never held back by bulk
+    device.gate.set()
+    blocked.join(10)
+    assert [future.result(10) for future in (*waiting, asked, more.future)] == [*range(8), "why", "more"]
+
+
+def test_calls_of_bulk_work_end_with_the_device(lane, device):
+    first, errors = occupied(device, lane), []
+    waiting = [lane.submit_bulk_call(DeviceCall(int)) for _ in range(8)]
+
+    def one_more():
+        try:
+            lane.submit_bulk_call(DeviceCall(int))
+        except Unavailable as error:
+            errors.append(error.code)
+
+    blocked = threading.Thread(target=one_more)
+    blocked.start()
+    device.broken = True
+    device.gate.set()
+    blocked.join(10)
+    assert errors == ["device_lost"]
+    assert {future.exception(10).code for future in (first.future, *waiting)} == {"device_lost"}
+
+
 def test_closing_finishes_what_waits(lane, device):
     occupied(device, lane)
     items = [photo(value) for value in range(1, 7)]

@@ -186,6 +186,36 @@ def test_a_region_of_a_product_photo_is_what_is_stored(line):
         line.merchant = merchant
 
 
+def test_a_thing_that_was_found_is_stored_as_it_was_compared(line):
+    """Each thing's square, indexed, is what the same photo is compared by when it is recognised again.
+
+    A PNG: a JPEG is decoded as finely as its smallest thing wants, and for one thing alone a little more coarsely.
+    """
+    file = io.BytesIO()
+    Image.open(io.BytesIO(wall(PLACES)[0])).save(file, "PNG")
+    photo = file.getvalue()
+    key = line.store.write(photo).key
+    (outcome,) = recognise(line, photo, items="many")
+    for item in outcome.items:
+        across, down = (item.cut[2] - item.cut[0]) * 1200, (item.cut[3] - item.cut[1]) * 900
+        assert across == pytest.approx(down)
+        assert across >= (item.box[2] - item.box[0]) * 1200
+    merchant, line.merchant = line.merchant, uuid4()
+    try:
+        works = [
+            PhotoWork(
+                photo_id=uuid4(), key=key, region=item.cut, product=ProductFacts(product_id=uuid4(), title="Thing")
+            )
+            for item in outcome.items
+        ]
+        run(line, "index", works)
+        (again,) = recognise(line, photo, items="many")
+        likeness = {item.box: item.candidates[0].scores.image for item in again.items}
+        assert likeness == {item.box: pytest.approx(1.0, abs=1e-3) for item in outcome.items}
+    finally:
+        line.merchant = merchant
+
+
 def test_a_marked_region_must_be_a_part_of_the_photo(line):
     key = line.store.write(wall(PLACES)[0]).key
     works = (PhotoWork(photo_id=uuid4(), key=key, region=(0.5, 0.5, 0.5, 0.9)),)

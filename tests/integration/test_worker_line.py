@@ -228,10 +228,11 @@ def test_messages_nobody_can_read_do_not_kill_the_worker(line):
     line.client._producer().send_task(RUN_CHUNK, args=[chunk], queue=BULK_QUEUE)
     result = read_result(line.redis)
     assert (result.chunk_id, [outcome.photo_id for outcome in result.outcomes]) == (chunk_id, [photo_id])
-    assert (result.outcomes[0].fault.code, result.outcomes[0].fault.kind) == ("message_invalid", "bug")
+    assert (result.outcomes[0].fault.code, result.outcomes[0].fault.kind) == ("message_invalid", "retry")
+    assert "version" in result.outcomes[0].fault.trace
     line.client._producer().send_task(RUN_SEARCH, args=[{"version": 2, "job_id": str(job_id)}], queue=SEARCH_QUEUE)
     result = read_result(line.redis)
-    assert (result.job_id, result.fault.code) == (job_id, "message_invalid")
+    assert (result.job_id, result.fault.code, result.fault.kind) == (job_id, "message_invalid", "retry")
 
     assert run(line, merchant, "index", [work(line, 70)])[0].fault is None
     assert found(search(line, merchant, words="number70")) == [70]

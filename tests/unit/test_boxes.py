@@ -70,7 +70,7 @@ def test_the_best_of_overlapping_boxes_is_kept():
     assert keep_best(rows(), np.zeros(0, np.float32), overlap=0.5, limit=9) == []
 
 
-@given(st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 5), max_size=30), st.floats(0.1, 0.9))
+@given(st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 5), max_size=30), st.floats(0.125, 0.875, width=32))
 def test_no_two_kept_boxes_overlap_more_than_allowed(found, allowed):
     boxes = rows(*[(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d, _ in found])
     scores = np.array([score for *_, score in found], np.float32)
@@ -126,6 +126,14 @@ def test_the_square_cut_round_a_box_holds_it_and_maps_back(size, orientation):
 )
 def test_the_square_round_a_box(box, square):
     assert square_round(box, 400, 200, margin=0.125) == pytest.approx(square)
+
+
+def test_a_square_of_one_pixel_is_cut_out():
+    """Divided by the photo's sides and multiplied again, one pixel is now and then a little less than one."""
+    for width in range(1, 41):
+        data = photo((width, 2), kind="PNG")
+        squares = [square_round((at, 0.5, at, 0.5), width, 2, margin=0.0) for at in (0.0, 0.3, 0.5, 0.9, 1.0)]
+        assert [pixels.shape for pixels in decode_regions(data, squares, size=4)] == [(4, 4, 3)] * 5
 
 
 def test_regions_are_what_one_by_one_would_give():

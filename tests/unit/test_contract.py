@@ -37,7 +37,9 @@ ID = UUID(int=7)
 NOW = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 WORK = PhotoWork(photo_id=ID, key="ab/cd/abcd", product=ProductFacts(product_id=ID, title="Tasse „Blau“", price=1.5))
 CANDIDATE = Candidate(product_id=ID, photo_id=ID, scores=Scores(rank=0.5, image=0.5), probability=0.25, match="similar")
-FOUND = FoundItem(box=(0.1, 0.2, 0.5, 0.9), verdict="REVIEW", reason="weak_match", candidates=(CANDIDATE,))
+FOUND = FoundItem(
+    box=(0.1, 0.2, 0.5, 0.9), cut=(0.0, 0.2, 0.7, 0.9), verdict="REVIEW", reason="weak_match", candidates=(CANDIDATE,)
+)
 FAULT = Fault(code="photo_truncated", message="cut off", kind="client")
 PART = ScorePart(share=0.5, cosine=0.25, contribution=0.125)
 MESSAGES = [
@@ -123,6 +125,64 @@ def test_another_version_or_an_unknown_field_is_refused(message, change):
     with pytest.raises(ValidationError) as error:
         type(message).model_validate(message.to_wire() | change)
     assert [problem["loc"] for problem in error.value.errors()] == [tuple(change)]
+
+
+# Messages as the release before knew them, with every field that it had: photos had no region and no items, what was
+# found had no box, and nothing was left out for being a default.
+UUID_7 = "00000000-0000-0000-0000-000000000007"
+STORED_CANDIDATE = f"""{{"product_id": "{UUID_7}", "photo_id": "{UUID_7}",
+  "scores": {{"rank": 0.5, "image": 0.5, "fused": null, "text": null}}, "probability": 0.25, "match": "similar",
+  "votes": 1}}"""
+STORED = {
+    "chunk": f"""{{"version": 1, "chunk_id": "{UUID_7}", "merchant_id": "{UUID_7}", "purpose": "index", "photos": [
+      {{"photo_id": "{UUID_7}", "key": "ab/cd/abcd", "product": {{"product_id": "{UUID_7}", "title": "Tasse „Blau“",
+       "brand": "", "category": "", "description": "", "price": 1.5, "currency": null, "in_stock": true}}}}]}}""",
+    "search": f"""{{"version": 1, "job_id": "{UUID_7}", "merchant_id": "{UUID_7}", "deadline": "2026-11-01T12:30:00Z",
+      "key": "ab/cd/abcd", "words": "blue", "region": [0.0, 0.1, 0.5, 1.0], "filters": {{"categories": ["mugs"],
+      "brands": [], "price_min": null, "price_max": 9.5, "currency": "EUR", "in_stock": true}}, "limit": 10}}""",
+    "chunk result": f"""{{"version": 1, "chunk_id": "{UUID_7}", "worker": "w", "bundle_version": "1",
+      "calibrated": true, "purpose": "recognise", "seconds": 0.5, "outcomes": [{{"photo_id": "{UUID_7}", "fault": null,
+      "width": null, "height": null, "verdict": "SURE", "reason": "clear_match",
+      "candidates": [{STORED_CANDIDATE}]}}]}}""",
+    "search result": f"""{{"version": 1, "job_id": "{UUID_7}", "worker": "w", "bundle_version": "1",
+      "calibrated": false, "candidates": [], "verdict": null, "reason": "", "fault": {{"code": "photo_truncated",
+      "message": "cut off", "kind": "client", "trace": ""}}, "expired": false, "seconds": 0.0}}""",
+}
+NO_NEWS = {
+    "chunk": MESSAGES[0],
+    "search": MESSAGES[2],
+    "chunk result": MESSAGES[3],
+    "search result": MESSAGES[5].model_copy(update={"box": None}),
+}
+
+
+def only_what(known, sent):
+    """Whether all that was sent is in what the other side knows, with the same value."""
+    if isinstance(sent, dict):
+        return set(sent) <= set(known) and all(only_what(known[name], value) for name, value in sent.items())
+    if isinstance(sent, list):
+        return len(sent) == len(known) and all(map(only_what, known, sent))
+    return sent == known
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_message_of_the_release_before_is_read(name):
+    assert type(NO_NEWS[name]).model_validate_json(STORED[name]) == NO_NEWS[name]
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_message_without_new_wishes_is_read_by_the_release_before(name):
+    """It refuses every field that it does not know, and says itself what a missing one means."""
+    stored, wire = json.loads(STORED[name]), json.loads(json.dumps(NO_NEWS[name].to_wire()))
+    assert only_what(stored, wire)
+    assert wire["version"] == 1
+
+
+def test_a_new_wish_is_told_to_whoever_can_read_it():
+    (work,) = MESSAGES[1].to_wire()["photos"]
+    assert work == {"photo_id": UUID_7, "key": "ab/cd/abcd", "region": [0.0, 0.1, 0.5, 1.0], "items": "many"}
+    nothing = MESSAGES[4].to_wire()["outcomes"][1]
+    assert nothing == {"photo_id": UUID_7, "items": []}  # no default: none at all is an answer
 
 
 def test_a_message_cannot_be_changed():

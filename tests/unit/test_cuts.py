@@ -1,5 +1,6 @@
 """Cuts of a photo: which of several are the same thing."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,8 @@ def cut(box, product=1, probability=0.5):
     best = Candidate(
         product_id=UUID(int=product), photo_id=UUID(int=9), scores=Scores(rank=0.5), probability=probability
     )
-    return Cut(DeviceItem(), box, Decision("REVIEW", "weak_match", (probability,)), (best,) if product else ())
+    decision = Decision("REVIEW", "weak_match", (probability,))
+    return Cut(DeviceItem(), box, decision=decision, candidates=(best,) if product else ())
 
 
 LEFT, SHIFTED, RIGHT = (0.0, 0.0, 0.4, 0.4), (0.05, 0.0, 0.45, 0.4), (0.6, 0.0, 1.0, 0.4)
@@ -43,8 +45,8 @@ def test_things_like_no_product_come_last_and_once_a_place():
 
 
 def test_what_goes_back_says_where():
-    found = cut(LEFT)
-    assert found.outcome(found.decision).box == LEFT
+    found = replace(cut(LEFT), square=SHIFTED)
+    assert (found.outcome(found.decision).box, found.outcome(found.decision).cut) == (LEFT, SHIFTED)
     whole = cut(None)
-    assert whole.outcome(whole.decision).box == (0.0, 0.0, 1.0, 1.0)
+    assert (whole.outcome(whole.decision).box, whole.outcome(whole.decision).cut) == ((0.0, 0.0, 1.0, 1.0), None)
     assert whole.outcome(whole.decision).candidates[0].probability == pytest.approx(0.5)

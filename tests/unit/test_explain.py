@@ -1,7 +1,6 @@
 """Why two photos are similar: the split adds up exactly, and the heat lies on what both photos show."""
 
 import io
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +10,6 @@ from PIL import Image
 
 from config.env import ROOT
 from recognition import explain as science
-from recognition.bundle import Subject
 from recognition.explain import Look, explain, look
 from recognition.photos import PhotoLimits
 from recognition.recogniser import Recogniser
@@ -171,13 +169,12 @@ def test_the_map_says_which_part_of_the_photo_it_covers(recogniser, size, region
     assert (found.pixels.shape, found.fine.shape) == ((side, side, 3), (2 * side, 2 * side, 3))
 
 
-def test_a_thing_of_many_is_looked_at_by_the_square_round_it(recogniser, tmp_path, monkeypatch):
-    """As it was compared: a tall thing keeps its ends, which the middle square of its box would lose."""
-    monkeypatch.setattr(recogniser, "bundle", replace(recogniser.bundle, subject=Subject(margin=0.1)))
+def test_a_photo_is_looked_at_as_it_was_compared(recogniser, tmp_path):
+    """The square round a thing that was cut out is shown as it is; of a tall region, its middle square."""
     store = PhotoStore(str(tmp_path))
     file = io.BytesIO()
     Image.new("RGB", (800, 400), (120, 30, 30)).save(file, "PNG")
     line = SimpleNamespace(recogniser=recogniser, store=store, limits=PhotoLimits())
-    key, tall = store.write(file.getvalue()).key, (0.5, 0.25, 0.55, 0.75)
-    assert _look(line, key, tall, is_thing=True).box == pytest.approx((0.375, 0.2, 0.675, 0.8), abs=1e-3)
+    key, square, tall = store.write(file.getvalue()).key, (0.375, 0.2, 0.675, 0.8), (0.5, 0.25, 0.55, 0.75)
+    assert _look(line, key, square).box == pytest.approx(square, abs=1e-3)
     assert _look(line, key, tall).box == pytest.approx((0.5, 0.45, 0.55, 0.55), abs=1e-3)

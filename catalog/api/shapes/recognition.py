@@ -42,8 +42,8 @@ class RecognitionBody(Body):
     )
 
 
-class RecognitionOptions(serializers.Serializer):
-    """The text parts of a form: the same for all of its photos."""
+class RecognitionOptions(Body):
+    """The other parts of a form, the same for all of its photos."""
 
     items = ItemsField()
     region = RegionField(
@@ -52,7 +52,7 @@ class RecognitionOptions(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Unpack the JSON part; an empty part is one that was not sent."""
-        plain = {name: data[name] for name in ("items", "region") if data.get(name)}
+        plain = {name: data[name] for name in data if data[name] != "" or name not in self.fields}
         if "region" in plain:
             try:
                 plain["region"] = json.loads(plain["region"])

@@ -151,10 +151,10 @@ class RecognitionViews(ApiView):
     def _asked(self, request: Request) -> dict[str, Any]:
         """What the service takes: photos, items and regions."""
         if is_form(request):
-            parts = cast(QueryDict, request.data).getlist("photos")
-            if stray := [each for each in parts if isinstance(each, str)]:
+            form = cast(QueryDict, request.data)
+            if stray := [each for each in form.getlist("photos") if isinstance(each, str)]:
                 raise Refused("photos_refused", f"{len(stray)} parts `photos` are text, not files.")
-            options = RecognitionOptions(data=request.data)
+            options = RecognitionOptions(data={name: form[name] for name in form if name != "photos"})
             options.is_valid(raise_exception=True)
             photos = FileParts(request.FILES.getlist("photos"))
             asked = options.validated_data
