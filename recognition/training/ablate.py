@@ -8,14 +8,12 @@ worse than the photo alone gives it: the last lines say whether it does.
 
 import csv
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -24,9 +22,8 @@ from recognition.text import ProductText, encode_texts
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.evaluate import asked_and_stored
-from recognition.training.ranking import Answer, Embedded, embed, group, shops
+from recognition.training.ranking import Answer, Embedded, Products, Vectors, embed, shops
 
-Vectors = NDArray[np.float32]
 Recalls = dict[str, dict[str, float]]
 
 IMAGE, TEXT, WHOLE = "photo only", "text only", "fused"
@@ -141,19 +138,19 @@ def _compared(
     asked: Embedded,
     rows: Sequence[str],
     chinese: Mapping[str, tuple[str, str]],
-) -> list[tuple[str, str, Vectors]]:
-    """Block, row and scores [asked, stored] of everything that is compared in one shop."""
+) -> Iterator[tuple[str, str, Vectors]]:
+    """Block, row and scores [asked, stored] of everything that is compared in one shop, one after the other: each may
+    be as large as all that is else in memory."""
     weights = recogniser.bundle.similarity
     photo_alone = asked.image @ shop.image.T
     words_alone = recogniser.forward_text([photo.text for photo in asked.photos]) @ shop.fused.T
-    found = [("stored", IMAGE, photo_alone), ("asked", IMAGE, photo_alone), ("asked", TEXT, words_alone)]
+    yield from (("stored", IMAGE, photo_alone), ("asked", IMAGE, photo_alone), ("asked", TEXT, words_alone))
     shop_texts, asked_texts = (_spoil(each.photos, shop.photos, chinese) for each in (shop, asked))
     for row in rows:
         stored = _fused(recogniser, shop.image, [DAMAGE[row](text) for text in shop_texts])
-        found.append(("stored", row, weights.image * photo_alone + weights.fused * asked.image @ stored.T))
+        yield "stored", row, weights.image * photo_alone + weights.fused * (asked.image @ stored.T)
         query = _fused(recogniser, asked.image, [DAMAGE[row](text) for text in asked_texts])
-        found.append(("asked", row, weights.image * photo_alone + weights.fused * query @ shop.fused.T))
-    return found
+        yield "asked", row, weights.image * photo_alone + weights.fused * (query @ shop.fused.T)
 
 
 def _spoil(photos: Sequence[Photo], shop: Sequence[Photo], chinese: Mapping[str, tuple[str, str]]) -> list[Spoiled]:
@@ -178,10 +175,9 @@ def _fused(recogniser: Recogniser, image: Vectors, texts: Sequence[ProductText |
 
 
 def _recall(shop: Embedded, asked: Embedded, scores: Vectors) -> dict[str, float]:
-    products = np.array([photo.product for photo in shop.photos])
+    products = Products([photo.product for photo in shop.photos])
     answers = [
-        Answer(photo.source, photo.product, group(products, row))
-        for photo, row in zip(asked.photos, scores, strict=True)
+        Answer(photo.source, photo.product, products.best(row)) for photo, row in zip(asked.photos, scores, strict=True)
     ]
     return {
         "queries": len(answers),

@@ -2,6 +2,9 @@
 
 A row is one photo, letterboxed to a square, with a fourth channel: 255 where the product is, 0 on a plain (studio)
 background and on the letterbox. Augmentation can so put a studio product in front of anything.
+
+Nothing is compressed: a photo takes 4 bytes a pixel of the square, so 20,000 photos at 256 px (for training at 192 px)
+take 5.2 GB on disk, at 288 px (for 224 px) 6.6 GB.
 """
 
 import hashlib

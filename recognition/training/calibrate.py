@@ -44,7 +44,8 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
     """SURE at 98 % precision, REVIEW so low that at most 5 % of right answers are missed, "same" at 90 % precision.
 
     A category that enough held-out photos show gets its own least probability for SURE, at the same precision.
-    "similar" is where a shop's nearest wrong product usually lies: half of them are at least that similar.
+    "similar" is where a shop's nearest wrong product usually lies: half of them are at least that similar. Where no
+    answer is right there is nothing to miss, and REVIEW stays where it is by default.
     """
     if not calibration.calibrated:
         return Thresholds()
@@ -59,7 +60,7 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
     hits, counts = np.array(right), np.array(weights)
     sure = max(0.5, least_threshold(np.array(chances), hits, counts, _SURE_PRECISION))
     same = least_threshold(np.array(similarities), hits, counts, _SAME_PRECISION)
-    review = min(sure, float(np.quantile(np.array(chances)[hits], _MISSED)))
+    review = float(np.quantile(np.array(chances)[hits], _MISSED)) if hits.any() else Thresholds.review
     similar = min(same, calibration.background)
     by_category = {}
     for category, count in sorted(Counter(filter(None, categories)).items()):
@@ -67,7 +68,7 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
             shown = np.array([each == category for each in categories])
             least = least_threshold(np.array(chances)[shown], hits[shown], counts[shown], _SURE_PRECISION)
             by_category[category] = round(max(0.5, least), 4)
-    sure, review, same, similar = (round(value, 4) for value in (sure, review, same, similar))
+    sure, review, same, similar = (round(value, 4) for value in (sure, min(sure, review), same, similar))
     return Thresholds(sure, review, same, similar, sure_by_category=by_category)
 
 

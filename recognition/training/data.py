@@ -11,8 +11,9 @@ role here, by rules that depend on file names only:
 """
 
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,8 @@ class Photo:
 
     `product` names the thing in the photo across all sets; photos that share it are views of one thing. `label` and
     `coarse` are what the classifiers must tell (None: nothing). `words` names the text, which several things may
-    share. `stored`: a shop would have it in its index. `where`: the file and line that speak of it, for errors.
+    share. `stored`: a shop would have it in its index. `where`: the file and line that speak of it, for errors. `name`:
+    its path within the data set, wherever that lies.
     """
 
     path: Path
@@ -60,24 +62,28 @@ class Photo:
     coarse: str | None = None
     stored: bool = False
     where: str = ""
+    name: str = ""
 
 
 def read_photos(sets: Sequence[DataSet], roles: Mapping[str, Role] | None = None) -> list[Photo]:
     """All photos of the given sets, in a fixed order; `roles` says what "val" and "test" splits are used for.
 
-    Raises DataError with every bad row it found, and when there is nothing to train on.
+    Raises DataError with every bad row it found.
     """
     names = [data.name for data in sets]
     if len(set(names)) < len(names):
         raise DataError(f"Two data sets have the same name: {', '.join(names)}. Name them: --data NAME=PATH.")
-    photos = [photo for data in sets for photo in _read_set(data, roles or {})]
+    return [photo for data in sets for photo in _read_set(data, roles or {})]
+
+
+def check_trainable(photos: Sequence[Photo]) -> None:
+    """Raises DataError when no photo is trained on, for a label set of one label, and for labels that no photo is
+    trained on. To be asked again when photos got other roles: a label's training photos may all have become copies.
+    """
     if not any(photo.role == "train" for photo in photos):
-        raise DataError("There are no photos to train on: name at least one data set that has some.")
-    return photos
-
-
-def check_labels(photos: Sequence[Photo]) -> None:
-    """Raises DataError for a label set of one label, and for held-out labels that no photo is trained on."""
+        copies = sum(photo.role == "copy" for photo in photos)
+        reason = f"{copies} are copies of held-out ones" if copies else "name at least one data set that has some"
+        raise DataError(f"There are no photos to train on: {reason}.")
     for source in dict.fromkeys(photo.source for photo in photos if photo.label is not None):
         known = {photo.label for photo in photos if photo.source == source and photo.role == "train"}
         if len(known - {None}) == 1:
@@ -122,11 +128,11 @@ def _read_set(data: DataSet, roles: Mapping[str, Role]) -> list[Photo]:
 
 def _photo(data: DataSet, row: Row) -> Photo:
     thing = row.product or row.label or ""
-    name = f"{data.name}/{row.path.as_posix() if data.kinds else thing}"
+    name = Path(os.path.relpath(row.path, data.path if data.path.is_dir() else data.path.parent)).as_posix()
     return Photo(
         path=row.path,
         source=data.name,
-        product=name,
+        product=f"{data.name}/{name if data.kinds else thing}",
         role="train",
         text=row.text,
         words=f"{data.name}/{thing}",
@@ -134,6 +140,7 @@ def _photo(data: DataSet, row: Row) -> Photo:
         coarse=row.coarse,
         stored=not data.kinds,
         where=row.where,
+        name=name,
     )
 
 
@@ -187,21 +194,23 @@ def _label_rows(photos: Sequence[Photo]) -> dict[tuple[str, str | None], list[in
 def _left_out_views(photos: list[Photo]) -> list[Photo]:
     """Of every product with two or more photos, one photo (by the hash of its name) is held out."""
     out = {
-        min(group, key=lambda photo: share(photo.path.name, 2**32)).path
-        for group in _by_product(photos).values()
+        min(group, key=lambda number: share(photos[number].path.name, 2**32))
+        for group in _product_rows(photos).values()
         if len(group) > 1
     }
-    return [_with_role(photo, _half(photo.path.name)) if photo.path in out else photo for photo in photos]
+    return [
+        _with_role(photo, _half(photo.path.name)) if number in out else photo for number, photo in enumerate(photos)
+    ]
 
 
 def _left_out_products(photos: list[Photo], *, one_in: int = 3) -> list[Photo]:
     """One in so many products is held out whole: its clean first photo is stored, the others are looked for."""
     result = []
-    for product, group in _by_product(photos).items():
+    for product, group in _product_rows(photos).items():
         held = share(product, one_in) == 0
-        for place, photo in enumerate(group):
+        for place, number in enumerate(group):
             role: Role = "train" if not held else "gallery" if place == 0 else _half(product)
-            result.append(replace(photo, role=role, stored=place == 0))
+            result.append(replace(photos[number], role=role, stored=place == 0))
     return result
 
 
@@ -209,15 +218,12 @@ def _with_role(photo: Photo, role: Role) -> Photo:
     return replace(photo, role=role, stored=photo.stored and role == "train")
 
 
-def _by_product(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
-    return _grouped(photos, lambda photo: photo.product)
-
-
-def _grouped(photos: Iterable[Photo], key: Callable[[Photo], str]) -> dict[str, list[Photo]]:
-    groups: dict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        groups[key(photo)].append(photo)
-    return groups
+def _product_rows(photos: Sequence[Photo]) -> dict[str, list[int]]:
+    """The numbers of each product's photos; numbers, as two products may share one file."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for number, photo in enumerate(photos):
+        rows[photo.product].append(number)
+    return rows
 
 
 def _half(name: str) -> Role:

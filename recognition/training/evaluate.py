@@ -10,7 +10,7 @@ from recognition.decide import decide
 from recognition.recogniser import Recogniser
 from recognition.training.calibrate import expected_calibration_error, weighted
 from recognition.training.data import Photo
-from recognition.training.ranking import Answer, Embedded, answers, embed, word_answers
+from recognition.training.ranking import Answer, Embedded, answers, word_answers
 
 Metrics = dict[str, Any]
 
@@ -21,11 +21,6 @@ def asked_and_stored(photos: Sequence[Photo]) -> list[Photo]:
     return [
         photo for photo in photos if photo.stored or (photo.role not in ("train", "copy") and photo.source in shops)
     ]
-
-
-def evaluate(recogniser: Recogniser, photos: Sequence[Photo]) -> Metrics:
-    """All reported figures of a bundle."""
-    return report(recogniser, embed(recogniser, asked_and_stored(photos)))
 
 
 def report(recogniser: Recogniser, embedded: Embedded) -> Metrics:

@@ -2,10 +2,10 @@
 
 Everything that is fitted here (probabilities, thresholds) is fitted on the photos held out to calibrate; the reported
 ones are measured at the end, for the card. A run that trained on those photos too (the last one before a release) takes
-all of it from its sibling: a run with the same settings that held them out.
+all of it from its sibling: a run with the same settings that held them out. Which photos a run held out is what its
+folder says (photo_list.py): nobody can have photos measured that it was trained on.
 """
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,22 +20,28 @@ from recognition.errors import BundleError
 from recognition.recogniser import Recogniser
 from recognition.training.calibrate import fit_calibration, fit_thresholds
 from recognition.training.card import write_card
+from recognition.training.checkpoints import best_average, read_facts
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.evaluate import Metrics, asked_and_stored, report
 from recognition.training.label_calibration import fit_labels, judge_labels, label_figures
-from recognition.training.loop import AVERAGE, RUN_FILE
+from recognition.training.photo_list import as_in_run
 from recognition.training.ranking import answers, embed
 
 
 def export(
     run: Path, photos: Sequence[Photo], out: Path, version: str, sibling: Path | None, console: Console
 ) -> Bundle:
-    """Write the bundle of a run. `sibling`: the bundle of the run whose probabilities and figures are taken over.
+    """Write the bundle of a run. `photos`: those of the run, with whatever roles: its own are taken. `sibling`: the
+    bundle of the run whose probabilities and figures are taken over.
 
-    Raises DataError when the run has no finished epoch, or the sibling is of another network or of other labels.
+    Raises DataError when the run has no finished epoch or had other photos, or the sibling is of another network or of
+    other labels.
     """
-    facts, tensors = _read_run(run)
+    facts = read_facts(run)
+    if facts is None:
+        raise DataError(f"{run} holds no run with a finished epoch.")
+    photos, tensors = as_in_run(photos, run), load_file(best_average(run, facts))
     look = facts["look"] | {name: tuple(facts["look"][name]) for name in ("mean", "std")}
     bundle = Bundle(
         version=version,
@@ -50,14 +56,6 @@ def export(
     else:
         bundle = _measured(bundle, tensors, photos)
     return save_bundle(bundle, tensors, write_card(bundle, facts, photos), out)
-
-
-def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{run} holds no run with a finished epoch.") from error
-    return facts, load_file(run / facts["best"] / AVERAGE)
 
 
 def _label_set(values: dict[str, Any]) -> LabelSet:

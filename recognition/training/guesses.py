@@ -4,7 +4,8 @@ Two ways to answer share one form: the classifiers of a label set, and the neare
 gallery, photos are asked which other photos show the same thing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,21 +16,20 @@ from recognition.decide import Similarity, decide
 from recognition.training.figures import average_precision, brier, log_loss
 from recognition.training.names import Names, name_key
 from recognition.training.questions import Question, Stored, Truth, products_shown, truth_in
-from recognition.training.ranking import group
+from recognition.training.ranking import Products, Vectors, similarities
 from recognition.training.seen import Odds, Seen
 
 _BEST = 5
 _ROWS = 256  # photos compared with all others at once
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Guess:
     """What one photo was taken for.
 
-    `known`: the right answer is among those that could be given; `unknown`: it shows none of them. Neither: nobody
-    said. `right` and `among_best` (the first five) count only where it is known, `coarse_right` where it is not None.
+    `known`: the right answer is among those that could be given; `unknown`: it shows none of them, or nobody says what
+    it shows. Neither: only its coarse label is told. `right` and `among_best` (the first five) count only where it is
+    known, `coarse_right` where it is not None.
     `scores`: ways to tell known photos from unknown ones, each higher for known; "probability" is the one that serves.
     `brier` and `log_loss` are of classifiers only.
     """
@@ -96,21 +96,24 @@ def ask_gallery(
     unknown, each known one is asked again with its product taken out.
     """
     gallery = _Gallery(bundle, stored)
-    truths = products_shown(questions, stored)
-    asked = [gallery.content != file_sha256(question.row.path) for question in questions]
-    known = [bool((gallery.products[kept] == truth).any()) for kept, truth in zip(asked, truths, strict=True)]
+    content = [file_sha256(question.row.path) for question in questions]
+    truths = [
+        truth if truth is not None and gallery.has(truth, besides=own) else None
+        for truth, own in zip(products_shown(questions, stored), content, strict=True)
+    ]
+    all_known = None not in truths
     found = []
-    for row, scores in _scores(bundle, seen, shop):
-        truth = truths[row] if known[row] else None
-        answer = gallery.answer(questions[row], scores, asked[row], truth)
-        if all(known):
-            others = asked[row] & (gallery.products != truth)
-            answer = replace(answer, absent=gallery.answer(questions[row], scores, others, None).scores())
+    for row, scores in enumerate(similarities(bundle.similarity, seen.image, shop)):
+        kept, truth = gallery.others(content[row]), truths[row]
+        answer = gallery.answer(questions[row], scores, kept, truth)
+        if all_known:
+            absent = gallery.answer(questions[row], scores, kept & ~gallery.shows(truth), None)
+            answer = replace(answer, absent=absent.scores())
         found.append(answer)
     return found
 
 
-def ask_each_other(questions: Sequence[Question], image: Floats) -> list[Found]:
+def ask_each_other(questions: Sequence[Question], image: Vectors) -> list[Found]:
     """Every photo asks all other photos of its data set, photos alone; copies of its own bytes are left out."""
     content = _numbers([file_sha256(question.row.path) for question in questions])
     data = _numbers([question.data for question in questions])
@@ -138,8 +141,8 @@ def _label_guess(
     question: Question,
     known: LabelSet,
     truth: Truth,
-    fine: Floats,
-    coarse: Floats | None,
+    fine: Vectors,
+    coarse: Vectors | None,
 ) -> Guess:
     true_fine, true_coarse = truth.fine, truth.coarse
     order = np.argsort(-fine, kind="stable")[:_BEST]
@@ -169,23 +172,42 @@ def _label_guess(
 
 
 class _Gallery:
-    """The stored photos as one question after another sees them: `products` and `content` (SHA-256) of each, [M]."""
+    """The M stored photos as one question after another sees them; what is bool [M] is made for one question alone."""
 
     def __init__(self, bundle: Bundle, stored: Sequence[Stored]) -> None:
-        self.products = np.array([photo.product for photo in stored])
-        self.content = np.array([photo.sha256 for photo in stored])
         self._bundle = bundle
         self._stored = stored
         first = {photo.product: photo for photo in reversed(stored)}
         self._names = {product: photo.name for product, photo in first.items()}
-        self._categories = {product: photo.row.text.category for product, photo in first.items()}
+        categories = {product: photo.row.text.category for product, photo in first.items()}
+        self._products = Products([photo.product for photo in stored], categories)
+        self._number = {str(name): number for number, name in enumerate(self._products.names)}
+        self._copies: dict[str, list[int]] = defaultdict(list)  # places of the photos with the same bytes
+        self._contents: dict[str, set[str]] = defaultdict(set)
+        for place, photo in enumerate(stored):
+            self._copies[photo.sha256].append(place)
+            self._contents[photo.product].add(photo.sha256)
         self._coarse = {
             product: photo.row.coarse or photo.row.text.category or None for product, photo in first.items()
         }
 
-    def answer(self, question: Question, scores: Floats, kept: NDArray[np.bool_], truth: str | None) -> Found:
+    def has(self, product: str, *, besides: str) -> bool:
+        """Whether a photo of this product is stored that has other bytes than these (SHA-256)."""
+        return bool(self._contents[product] - {besides})
+
+    def others(self, content: str) -> NDArray[np.bool_]:
+        """Which stored photos have other bytes than these (SHA-256)."""
+        kept = np.ones(len(self._stored), np.bool_)
+        kept[self._copies.get(content, [])] = False
+        return kept
+
+    def shows(self, product: str | None) -> NDArray[np.bool_]:
+        """Which stored photos show this product."""
+        return self._products.numbers == self._number.get(product or "", -1)
+
+    def answer(self, question: Question, scores: Vectors, kept: NDArray[np.bool_], truth: str | None) -> Found:
         """One photo against the stored photos that are kept; `truth`: the key of its product, None if none is kept."""
-        candidates = group(self.products[kept], scores[kept], self._categories)
+        candidates = self._products.best(scores, kept)
         decision = decide(candidates, self._bundle.calibration, self._bundle.thresholds)
         ids = [candidate.product_id for candidate in candidates]
         nearest = self._stored[int(np.flatnonzero(kept)[np.argmax(scores[kept])])] if ids else None
@@ -194,7 +216,7 @@ class _Gallery:
             photo=str(nearest.row.path) if nearest else None,
             similarity=candidates[0].similarity if candidates else -1.0,
             place=ids.index(truth) if truth in ids else None,
-            precision=average_precision(scores[kept], self.products[kept] == truth),
+            precision=average_precision(scores[kept], self.shows(truth)[kept]),
             guess=self._guess(question, candidates, decision.probabilities, truth),
             verdict=decision.verdict,
         )
@@ -233,12 +255,3 @@ def _gallery_scores(candidates: Sequence[Similarity], chances: Sequence[float]) 
         "any_candidate": sum(chances),
         "similarity": candidates[0].similarity if candidates else -1.0,
     }
-
-
-def _scores(bundle: Bundle, seen: Seen, shop: Seen) -> Iterator[tuple[int, Floats]]:
-    """The similarity of each asked photo with all stored ones [M], both comparisons weighed as the bundle says."""
-    weights = bundle.similarity
-    for start in range(0, len(seen.image), _ROWS):
-        asked = seen.image[start : start + _ROWS]
-        scores = weights.image * asked @ shop.image.T + weights.fused * asked @ shop.fused.T
-        yield from enumerate(scores, start)

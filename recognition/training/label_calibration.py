@@ -6,7 +6,6 @@ they are cross-fitted: each half is judged by the temperature of the other.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +18,8 @@ from recognition.labels import label_odds
 from recognition.recogniser import Recogniser
 from recognition.training.calibrate import expected_calibration_error
 from recognition.training.data import Photo, Role, share
+from recognition.training.decoding import pixel_batches
 
-_BATCH = 16
 _TEMPERATURES = torch.logspace(-1.0, 1.0, 201)  # 0.1 to 10
 _MISSED = 0.05  # share of photos with known labels that may be taken for unknown
 
@@ -111,13 +110,11 @@ def _of(judged: Judged, role: Role) -> Judged:
 
 def _features(recogniser: Recogniser, photos: Sequence[Photo]) -> Tensor:
     """Pooled features float32 [N, F], by the path that serves."""
-    parts = []
-    with ThreadPoolExecutor(2) as pool, torch.inference_mode():
-        for at in range(0, len(photos), _BATCH):
-            batch = photos[at : at + _BATCH]
-            decoded = pool.map(lambda photo: recogniser.prepare(photo.path.read_bytes()).pixels, batch)
-            parts.append(recogniser.model.image.backbone(recogniser.pixels_to_input(np.stack(list(decoded)))).float())
-    return torch.cat(parts)
+    backbone = recogniser.model.image.backbone
+    with torch.inference_mode():
+        return torch.cat(
+            [backbone(recogniser.pixels_to_input(pixels)).float() for _, pixels in pixel_batches(recogniser, photos)]
+        )
 
 
 def _truth(photos: Sequence[Photo], places: Mapping[str, int]) -> Tensor:

@@ -80,12 +80,16 @@ def without_leaks(photos: Sequence[Photo]) -> tuple[list[Photo], list[Copy]]:
     cannot be decoded.
     """
     order: tuple[Role, ...] = ("train", "calibrate", "report")
-    by_role = {role: fingerprints([photo.path for photo in photos if photo.role == role]) for role in order}
-    found = [copy for early, late in combinations(order, 2) for copy in copies(by_role[late], by_role[early])]
-    dropped = {copy.second for copy in found}
+    rows = {role: [row for row, photo in enumerate(photos) if photo.role == role] for role in order}
+    prints = {role: fingerprints([photos[row].path for row in rows[role]]) for role in order}
+    found: list[Copy] = []
+    dropped: set[int] = set()  # rows, not paths: one file may be trained on in one row and reported in another
+    for early, late in combinations(order, 2):
+        for place, other in _pairs(prints[late], prints[early]):
+            found.append(_copy(prints[late], prints[early], place, other))
+            dropped.add(rows[early][other])
     marked = [
-        replace(photo, role="copy", stored=False) if photo.path in dropped and photo.role != "gallery" else photo
-        for photo in photos
+        replace(photo, role="copy", stored=False) if row in dropped else photo for row, photo in enumerate(photos)
     ]
     return marked, found
 

@@ -1,24 +1,22 @@
-"""The training loop; after data, cache, sampling, augmentation and losses, before export.py.
+"""The training loop; follows a plan.py over data, cache, sampling, augmentation and losses; before export.py.
 
 Batch norms are folded into the convolutions before them (folding.py). The weights that count are a moving average over
-the steps. Every epoch ends with a checkpoint and a look at the photos held out to calibrate; a run that was killed
-goes on after its last whole epoch.
+the steps. Every epoch ends with a look at the photos held out to calibrate and a checkpoint (checkpoints.py); a run
+that was killed goes on after its last whole epoch.
 """
 
 import json
 import math
 import random
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
@@ -26,6 +24,14 @@ from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
 from recognition.training.augment import LABELS, VIEWS, Augment, mix_photos
 from recognition.training.cache import Cache
+from recognition.training.checkpoints import (
+    Checkpoint,
+    read_before,
+    read_checkpoint,
+    read_facts,
+    write_checkpoint,
+    write_start,
+)
 from recognition.training.data import Photo
 from recognition.training.errors import DataError, Diverged
 from recognition.training.folding import FoldedNorms
@@ -37,59 +43,23 @@ from recognition.training.losses import (
     view_losses,
     weighted_sum,
 )
+from recognition.training.photo_list import check_photos
+from recognition.training.plan import Plan
 from recognition.training.sampling import Rows, Sampler, draw_texts
 from recognition.training.start import is_bundle, photo_features, start_model, start_preprocessing, start_projection
 from recognition.training.validate import held_out_score
 
-RUN_FILE, START, AVERAGE = "run.json", "start.safetensors", "average.safetensors"
-_MODEL, _PROXIES, _OPTIMISER = "model.safetensors", "proxies.safetensors", "optimiser.pt"
-_BEFORE = "before.safetensors"
-
 # Photos that go through the backbone at a time on a CPU: activations of a whole batch would not stay in its cache. The
 # losses still see the whole batch, and with frozen batch norms the result is the same.
 _CHUNK = 16
-
-OPTIMISERS = ("adamw", "adam", "sgd")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train. Learning rates are the peaks of a cosine with a short warm-up; `weights` as in start.py.
-
-    `mix`: chance that a batch's labelled photos are mixed. `average`: what the moving average keeps at each step.
-    `patience`: epochs without a better score on the photos held out to calibrate before the run ends (0: never).
-    `mirror`: photos are also shown mirrored; wrong where left and right mean different things (arrows, writing).
-    `shares`: what part of a batch a data set gets (default: by the square root of its size). `closed`: label sets of
-    which no photo of another data set shows anything, so that all of those teach their classifiers what is UNKNOWN.
-    """
-
-    weights: str
-    arch: str = "mobilenet_v2"
-    dim: int = 256
-    size: int = 192
-    epochs: int = 16
-    batch: int = 48
-    optimiser: str = "adamw"
-    backbone_rate: float = 3e-4
-    rate: float = 3e-3
-    decay: float = 0.05
-    dropout: float = 0.2
-    mix: float = 0.5
-    mirror: bool = True
-    average: float = 0.998
-    patience: int = 0
-    bfloat16: bool = False
-    device: str = "cpu"
-    seed: int = 1
-    shares: Mapping[str, float] = field(default_factory=dict)
-    closed: tuple[str, ...] = ()
 
 
 class Run:
     """One training run in a folder: fresh, or taken up where its last epoch ended."""
 
     def __init__(self, plan: Plan, photos: Sequence[Photo], cache: Cache, folder: Path) -> None:
-        """Raises DataError when the folder holds a run of another plan, or the starting weights do not fit."""
+        """Raises DataError when the folder holds a run of another plan or of other photos, roles or labels, or the
+        starting weights do not fit."""
         folder.mkdir(parents=True, exist_ok=True)
         self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
         self.device = torch.device(plan.device)
@@ -108,8 +78,6 @@ class Run:
         self.average: dict[str, Tensor] = {}
         self.scores: list[float] = []
         self.epoch = self._resume()
-        if not self.epoch:
-            self.average = {name: tensor.clone() for name, tensor in float_tensors(self.model).items()}
 
     @property
     def finished(self) -> bool:
@@ -241,28 +209,31 @@ class Run:
 
         A run may be given more or fewer epochs than it was begun with; everything else must be as it was.
         """
-        state_path = self.folder / RUN_FILE
-        if not state_path.exists():
-            rows = [row for row, photo in enumerate(self.photos) if photo.role == "train"]
-            if not is_bundle(self.plan.weights):
-                start_projection(self.model, self.cache, rows, self.look)
-            self.before = self._vectors()
-            save_file({"before": self.before}, self.folder / _BEFORE)
-            save_file(self._standard(float_tensors(self.model)), self.folder / START)
+        facts = read_facts(self.folder)
+        if facts is None:
+            self._begin()
             return 0
-        state = json.loads(state_path.read_text())
-        settings = _settings(Plan(weights="")) | state["plan"]  # a run from before a setting existed had its default
+        settings = _settings(Plan(weights="")) | facts["plan"]  # a run from before a setting existed had its default
         if settings | {"epochs": self.plan.epochs} != _settings(self.plan):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
-        checkpoint = self.folder / state["checkpoint"]
-        self.model.load_state_dict(load_file(checkpoint / _MODEL), strict=False)
+        check_photos(self.photos, self.folder)
+        kept = read_checkpoint(self.folder, facts, self.device)
+        self.model.load_state_dict(kept.model, strict=False)
         if self.proxies.names:
-            self.proxies.load_state_dict(load_file(checkpoint / _PROXIES))
-        self.optimiser.load_state_dict(torch.load(checkpoint / _OPTIMISER, weights_only=True))
-        self.average = load_file(checkpoint / f"folded-{AVERAGE}", device=str(self.device))
-        self.before = load_file(self.folder / _BEFORE)["before"]
-        self.scores = state["scores"]
-        return int(state["epochs_done"])
+            self.proxies.load_state_dict(kept.proxies)
+        self.optimiser.load_state_dict(kept.optimiser)
+        self.average, self.before, self.scores = kept.average, read_before(self.folder), facts["scores"]
+        return int(facts["epochs_done"])
+
+    def _begin(self) -> None:
+        """The first projection, and what the run keeps of its beginning."""
+        rows = [row for row, photo in enumerate(self.photos) if photo.role == "train"]
+        if not is_bundle(self.plan.weights):
+            start_projection(self.model, self.cache, rows, self.look)
+        self.before = self._vectors()
+        weights = float_tensors(self.model)
+        self.average = {name: tensor.clone() for name, tensor in weights.items()}
+        write_start(self.folder, self.photos, self._standard(weights), self.before)
 
     def _vectors(self) -> Tensor:
         """Unit vectors [P, D] of all photos as they are, by the present weights."""
@@ -276,30 +247,19 @@ class Run:
         return {name: tensor.contiguous().cpu() for name, tensor in restored.items()}
 
     def _checkpoint(self) -> None:
-        """Write a whole new checkpoint, then name it in run.json by a rename: a kill at any moment loses one epoch."""
-        checkpoint = self.folder / f"epoch-{self.epoch}"
-        checkpoint.mkdir(exist_ok=True)
-        save_file(float_tensors(self.model), checkpoint / _MODEL)
-        save_file(float_tensors(self.proxies), checkpoint / _PROXIES)
-        save_file(self.average, checkpoint / f"folded-{AVERAGE}")
-        save_file(self._standard(self.average), checkpoint / AVERAGE)
-        torch.save(self.optimiser.state_dict(), checkpoint / _OPTIMISER)
-        best = f"epoch-{_best(self.scores) if self.plan.patience else self.epoch}"
-        state = {
+        best = _best(self.scores) if self.plan.patience else self.epoch
+        facts = {
             "plan": asdict(self.plan),
             "look": asdict(self.look),
             "labels": {name: asdict(known) for name, known in self.labels.items()},
-            "checkpoint": checkpoint.name,
-            "best": best,
+            "checkpoint": f"epoch-{self.epoch}",
+            "best": f"epoch-{best}",
             "scores": self.scores,
             "epochs_done": self.epoch,
         }
-        part = self.folder / f"{RUN_FILE}.part"
-        part.write_text(json.dumps(state, indent=1))
-        part.replace(self.folder / RUN_FILE)
-        for old in self.folder.glob("epoch-*"):
-            if old.name not in (checkpoint.name, best):
-                shutil.rmtree(old)
+        weights, proxies = float_tensors(self.model), float_tensors(self.proxies)
+        checkpoint = Checkpoint(weights, proxies, self.average, self.optimiser.state_dict())
+        write_checkpoint(self.folder, checkpoint, self._standard(self.average), facts)
 
 
 def float_tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -5,8 +5,8 @@ its vectors, grouped by product. Exact search stands in for the index: it finds 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,22 @@ from recognition.decide import VOTERS, Similarity
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText
 from recognition.training.data import Photo, Role
+from recognition.training.decoding import pixel_batches
 
-_BATCH = 8
 _CANDIDATES = 5
+_ROWS = 256  # photos compared with all stored ones at once
+
+Vectors = NDArray[np.float32]
+
+
+class HasVectors(Protocol):
+    """N photos with their unit vectors float32 [N, D]: of the photo alone, and with the product's text."""
+
+    @property
+    def image(self) -> Vectors: ...
+
+    @property
+    def fused(self) -> Vectors: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +39,8 @@ class Embedded:
     """N photos with their vectors float32 [N, D]: of the photo alone, and with the product's text."""
 
     photos: list[Photo]
-    image: NDArray[np.float32]
-    fused: NDArray[np.float32]
+    image: Vectors
+    fused: Vectors
 
     def where(self, chosen: Sequence[bool]) -> "Embedded":
         """The photos for which `chosen` is true."""
@@ -50,17 +63,51 @@ class Answer:
         return ids.index(self.truth) if self.truth in ids else None
 
 
+class Products:
+    """The products of M stored photos: `names`, each once, and `numbers` int [M], where in them each photo's name is.
+
+    A number is compared much faster than a name.
+    """
+
+    def __init__(self, products: Sequence[str], categories: Mapping[str, str] | None = None) -> None:
+        self.names, self.numbers = np.unique(np.array(products, dtype=np.str_), return_inverse=True)
+        self._categories = categories or {}
+
+    def best(self, scores: Vectors, kept: NDArray[np.bool_] | None = None) -> list[Similarity]:
+        """The best five, best first: a product counts by its best photo; the nearest photos vote.
+
+        `scores` of all stored photos [M]; `kept` [M]: those that take part (None: all).
+        """
+        rows = np.arange(len(scores)) if kept is None else np.flatnonzero(kept)
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        numbers = self.numbers[rows]
+        votes = np.bincount(numbers[:VOTERS], minlength=len(self.names))
+        first = np.full(len(self.names), len(rows))  # place of each product's best photo; of two writes the last counts
+        first[numbers[::-1]] = np.arange(len(rows))[::-1]
+        found = []
+        for place in np.sort(first[first < len(rows)])[:_CANDIDATES]:
+            name = str(self.names[numbers[place]])
+            category = self._categories.get(name, "")
+            found.append(Similarity(name, float(scores[rows[place]]), int(votes[numbers[place]]), category))
+        return found
+
+
 def embed(recogniser: Recogniser, photos: Sequence[Photo]) -> Embedded:
-    """Vectors of photos, by the path that serves."""
-    image, fused = [], []
-    with ThreadPoolExecutor(2) as pool:
-        for at in range(0, len(photos), _BATCH):
-            batch = photos[at : at + _BATCH]
-            decoded = pool.map(lambda photo: recogniser.prepare(photo.path.read_bytes()).pixels, batch)
-            vectors = recogniser.forward(np.stack(list(decoded)), [photo.text for photo in batch])
-            image.append(vectors.image)
-            fused.append(vectors.fused)
+    """Vectors of photos, by the path that serves. Raises DataError naming a photo that cannot be read."""
+    none = np.zeros((0, recogniser.bundle.dim), np.float32)
+    image, fused = [none], [none]
+    for batch, pixels in pixel_batches(recogniser, photos):
+        vectors = recogniser.forward(pixels, [photo.text for photo in batch])
+        image.append(vectors.image)
+        fused.append(vectors.fused)
     return Embedded(list(photos), np.concatenate(image), np.concatenate(fused))
+
+
+def similarities(weights: SimilarityWeights, asked: Vectors, shop: HasVectors) -> Iterator[Vectors]:
+    """For each asked photo [D] its similarity with all stored ones [M], both comparisons weighed as the bundle says."""
+    for start in range(0, len(asked), _ROWS):
+        part = asked[start : start + _ROWS]
+        yield from weights.image * part @ shop.image.T + weights.fused * part @ shop.fused.T
 
 
 def shops(embedded: Embedded) -> Iterator[tuple[str, Embedded]]:
@@ -75,13 +122,11 @@ def answers(embedded: Embedded, weights: SimilarityWeights, role: Role, *, absen
     found = []
     for source, shop in shops(embedded):
         asked = embedded.where([photo.source == source and photo.role == role for photo in embedded.photos])
-        scores = weights.image * asked.image @ shop.image.T + weights.fused * asked.image @ shop.fused.T
-        products = np.array([photo.product for photo in shop.photos])
-        categories = {photo.product: photo.text.category for photo in shop.photos}
-        for photo, row in zip(asked.photos, scores, strict=True):
-            kept = products != photo.product if absent else np.ones(len(products), bool)
-            candidates = group(products[kept], row[kept], categories)
-            found.append(Answer(source, None if absent else photo.product, candidates))
+        products = _products(shop)
+        places = {name: place for place, name in enumerate(products.names)}
+        for photo, scores in zip(asked.photos, similarities(weights, asked.image, shop), strict=True):
+            kept = products.numbers != places.get(photo.product, -1) if absent else None
+            found.append(Answer(source, None if absent else photo.product, products.best(scores, kept)))
     return found
 
 
@@ -89,30 +134,14 @@ def word_answers(recogniser: Recogniser, embedded: Embedded) -> list[Answer]:
     """Ask for every product of every shop by its title alone, against the fused vectors."""
     found = []
     for source, shop in shops(embedded):
-        products = np.array([photo.product for photo in shop.photos])
+        products = _products(shop)
         titles = {photo.product: photo.text.title for photo in shop.photos}
         vectors = recogniser.forward_text([ProductText(title=title) for title in titles.values()])
-        for product, row in zip(titles, vectors @ shop.fused.T, strict=True):
-            found.append(Answer(source, product, group(products, row)))
+        for product, vector in zip(titles, vectors, strict=True):
+            found.append(Answer(source, product, products.best(shop.fused @ vector)))
     return found
 
 
-def group(
-    products: NDArray[np.str_], scores: NDArray[np.float32], categories: Mapping[str, str] | None = None
-) -> list[Similarity]:
-    """Photos to products: a product counts by its best photo; the nearest photos vote. Best five, best first."""
-    order = np.argsort(-scores, kind="stable")
-    votes: dict[str, int] = {}
-    for place in order[:VOTERS]:
-        votes[products[place]] = votes.get(products[place], 0) + 1
-    best: list[Similarity] = []
-    seen: set[str] = set()
-    for place in order:
-        product = str(products[place])
-        if product not in seen:
-            seen.add(product)
-            category = (categories or {}).get(product, "")
-            best.append(Similarity(product, float(scores[place]), votes.get(product, 0), category))
-        if len(best) == _CANDIDATES:
-            break
-    return best
+def _products(shop: Embedded) -> Products:
+    categories = {photo.product: photo.text.category for photo in shop.photos}
+    return Products([photo.product for photo in shop.photos], categories)

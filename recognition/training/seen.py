@@ -1,26 +1,25 @@
 """Shows photos to the model as a worker does and keeps what it said; between questions.py and guesses.py.
 
-One pass over the files: two threads decode the next batch while the device has the one before. A photo that cannot be
-decoded fails alone; it is left out and named.
+One pass over the files: decoding.py has the next batch ready while the device has the one before. A photo that cannot
+be decoded fails alone; it is left out and named.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from recognition.errors import PhotoError
-from recognition.photos import Box, DecodedPhoto
-from recognition.recogniser import Recogniser
+from recognition.photos import DecodedPhoto
+from recognition.recogniser import Embeddings, Recogniser
 from recognition.text import ProductText
+from recognition.training.decoding import BATCH, decoded
 from recognition.training.errors import DataError
 from recognition.training.tables import Row
 
-_BATCH = 16
 _SHOWN = 10  # unreadable photos that one error names
 
 Floats = NDArray[np.float32]
@@ -60,25 +59,21 @@ def see(
     unreadable: list[str] = []
     vectors: list[tuple[Floats, Floats]] = []
     odds: list[dict[str, Odds]] = []
-    steps = range(0, len(rows), _BATCH)
-    batches = zip(steps, _decoded(recogniser, rows), strict=True)
+    steps = range(0, len(rows), BATCH)
+    batches = zip(steps, decoded(recogniser, rows), strict=True)
     shown = track(
         batches, "looking at photos", len(steps), console=console, transient=True, disable=not console.is_terminal
     )
-    for start, decoded in shown:
-        unreadable.extend(answer for answer in decoded if isinstance(answer, str))
-        photos = {start + at: answer for at, answer in enumerate(decoded) if isinstance(answer, DecodedPhoto)}
+    for start, (_, answers) in shown:
+        unreadable.extend(answer for answer in answers if isinstance(answer, str))
+        photos = {start + at: answer for at, answer in enumerate(answers) if isinstance(answer, DecodedPhoto)}
         if not photos:
             continue
         pixels = np.stack([photo.pixels for photo in photos.values()])
         words = [texts[place] if texts else None for place in photos]
         looked = recogniser.forward(pixels, words)
         if cut:
-            boxes = [
-                recogniser.main_subject(found, photo.width, photo.height)
-                for found, photo in zip(looked.subject, photos.values(), strict=True)
-            ]
-            looked = recogniser.forward(_cut_out(recogniser, rows, list(photos), pixels, boxes), words)
+            looked = _cut_out(recogniser, looked, [rows[place].path for place in photos], list(photos.values()), words)
         vectors.append((looked.image, looked.fused))
         odds.append(_odds(recogniser, pixels) if classify else {})
         places.extend(photos)
@@ -88,40 +83,26 @@ def see(
     return Seen(places, image, fused, _joined(odds), unreadable)
 
 
-def _decoded(recogniser: Recogniser, rows: Sequence[Row]) -> Iterator[list[DecodedPhoto | str]]:
-    """Batches of photos, or the sentence that says why one cannot be read; one batch is decoded ahead."""
-    with ThreadPoolExecutor(2) as pool:
-        waiting = pool.map(lambda row: _open(recogniser, row), rows[:_BATCH])
-        for start in range(_BATCH, len(rows) + _BATCH, _BATCH):
-            ready, waiting = waiting, pool.map(lambda row: _open(recogniser, row), rows[start : start + _BATCH])
-            yield list(ready)
-
-
-def _open(recogniser: Recogniser, row: Row) -> DecodedPhoto | str:
-    try:
-        return recogniser.prepare(row.path.read_bytes())
-    except PhotoError as error:
-        reason = error.message
-    except OSError as error:
-        reason = f"It cannot be opened ({error.strerror})."
-    return f"{row.path}: {reason}" if row.where == str(row.path) else f"{row.where}: {row.path}: {reason}"
-
-
 def _cut_out(
     recogniser: Recogniser,
-    rows: Sequence[Row],
-    places: Sequence[int],
-    pixels: NDArray[np.uint8],
-    boxes: list[Box | None],
-) -> NDArray[np.uint8]:
-    """The same pixels, with the box cut out of those photos that have one."""
-    if not any(boxes):
-        return pixels
-    cut = pixels.copy()
-    for at, (place, box) in enumerate(zip(places, boxes, strict=True)):
-        if box is not None:
-            cut[at] = recogniser.prepare(rows[place].path.read_bytes(), box).pixels
-    return cut
+    looked: Embeddings,
+    files: Sequence[Path],
+    photos: Sequence[DecodedPhoto],
+    words: Sequence[ProductText | None],
+) -> Embeddings:
+    """The same vectors, but of the main subject alone for those photos that have a small and sure one."""
+    boxes = {
+        at: box
+        for at, photo in enumerate(photos)
+        if (box := recogniser.main_subject(looked.subject[at], photo.width, photo.height)) is not None
+    }
+    if not boxes:
+        return looked
+    pixels = np.stack([recogniser.prepare(files[at].read_bytes(), box).pixels for at, box in boxes.items()])
+    closer = recogniser.forward(pixels, [words[at] for at in boxes])
+    image, fused = looked.image.copy(), looked.fused.copy()
+    image[list(boxes)], fused[list(boxes)] = closer.image, closer.fused
+    return replace(looked, image=image, fused=fused)
 
 
 def _odds(recogniser: Recogniser, pixels: NDArray[np.uint8]) -> dict[str, Odds]:

@@ -3,7 +3,7 @@
 A trial is a run with settings of its own (tree-structured Parzen estimator, Bergstra et al., 2011, by Optuna), scored
 on the photos held out to calibrate: reported photos are never looked at. A trial that is worse than half of the others
 were at the same epoch is given up (median stopping). Trials are kept in a journal, and each run leaves checkpoints: a
-search that was killed goes on where it stopped, in the middle of a trial too.
+search that was killed, or ended by Ctrl-C or an error, goes on where it stopped, in the middle of a trial too.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from rich.console import Console
 from recognition.training.cache import Cache
 from recognition.training.data import Photo
 from recognition.training.errors import DataError, Diverged
-from recognition.training.loop import OPTIMISERS, Plan, Run
+from recognition.training.loop import Run
+from recognition.training.plan import OPTIMISERS, Plan
 
 SETTINGS = ("rate", "backbone_rate", "decay", "mix", "dropout", "optimiser", "size")
 SEARCHED = SETTINGS[:-1]  # by default; larger photos nearly always score higher and cost more
@@ -88,11 +89,11 @@ class Search:
 
     def run(self, trials: int, console: Console) -> Best:
         """Run trials until there are so many, counting those of before; returns the best."""
-        self._take_up_killed()
+        self._take_up_unfinished()
         if not self.study.trials:
             self.study.enqueue_trial(self._drawn(self.plan))
         while self.done < trials:
-            self.study.optimize(lambda trial: self._try(trial, console), n_trials=1)
+            self._run_trial(console)
             self._forget_runs()
         return self.best()
 
@@ -110,6 +111,16 @@ class Search:
         facts = {"score": best.score, "trial": best.trial, "trials": best.trials, "plan": asdict(best.plan)}
         (self.folder / _BEST).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         return best
+
+    def _run_trial(self, console: Console) -> None:
+        """One trial. Ctrl-C and errors leave it unfinished in the journal; `Study.optimize` would write it off."""
+        trial = self.study.ask()
+        try:
+            score = self._try(trial, console)
+        except optuna.TrialPruned:
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial, score)
 
     def _try(self, trial: Trial, console: Console) -> float:
         plan = self._plan({name: self._draw(trial, name) for name in self.settings})
@@ -169,12 +180,12 @@ class Search:
         names = "\n".join(f"{photo.path}:{photo.role}" for photo in self.photos)
         return hashlib.sha256(names.encode()).hexdigest()
 
-    def _take_up_killed(self) -> None:
-        """Trials that a killed search left are tried again with the same settings: their runs go on."""
+    def _take_up_unfinished(self) -> None:
+        """Trials that a search left unfinished are tried again with the same settings: their runs go on."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self.study.tell(trial.number, state=TrialState.FAIL)
             if set(trial.params) == set(self.settings):
                 self.study.enqueue_trial(trial.params)
+            self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _run_folder(self, plan: Plan) -> Path:
         key = hashlib.sha256(json.dumps(asdict(plan), sort_keys=True).encode()).hexdigest()

@@ -21,30 +21,33 @@ def held_out_score(
     A data set of products is searched among all of its stored photos.
     """
     asked = [row for row, photo in enumerate(photos) if photo.role == "calibrate"]
-    shops = {photos[row].source for row in asked if photos[row].label is None}
-    stored = [row for row, photo in enumerate(photos) if photo.stored and photo.source in shops]
+    stored: dict[str, list[int]] = {photos[row].source: [] for row in asked if photos[row].label is None}
+    for row, photo in enumerate(photos):
+        if photo.stored and photo.source in stored:
+            stored[photo.source].append(row)
     if not asked:
         return 0.0
     averaged = copy.deepcopy(model).eval()
-    device = next(averaged.parameters()).device
     averaged.load_state_dict(dict(average), strict=False)
+    backbone = averaged.image.backbone
+    device = next(averaged.parameters()).device
+    hits: dict[str, list[bool]] = {}
     with torch.inference_mode():
-        asked_features = photo_features(averaged.image.backbone, cache, asked, look).to(device)
-        stored_vectors = None
-        if stored:
-            stored_features = photo_features(averaged.image.backbone, cache, stored, look).to(device)
-            stored_vectors = averaged.image.project(stored_features)
-        hits: dict[str, list[bool]] = {}
+        asked_features = photo_features(backbone, cache, asked, look).to(device)
+        shops = {
+            source: averaged.image.project(photo_features(backbone, cache, rows, look).to(device))
+            for source, rows in stored.items()
+            if rows
+        }
         for row, features in zip(asked, asked_features, strict=True):
             photo = photos[row]
             if photo.label is not None and photo.source in averaged.heads.fine:
                 hits.setdefault(photo.source, []).append(_label_is_right(averaged, features, photo))
-            elif photo.label is None and stored_vectors is not None:
-                scores = stored_vectors @ averaged.image.project(features[None])[0]
-                same_shop = torch.tensor([photos[other].source == photo.source for other in stored])
-                nearest = stored[int(scores.cpu().masked_fill(~same_shop, -2.0).argmax())]
-                hits.setdefault(photo.source, []).append(photos[nearest].product == photo.product)
-    return sum(sum(found) / len(found) for found in hits.values()) / max(1, len(hits))
+            elif photo.label is None and photo.source in shops:
+                nearest = int((shops[photo.source] @ averaged.image.project(features[None])[0]).argmax())
+                found = photos[stored[photo.source][nearest]]
+                hits.setdefault(photo.source, []).append(found.product == photo.product)
+    return sum(sum(right) / len(right) for right in hits.values()) / max(1, len(hits))
 
 
 def _label_is_right(model: ProductEncoder, features: Tensor, photo: Photo) -> bool:

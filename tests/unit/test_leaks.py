@@ -81,6 +81,15 @@ def test_the_copy_for_the_earlier_step_is_not_used(tmp_path):
     assert without_leaks(kept) == (kept, [])
 
 
+def test_one_file_in_two_rows_is_reported_and_not_trained_on(tmp_path):
+    """Only the training row is dropped, also where it is trained on twice; the stored row stays."""
+    path = save(tmp_path / "x.png", draw(1))
+    photos = [photo(path, role) for role in ("train", "report", "train", "gallery")]
+    kept, found = without_leaks(photos)
+    assert [one.role for one in kept] == ["copy", "report", "copy", "gallery"]
+    assert found == [Copy(path, path, "same bytes")] * 2
+
+
 def test_nothing_to_compare():
     assert without_leaks([]) == ([], [])
 

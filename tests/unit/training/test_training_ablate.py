@@ -11,6 +11,7 @@ from recognition.training.__main__ import main
 from recognition.training.ablate import DAMAGE, Spoiled, ablate, losses, read_titles
 from recognition.training.data import DataSet, Photo, read_photos
 from recognition.training.errors import DataError
+from recognition.training.ranking import embed
 from tests.training_data import write_table
 from tests.worker import bundle_folder
 
@@ -71,6 +72,27 @@ def test_nothing_to_ask(folder, tmp_path):
     recogniser = Recogniser.load(bundle_folder(), device="cpu", threads=1)
     with pytest.raises(DataError, match="there is nothing to ask"):
         ablate(recogniser, photos)
+
+
+def test_nothing_is_stored(folder):
+    """Kinds are no products, so no shop stores them: there is no vector at all."""
+    photos = read_photos([DataSet("balls", folder, kinds=True)])
+    recogniser = Recogniser.load(bundle_folder(), device="cpu", threads=1)
+    with pytest.raises(DataError) as refused:
+        ablate(recogniser, photos)
+    assert str(refused.value) == "No photo is held out from a shop that stores photos: there is nothing to ask."
+    nothing = embed(recogniser, [])
+    assert (nothing.photos, nothing.image.shape, nothing.fused.shape) == ([], (0, 256), (0, 256))
+
+
+def test_a_photo_that_a_worker_refuses_is_named(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    photo = Photo(tmp_path / "x.png", "shop", "shop/mug", "report", MUG, "shop/mug", where="products.csv, line 2")
+    with pytest.raises(DataError) as refused:
+        embed(Recogniser.load(bundle_folder(), device="cpu", threads=1), [photo])
+    assert str(refused.value) == (
+        f"products.csv, line 2: {tmp_path / 'x.png'}: The PNG file is damaged: its header cannot be read."
+    )
 
 
 def test_the_titles_of_the_repository():

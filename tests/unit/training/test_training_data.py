@@ -9,8 +9,9 @@ import pytest
 
 from recognition.text import ProductText
 from recognition.training.cache import open_cache
-from recognition.training.data import DataSet, check_labels, held_out_fold, read_photos
+from recognition.training.data import DataSet, check_trainable, held_out_fold, read_photos
 from recognition.training.errors import DataError
+from recognition.training.leaks import without_leaks
 from recognition.training.tables import read_rows
 from tests.training_data import PRODUCT_COLUMNS, balls, draw_ball, shop, write_table
 
@@ -182,7 +183,7 @@ def test_an_empty_label_folder(tmp_path):
 
 def test_one_label_only(tmp_path):
     with pytest.raises(DataError) as refused:
-        check_labels(photos_of(balls(tmp_path, ("red",))))
+        check_trainable(photos_of(balls(tmp_path, ("red",))))
     assert str(refused.value) == "All photos of data have the one label 'red': there is nothing to tell apart."
 
 
@@ -190,13 +191,52 @@ def test_a_held_out_label_that_nothing_is_trained_on(tmp_path):
     rows = [{"path": f"{colour}.png", "labels": colour, "split": "train"} for colour in ("red", "blue")]
     path = table(tmp_path, *rows, {"path": "red.png", "labels": "pink", "split": "test"})
     with pytest.raises(DataError) as refused:
-        check_labels(photos_of(path))
+        check_trainable(photos_of(path))
     assert str(refused.value) == f"{path}, line 4: no photo with the label 'pink' is there to train on."
 
 
 def test_nothing_to_train_on(tmp_path):
-    with pytest.raises(DataError, match="no photos to train on"):
-        photos_of(balls(tmp_path / "test").parent)
+    with pytest.raises(DataError) as refused:
+        check_trainable(photos_of(balls(tmp_path / "test").parent))
+    assert str(refused.value) == "There are no photos to train on: name at least one data set that has some."
+
+
+def test_labels_and_photos_that_all_are_copies(tmp_path):
+    """Blue is trained on with one photo, which is also reported: after the copies are dropped nothing teaches it."""
+    seen = [{"path": f"{colour}.png", "labels": colour, "split": "train"} for colour in ("red", "green", "blue")]
+    draw_ball(tmp_path / "green.png", "green", 1)
+    path = table(tmp_path, *seen, {"path": "blue.png", "labels": "blue", "split": "test"})
+    photos, _ = without_leaks(photos_of(path))
+    with pytest.raises(DataError) as refused:
+        check_trainable(photos)
+    assert str(refused.value) == f"{path}, line 4: no photo with the label 'blue' is there to train on."
+    held = [row | {"split": "test"} for row in seen]
+    photos, _ = without_leaks(photos_of(table(tmp_path, *seen, *held)))
+    with pytest.raises(DataError) as refused:
+        check_trainable(photos)
+    assert str(refused.value) == "There are no photos to train on: 3 are copies of held-out ones."
+
+
+def test_a_view_that_two_products_share_is_left_out_of_one(tmp_path):
+    """Of A the shared photo is held out (by the hash of its name), of B the other one: rows, not paths."""
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        draw_ball(tmp_path / name, "red", number)
+    rows = [{"sku": "A", "images": "a.png|b.png"}, {"sku": "B", "images": "b.png|c.png"}]
+    photos = photos_of(write_table(tmp_path / "products.csv", rows, PRODUCT_COLUMNS))
+    held = [(photo.product, photo.name) for photo in photos if photo.role != "train"]
+    assert held == [("data/A", "b.png"), ("data/B", "c.png")]
+    assert [photo.stored for photo in photos] == [True, False, True, False]
+
+
+def test_a_name_is_the_path_within_the_data_set(tmp_path, monkeypatch):
+    """It does not change when the data is named from elsewhere, nor do the products of kinds."""
+    balls(tmp_path / "balls", ("red", "blue"), 4)
+    absolute = photos_of(tmp_path / "balls", kinds=True)
+    monkeypatch.chdir(tmp_path)
+    relative = photos_of(Path("balls"), kinds=True)
+    assert [photo.name for photo in absolute][:2] == ["blue/0.jpg", "blue/1.jpg"]
+    assert [photo.product for photo in absolute][:2] == ["data/blue/0.jpg", "data/blue/1.jpg"]
+    assert [(photo.name, photo.product) for photo in relative] == [(photo.name, photo.product) for photo in absolute]
 
 
 def test_two_sets_of_one_name(folder, tmp_path):
@@ -238,7 +278,7 @@ def test_the_splits_of_the_real_data():
         DataSet("catalogues", data / "catalogues"),
     ]
     photos = read_photos(sets)
-    check_labels(photos)
+    check_trainable(photos)
     reported = Counter(photo.source for photo in photos if photo.role == "report")
     assert reported == {"grocery": 296, "clothing": 341, "catalogues": 40}
     held = {photo.path for photo in photos if photo.role != "train"}

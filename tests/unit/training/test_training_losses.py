@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from recognition.bundle import LabelSet
-from recognition.decide import Calibration, Similarity
+from recognition.decide import Calibration, Similarity, Thresholds
 from recognition.fusion import ProductEncoder
 from recognition.text import ProductText
 from recognition.training.calibrate import expected_calibration_error, fit_calibration, fit_thresholds, least_threshold
 from recognition.training.data import DataSet, Photo, read_photos
 from recognition.training.losses import ProductProxies, contrast, label_losses, label_sets, targets_of, weighted_sum
-from recognition.training.ranking import Answer, group
+from recognition.training.ranking import Answer, Products
 
 
 def photo(label: str | None, coarse: str | None = None, source: str = "a", role: str = "train", **more) -> Photo:
@@ -78,11 +78,27 @@ def test_contrast_is_exact():
 
 
 def test_grouping_by_product():
-    products = np.array(["a", "b", "a", "c", "b", "d", "e", "f"])
+    products = Products(["a", "b", "a", "c", "b", "d", "e", "f"], {"c": "Cups"})
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], np.float32)
-    found = group(products, scores)
+    found = products.best(scores)
     assert [(item.product_id, item.votes) for item in found] == [("a", 2), ("b", 2), ("c", 1), ("d", 1), ("e", 1)]
     assert [round(item.similarity, 4) for item in found] == [0.9, 0.8, 0.6, 0.4, 0.3]
+    assert [item.category for item in found] == ["", "", "Cups", "", ""]
+    without = products.best(scores, np.array([name not in "ab" for name in "abacbdef"]))
+    assert [(item.product_id, item.votes) for item in without] == [("c", 1), ("d", 1), ("e", 1), ("f", 1)]
+
+
+def test_grouping_fewer_than_five_products():
+    """Two products of many photos: the second comes after all of the first, and votes are those of the nearest ten."""
+    products = Products(["a"] * 400 + ["b"] * 400)
+    scores = np.concatenate([np.full(400, 0.75), np.full(400, 0.5)]).astype(np.float32)
+    assert products.best(scores) == [Similarity("a", 0.75, 10), Similarity("b", 0.5, 0)]
+    assert products.best(scores, np.zeros(800, bool)) == Products([]).best(scores[:0]) == []
+
+
+def test_of_equal_scores_the_first_photo_counts():
+    scores = np.full(4, 0.5, np.float32)
+    assert [item.product_id for item in Products(["d", "b", "a", "b"]).best(scores)] == ["d", "b", "a"]
 
 
 def made_up_answers(rng: random.Random) -> tuple[list[Answer], list[Answer]]:
@@ -103,6 +119,19 @@ def test_calibration_learns_what_counts():
     assert calibration.calibrated and calibration.background == pytest.approx(0.53, abs=0.03)
     thresholds = fit_thresholds(known, unknown, calibration)
     assert 0 < thresholds.review <= thresholds.sure and thresholds.similar <= thresholds.same
+
+
+def test_thresholds_where_no_answer_is_right():
+    """Every right product is second: nothing can be SURE, and REVIEW stays where it is by default."""
+    wrong = [Similarity("x", 0.9, 3), Similarity("t", 0.8, 1)]
+    known = [Answer("shop", "t", wrong)] * 8
+    unknown = [Answer("shop", None, [Similarity("x", 0.6, 1), Similarity("y", 0.5, 1)])] * 8
+    calibration = fit_calibration(known, unknown)
+    assert calibration.calibrated
+    thresholds = fit_thresholds(known, unknown, calibration)
+    assert (thresholds.sure, thresholds.same) == (1.0, 1.0)
+    assert thresholds.review == Thresholds.review == 0.25
+    assert thresholds.similar == calibration.background == 0.6
 
 
 def test_nothing_to_calibrate_with_stays_a_guess():

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from recognition.text import ProductText
 from recognition.training.__main__ import main
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
-from recognition.training.loop import Plan, Run
+from recognition.training.loop import Run, float_tensors
+from recognition.training.plan import Plan
+from recognition.training.start import start_model, start_preprocessing
 from recognition.training.validate import held_out_score
 from tests.training_data import balls, write_table
 
@@ -107,6 +110,66 @@ def test_a_run_of_other_settings_is_not_continued(fitted, toys, small, capsys, m
     assert main(small(toys, fitted, *more)) == 2
     assert "holds a run with other settings" in capsys.readouterr().out
     assert facts_of(fitted.with_name("tiny.run")) == before
+
+
+def test_a_run_with_other_photos_is_not_continued(fitted, toys, small, tmp_path, capsys):
+    """Held-out products instead of held-out views: the same photos, used for something else."""
+    run = shutil.copytree(fitted.with_name("tiny.run"), tmp_path / "tiny.run")
+    before = {path: path.read_bytes() for path in run.glob("*.*")}
+    assert main(small(f"{toys.name}={toys}", tmp_path / "tiny", "--whole", toys.name)) == 2
+    said = capsys.readouterr().out
+    assert f"{run} holds a run with other photos: the " in said and "Choose those, or another folder." in said
+    assert {path: path.read_bytes() for path in run.glob("*.*")} == before
+    assert not (tmp_path / "tiny").exists()
+    (run / "photos.csv").unlink()
+    assert main(small(toys, tmp_path / "tiny")) == 2
+    assert f"{run} does not say which photos its run used: it has no photos.csv." in capsys.readouterr().out
+
+
+def facts_of_bundle(bundle: Path) -> dict:
+    """What a bundle says, but for its name."""
+    facts = json.loads((bundle / "bundle.json").read_text())
+    assert facts["metrics"].pop("measured_on") == facts.pop("version")
+    return facts
+
+
+def test_export_measures_on_the_photos_that_the_run_held_out(fitted, toys, tmp_path):
+    """Whatever its command line says: here that other products are held out, whole."""
+    given = ["--data", f"{toys.name}={toys}", "--whole", toys.name, "--threads", "1"]
+    assert main(["export", "--run", str(fitted.with_name("tiny.run")), "--out", str(tmp_path / "other"), *given]) == 0
+    assert facts_of_bundle(tmp_path / "other") == facts_of_bundle(fitted)
+    tables = [(bundle / "card.md").read_text().split("## Training")[0] for bundle in (tmp_path / "other", fitted)]
+    assert tables[0].split("used for")[1] == tables[1].split("used for")[1]
+
+
+def test_export_with_the_figures_of_a_sibling(fitted, toys, tmp_path):
+    given = ["--data", f"{toys.name}={toys}", "--threads", "1", "--calibrated-like", str(fitted)]
+    assert main(["export", "--run", str(fitted.with_name("tiny.run")), "--out", str(tmp_path / "last"), *given]) == 0
+    last, sibling = (json.loads((bundle / "bundle.json").read_text()) for bundle in (tmp_path / "last", fitted))
+    assert (last.pop("version"), sibling.pop("version")) == ("last", "tiny")
+    assert last == sibling and last["metrics"]["measured_on"] == "tiny"
+
+
+def test_export_of_a_run_that_held_out_by_look(folder, small, tmp_path):
+    given = f"balls={folder}"
+    assert main(small(given, tmp_path / "look", "--hold-out", "look", "--epochs", "1")) == 0
+    again = ["export", "--run", str(tmp_path / "look.run"), "--out", str(tmp_path / "again"), "--data", given]
+    assert main([*again, "--threads", "1"]) == 0
+    assert facts_of_bundle(tmp_path / "again") == facts_of_bundle(tmp_path / "look")
+    held = [photo.name for photo in read_photos([DataSet("balls", folder)]) if photo.role == "report"]
+    reported = facts_of_bundle(tmp_path / "again")["metrics"]["labels"]["balls"]["report"]["photos"]
+    assert reported > len(held) == 3
+
+
+def test_nothing_is_left_to_train_on(small, tmp_path, capsys):
+    """All training photos are reported as well: one sentence, and no run."""
+    for split in ("train", "test"):
+        balls(tmp_path / "data" / split, ("red", "blue"), 2)
+    assert main(small(tmp_path / "data", tmp_path / "out")) == 2
+    said = capsys.readouterr().out
+    assert said.count("not trained on: ") == 4
+    assert "error: There are no photos to train on: 4 are copies of held-out ones." in said
+    assert [path.name for path in (tmp_path / "out.run").iterdir()] == ["cache"]
 
 
 def test_a_folder_of_photos_becomes_a_bundle_that_knows_its_labels(folder, small, tmp_path):
@@ -210,6 +273,22 @@ def test_the_score_of_an_epoch(folder, weights, tmp_path):
     assert held_out_score(run.model, average, photos, cache, run.look) == pytest.approx(1 / 3)
     trained_on = [photo for photo in photos if photo.role == "train"]
     assert held_out_score(run.model, average, trained_on, cache, run.look) == 0.0
+
+
+def test_the_score_of_an_epoch_of_two_shops(toys, weights, tmp_path):
+    """Each view is asked in its own shop: in the first its very photo is stored as the right product, in the second as
+    a wrong one."""
+    photos = read_photos([DataSet("right", toys), DataSet("wrong", toys)])
+    asked = [photo for photo in photos if photo.role == "calibrate"]
+    photos += [
+        replace(photo, role="train", stored=True, product=photo.product if photo.source == "right" else "wrong/other")
+        for photo in asked
+    ]
+    model = start_model("mobilenet_v3_small", 32, str(weights))
+    look = start_preprocessing("mobilenet_v3_small", str(weights), 64)
+    cache = open_cache(photos, tmp_path / "cache", 64)
+    assert {photo.source for photo in asked} == {"right", "wrong"}
+    assert held_out_score(model, float_tensors(model), photos, cache, look) == 0.5
 
 
 def test_export_of_a_run_without_an_epoch(toys, tmp_path, capsys):

@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 
 from recognition.training import tune
-from recognition.training.__main__ import main, parser, plan_of
+from recognition.training.__main__ import main, parser
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
 from recognition.training.errors import DataError
-from recognition.training.loop import Plan
+from recognition.training.loop import Run
+from recognition.training.options import plan_of
+from recognition.training.plan import Plan
 
 ROOT = Path(__file__).parents[3]
 QUIET = Console(quiet=True)
@@ -73,6 +75,32 @@ def test_a_killed_search_goes_on_and_prints_a_fit(folder, weights, tmp_path, cap
     assert plan_of(options) == Plan(**best["plan"] | {"closed": tuple(best["plan"]["closed"])})
     assert main(given) == 0  # nothing left to do
     assert "photos/s" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), DataError("no weights")])
+def test_an_interrupted_trial_goes_on(search, monkeypatch, end):
+    """Ctrl-C (or an error) after the second trial's first epoch: the trial keeps its settings and its checkpoint."""
+    tried = search(settings=("mix", "rate"), epochs=2)
+    tried.run(1, QUIET)
+    save = Run._checkpoint
+
+    def stop(run: Run) -> None:
+        save(run)
+        raise end
+
+    monkeypatch.setattr(Run, "_checkpoint", stop)
+    with pytest.raises(type(end)):
+        tried.run(2, QUIET)
+    stopped = tried.study.trials[1]
+    monkeypatch.undo()
+    epochs: list[int] = []
+    train = Run._train_epoch
+    monkeypatch.setattr(Run, "_train_epoch", lambda run: epochs.append(run.epoch) or train(run))
+    again = search(settings=("mix", "rate"), epochs=2)
+    assert (again.done, again.run(2, QUIET).trials) == (1, 2)
+    assert epochs == [1]  # the first epoch was kept
+    ended = [(trial.state.name, trial.params) for trial in again.study.trials[1:]]
+    assert ended == [("FAIL", stopped.params), ("COMPLETE", stopped.params)]
 
 
 def test_the_first_trial_is_what_was_given(search):

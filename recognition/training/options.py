@@ -1,0 +1,136 @@
+"""The options that several commands of `python -m recognition.training` share: data and settings; for __main__.py."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+import torch
+
+from recognition.training.data import DataSet, Photo, Role, held_out_fold, read_photos
+from recognition.training.errors import DataError
+from recognition.training.plan import OPTIMISERS, Plan
+
+_DATA_HELP = """a folder of photos (a folder a label), a CSV of photos (path, labels, title, brand, category, price,
+split) or of products (sku, images, title, …), or a folder with photos.csv or products.csv; NAME is what the labels are
+kept under (default: the folder's name); may be given several times"""
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """`--data` and what goes with it."""
+    command.add_argument("--data", action="append", required=True, metavar="[NAME=]PATH", help=_DATA_HELP)
+    command.add_argument(
+        "--kinds", action="append", default=[], metavar="NAME", help="photos of one label are not one product there"
+    )
+    command.add_argument(
+        "--whole", action="append", default=[], metavar="NAME", help="hold out whole products there, not views"
+    )
+    command.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="SPLIT=ROLE",
+        help="what a split (val, test) is used for: train, calibrate or report",
+    )
+    command.add_argument(
+        "--fold", metavar="K/N", help="report the K-th of N parts of each label's training photos (cross-validation)"
+    )
+    command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+
+
+def data_sets(options: argparse.Namespace) -> list[DataSet]:
+    """The data sets of a command line. Raises DataError."""
+    sets = []
+    for given in options.data:
+        name, found, path = given.partition("=")
+        place = Path(path if found else given)
+        name = name if found else place.stem.replace(".", "_")
+        sets.append(DataSet(name, place, kinds=name in options.kinds, whole=name in options.whole))
+    unknown = {*options.kinds, *options.whole} - {data.name for data in sets}
+    if unknown:
+        raise DataError(f"There is no --data named {', '.join(sorted(unknown))}.")
+    return sets
+
+
+def photos_of(options: argparse.Namespace) -> list[Photo]:
+    """The photos of a command line, with their roles. Raises DataError."""
+    photos = read_photos(data_sets(options), split_roles(options))
+    if not options.fold:
+        return photos
+    try:
+        fold, folds = (int(part) for part in options.fold.split("/"))
+        if not 1 <= fold <= folds:
+            raise ValueError
+    except ValueError as error:
+        raise DataError(f"--fold {options.fold}: K/N, such as 2/5, is what it wants.") from error
+    return held_out_fold(photos, fold, folds)
+
+
+def split_roles(options: argparse.Namespace) -> dict[str, Role]:
+    """What the data's own splits are used for. Raises DataError."""
+    roles: dict[str, Role] = {}
+    for given in options.role:
+        split, _, role = given.partition("=")
+        if split not in ("val", "test") or role not in ("train", "calibrate", "report"):
+            raise DataError(f"--role {given}: SPLIT is val or test, ROLE is train, calibrate or report.")
+        roles[split] = role
+    return roles
+
+
+def add_plan(command: argparse.ArgumentParser) -> None:
+    """The settings of a training run."""
+    command.add_argument(
+        "--weights", default="bundles/default", help='starting weights: a bundle, a file, or "DEFAULT" to download them'
+    )
+    command.add_argument("--arch", default=Plan.arch, help="any torchvision classification network")
+    command.add_argument("--size", type=int, default=Plan.size, help="side of the training photos in pixels")
+    command.add_argument("--epochs", type=int, default=Plan.epochs)
+    command.add_argument("--batch", type=int, default=Plan.batch)
+    command.add_argument("--optimiser", choices=OPTIMISERS, default=Plan.optimiser)
+    command.add_argument("--rate", type=float, default=Plan.rate, help="learning rate of what is new")
+    command.add_argument("--backbone-rate", type=float, default=Plan.backbone_rate)
+    command.add_argument("--decay", type=float, default=Plan.decay, help="weight decay")
+    command.add_argument("--dropout", type=float, default=Plan.dropout)
+    command.add_argument("--mix", type=float, default=Plan.mix, help="chance of mixup or CutMix in a batch")
+    command.add_argument(
+        "--no-mirror", dest="mirror", action="store_false", help="never mirror photos: left and right differ"
+    )
+    command.add_argument("--average", type=float, default=Plan.average, help="what the moving average keeps a step")
+    command.add_argument("--patience", type=int, default=Plan.patience, help="stop after so many epochs without gain")
+    command.add_argument("--bfloat16", action="store_true", help="mixed precision (measure first: it can be slower)")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--seed", type=int, default=Plan.seed)
+    command.add_argument(
+        "--closed",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="no photo of another data set shows what these labels name: all of them teach what is unknown",
+    )
+    command.add_argument(
+        "--share", action="append", default=[], metavar="NAME=PART", help="part of a batch that a data set gets"
+    )
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """The settings of a command line. Raises DataError."""
+    try:
+        shares = {name: float(part) for name, _, part in (given.partition("=") for given in options.share)}
+    except ValueError as error:
+        raise DataError("--share is given as NAME=PART, such as grocery=0.5.") from error
+    names = set(Plan.__dataclass_fields__) - {"shares", "dim", "closed"}
+    settings = {name: getattr(options, name) for name in names}
+    return Plan(**settings, shares=shares, closed=tuple(options.closed))
+
+
+def fit_command(options: argparse.Namespace, plan: Plan) -> str:
+    """The command line that trains with this plan on the data of these options."""
+    words = ["python", "-m", "recognition.training", "fit", "--out", "BUNDLE"]
+    for name in ("data", "kinds", "whole", "role", "share", "closed"):
+        words += [word for given in getattr(options, name) for word in (f"--{name}", given)]
+    words += ["--fold", options.fold] if options.fold else []
+    usual = Plan(weights="bundles/default", device=plan.device)
+    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "closed", "dim", "bfloat16", "mirror"}):
+        if getattr(plan, name) != getattr(usual, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
+    words += ["--bfloat16"] if plan.bfloat16 else []
+    return shlex.join(words if plan.mirror else [*words, "--no-mirror"])
