@@ -31,10 +31,10 @@ def is_bundle(weights: str) -> bool:
 
 
 def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet] | None = None) -> ProductEncoder:
-    """A model with a trained backbone and a new classifier for each label set.
+    """A model with a trained backbone and a classifier for each label set.
 
-    `weights`: a safetensors file, a bundle's folder (everything of it but its classifiers is taken over), or "DEFAULT"
-    to download torchvision's own. Raises DataError where they do not fit the network.
+    `weights`: a safetensors file, a bundle's folder (everything of it is taken over, but for classifiers of other
+    labels), or "DEFAULT" to download torchvision's own. Raises DataError where they do not fit the network.
     """
     model = ProductEncoder(arch, dim, labels)
     if is_bundle(weights):
@@ -53,12 +53,22 @@ def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet
 
 
 def _take_over(model: ProductEncoder, folder: Path) -> None:
-    tensors = load_file(load_bundle(folder).weights_path)
-    kept = {name: tensor.float() for name, tensor in tensors.items() if name.startswith(("image.", "text.", "gate."))}
-    for part in ("image", "text", "gate"):
-        prefix = f"{part}."
-        own = {name.removeprefix(prefix): tensor for name, tensor in kept.items() if name.startswith(prefix)}
-        _fill(getattr(model, part), own, str(folder), "that was asked for")
+    bundle = load_bundle(folder)
+    tensors = {name: tensor.float() for name, tensor in load_file(bundle.weights_path).items()}
+    known = [name for name, labels in model.label_sets.items() if _same_names(labels, bundle.labels.get(name))]
+    heads = [f"heads.{kind}.{name}" for name in known for kind in ("fine", "coarse")]
+    modules = dict(model.named_modules())
+    for part in ("image", "text", "gate", *(head for head in heads if head in modules)):
+        own = {name.removeprefix(f"{part}."): each for name, each in tensors.items() if name.startswith(f"{part}.")}
+        _fill(modules[part], own, str(folder), "that was asked for")
+
+
+def _same_names(labels: LabelSet, others: LabelSet | None) -> bool:
+    return others is not None and (labels.fine, labels.coarse, labels.parents) == (
+        others.fine,
+        others.coarse,
+        others.parents,
+    )
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], weights: str, arch: str) -> None:
