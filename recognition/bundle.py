@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from recognition.decide import Calibration, Thresholds
 from recognition.errors import BundleError
 
-FORMAT = 2  # of the folder; raised when an older Vitrine could not read it
+FORMAT = 3  # of the folder; raised when an older Vitrine could not read it
 
 _WEIGHTS, _FACTS, _CARD = "weights.safetensors", "bundle.json", "card.md"
 

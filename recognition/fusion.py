@@ -1,7 +1,8 @@
 """Photo, words and price in one vector; after cnn.py and text.py, before the index.
 
-A gate looks at the parts that are there and decides how much each counts. All parts live in one space, so a fused
-vector can be compared with the vector of a photo alone: with no words and no price, the fused vector *is* the photo's.
+A gate decides how much each part counts, by which parts are there and how well they agree: words that say something
+else than the photo shows should not count. All parts live in one space, so a fused vector can be compared with the
+vector of a photo alone: with no words and no price, the fused vector *is* the photo's.
 """
 
 from collections.abc import Mapping
@@ -20,23 +21,29 @@ _START = (1.0, 0.0, -2.0)  # the gate's first opinion: the photo leads, words fo
 
 
 class Gate(nn.Module):
-    """Weighs photo, words and price (gated multimodal unit, Arevalo et al., 2017, with a softmax over the parts)."""
+    """Weighs photo, words and price (gated multimodal unit, Arevalo et al., 2017, with a softmax over the parts).
 
-    def __init__(self, dim: int) -> None:
+    It sees the cosines between the parts, not the parts themselves: what it learned of a few hundred products then
+    holds for products of other shops (docs/decisions/model.md has the comparison).
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        last = nn.Linear(64, 3)
-        self.score = nn.Sequential(nn.Linear(3 * dim + 3, 64), nn.GELU(), last)
+        last = nn.Linear(16, 3)
+        self.score = nn.Sequential(nn.Linear(6, 16), nn.GELU(), last)
         nn.init.zeros_(last.weight)
         with torch.no_grad():
             last.bias.copy_(torch.tensor(_START))
 
     def forward(self, parts: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts float32 [N, 3, dim] (photo, words, price) and which are present, bool [N, 3].
+        """Unit vectors float32 [N, 3, dim] (photo, words, price) and which are present, bool [N, 3].
 
         Returns unit vectors [N, dim] (zero where nothing is present) and the shares of the parts [N, 3].
         """
         shown = parts * present[:, :, None]
-        scores = self.score(torch.cat([shown.flatten(1), present.float()], dim=-1))
+        photo, words, price = shown.unbind(1)
+        agreement = [(photo * words).sum(-1), (photo * price).sum(-1), (words * price).sum(-1)]
+        scores = self.score(torch.cat([present.float(), torch.stack(agreement, dim=-1)], dim=-1))
         shares = torch.softmax(scores.masked_fill(~present, -1e4), dim=-1) * present
         return functional.normalize((shares[:, :, None] * shown).sum(1), dim=-1), shares
 
@@ -50,7 +57,7 @@ class ProductEncoder(nn.Module):
         super().__init__()
         self.image = ImageEncoder(arch, dim)
         self.text = TextEncoder(dim)
-        self.gate = Gate(dim)
+        self.gate = Gate()
         self.label_sets = dict(labels or {})
         self.heads = LabelHeads(self.image.width, self.label_sets)
         self.subject = SubjectHead(self.image.map_width, subject.width) if subject else None

@@ -5,9 +5,11 @@ The card tells the truth: every figure in it comes from metrics that `export` me
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,6 +42,7 @@ _LIMITS = """- Clothes have one photo a garment, so there is no product to find:
 def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> str:
     """The card as Markdown. `run`: the facts of run.json; `photos`: all photos with their roles."""
     plan, metrics = run["plan"], bundle.metrics
+    began_with = [f"How `{_name(plan['weights'])}` came about: {run['began_with']}"] if run["began_with"] else []
     parts = [
         f"# Bundle {bundle.version}",
         f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. Made on "
@@ -47,9 +50,10 @@ def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> 
         "## Photos, and what each was used for",
         _data(photos),
         "## Training",
-        f"Starting weights: `{_name(plan['weights'])}`. All layers trained: {run['epochs_done']} epochs at "
+        f"Starting weights: `{_name(plan['weights'])}`. {_trained(plan)}: {run['epochs_done']} epochs at "
         f"{plan['size']} px, batches of {plan['batch']}, {plan['optimiser']}, seed {plan['seed']}; the weights are a "
         f"moving average ({run['best']}).",
+        *began_with,
         "## Measured",
         _provenance(bundle),
     ]
@@ -65,6 +69,16 @@ def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> 
     return "\n\n".join([*parts, "## Limits", _LIMITS]) + "\n"
 
 
+def training_of(folder: Path) -> str:
+    """What the card of a bundle says of how its weights came about; "" where there is no such card."""
+    try:
+        card = (folder / "card.md").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    found = re.search(r"^## Training\n+(.*?)\s*(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _provenance(bundle: Bundle) -> str:
     if bundle.metrics["measured_on"] == bundle.version:
         return (
@@ -74,6 +88,14 @@ def _provenance(bundle: Bundle) -> str:
     return (
         f"This bundle was trained on photos that its sibling `{bundle.metrics['measured_on']}` (same settings) had "
         "held out. Probabilities, thresholds and all figures below are the sibling's, on photos that it never saw."
+    )
+
+
+def _trained(plan: dict[str, Any]) -> str:
+    return (
+        "All layers trained"
+        if plan["backbone_rate"]
+        else "Words, gate and classifiers trained, the photo's network not"
     )
 
 

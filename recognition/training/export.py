@@ -7,11 +7,13 @@ folder says (photo_list.py): nobody can have photos measured that it was trained
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.numpy import load_file
 
@@ -30,10 +32,16 @@ from recognition.training.ranking import answers, embed
 
 
 def export(
-    run: Path, photos: Sequence[Photo], out: Path, version: str, sibling: Path | None, console: Console
+    run: Path,
+    photos: Sequence[Photo],
+    out: Path,
+    version: str,
+    sibling: Path | None,
+    console: Console,
+    learned: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Bundle:
     """Write the bundle of a run. `photos`: those of the run, with whatever roles: its own are taken. `sibling`: the
-    bundle of the run whose probabilities and figures are taken over.
+    bundle of the run whose probabilities and figures are taken over. `learned`: tensors to take in place of the run's.
 
     Raises DataError when the run has no finished epoch or had other photos, or the sibling is of another network or of
     other labels.
@@ -41,7 +49,7 @@ def export(
     facts = read_facts(run)
     if facts is None:
         raise DataError(f"{run} holds no run with a finished epoch.")
-    photos, tensors = as_in_run(photos, run), load_file(best_average(run, facts))
+    photos, tensors = as_in_run(photos, run), load_file(best_average(run, facts)) | dict(learned or {})
     look = facts["look"] | {name: tuple(facts["look"][name]) for name in ("mean", "std")}
     bundle = Bundle(
         version=version,

@@ -24,6 +24,7 @@ from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
 from recognition.training.augment import LABELS, VIEWS, Augment, mix_photos
 from recognition.training.cache import Cache
+from recognition.training.card import training_of
 from recognition.training.checkpoints import (
     Checkpoint,
     read_before,
@@ -71,6 +72,7 @@ class Run:
         torch.manual_seed(plan.seed)
         self.model = start_model(plan.arch, plan.dim, plan.weights, self.labels)
         self.folded = FoldedNorms(self.model.image.backbone)
+        self.model.image.requires_grad_(plan.backbone_rate > 0)
         self.proxies = ProductProxies(photos, plan.dim).to(self.device)
         self.model.to(self.device).image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = _optimiser(self.model, self.proxies, plan)
@@ -251,6 +253,7 @@ class Run:
         facts = {
             "plan": asdict(self.plan),
             "look": asdict(self.look),
+            "began_with": training_of(Path(self.plan.weights)) if is_bundle(self.plan.weights) else "",
             "labels": {name: asdict(known) for name, known in self.labels.items()},
             "checkpoint": f"epoch-{self.epoch}",
             "best": f"epoch-{best}",

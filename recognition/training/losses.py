@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recognition.bundle import LabelSet
+from recognition.bundle import LabelSet, SimilarityWeights
 from recognition.fusion import ProductEncoder
 from recognition.training.data import Photo
 from recognition.training.sampling import Texts
@@ -32,10 +32,10 @@ _WEIGHTS = {
     "outlier": 0.3,
     "product": 0.5,
     "views": 1.0,
-    "fused": 0.5,
-    "words": 0.2,
-    "found": 0.2,
-    "misled": 0.3,
+    "stored": 0.5,
+    "beside": 0.5,
+    "words": 0.1,
+    "found": 0.1,
     "kept": 1.0,
 }
 
@@ -161,21 +161,35 @@ def view_losses(
     `before`: the vectors [N, D] that the starting weights gave the same photos, unchanged.
     """
     vectors = model.image.project(features)
-    fused, _ = model.fuse(vectors, texts.stored)
-    misled, _ = model.fuse(vectors, texts.wrong)
+    other = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    same_product = (targets.products[:, None] == targets.products) & other
+    return {
+        "views": contrast(vectors @ vectors.T, same_product, other),
+        **text_losses(model, vectors, texts, targets),
+        "kept": 1 - (vectors * before).sum(-1).mean(),
+    }
+
+
+def text_losses(model: ProductEncoder, vectors: Tensor, texts: Texts, targets: Targets) -> dict[str, Tensor]:
+    """The losses between photos and texts: unit vectors float32 [N, D] of N photos.
+
+    "stored" and "beside" are of the scores that serve: a photo asks, alone or with a text beside it, and finds photos
+    stored with texts.
+    """
+    stored, _ = model.fuse(vectors, texts.stored)
+    beside, _ = model.fuse(vectors, texts.beside)
     asked, _ = model.fuse(None, texts.asked)
     other = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     same_product = (targets.products[:, None] == targets.products) & other
     same_words = targets.words[:, None] == targets.words
-    known = ~texts.invented
+    known = ~texts.invented  # words without a meaning are found as words (BM25), not by vectors
+    told = texts.told & known
+    alike, weights = vectors @ vectors.T, SimilarityWeights()
     return {
-        "views": contrast(vectors, vectors, same_product, other),
-        "fused": _both_ways(vectors, fused, same_product, other),
-        "words": _both_ways(vectors[known], asked[known], same_words[known][:, known], allowed=None),
-        "found": _both_ways(fused, asked, same_words & texts.stored.has_words[:, None], allowed=None),
-        # A photo with another product's text must still find its own product.
-        "misled": contrast(misled, vectors.detach(), same_product, other),
-        "kept": 1 - (vectors * before).sum(-1).mean(),
+        "stored": _both_ways(weights.image * alike + weights.fused * vectors @ stored.T, same_product, other),
+        "beside": _both_ways(weights.image * alike + weights.fused * beside @ stored.T, same_product, other),
+        "words": _both_ways(vectors[known] @ asked[known].T, same_words[known][:, known]),
+        "found": _both_ways(stored[told] @ asked[told].T, same_words[told][:, told]),
     }
 
 
@@ -184,23 +198,25 @@ def weighted_sum(losses: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([_WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
 
 
-def contrast(queries: Tensor, stored: Tensor, positive: Tensor, allowed: Tensor) -> Tensor:
-    """InfoNCE with several positives: queries [N, D], stored [M, D], bool masks [N, M].
+def contrast(scores: Tensor, positive: Tensor, allowed: Tensor | None = None) -> Tensor:
+    """InfoNCE with several positives: cosines [N, M] of queries with what is stored, bool masks [N, M].
 
     A query without a positive is left out. `allowed` masks what a query is compared with at all (a photo is not
-    compared with itself).
+    compared with itself); None: everything.
     """
-    scores = (queries @ stored.T / TEMPERATURE).masked_fill(~allowed, -1e4)
+    scores = scores / TEMPERATURE
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -1e4)
     gain = torch.log_softmax(scores, dim=-1)
     number = positive.sum(-1)
     usable = number > 0
     mean = (gain * positive).sum(-1)[usable] / number[usable]
-    return -mean.mean() if usable.any() else queries.sum() * 0
+    return -mean.mean() if usable.any() else scores.sum() * 0
 
 
-def _both_ways(left: Tensor, right: Tensor, positive: Tensor, allowed: Tensor | None) -> Tensor:
-    allowed = torch.ones_like(positive) if allowed is None else allowed
-    return (contrast(left, right, positive, allowed) + contrast(right, left, positive.T, allowed.T)) / 2
+def _both_ways(scores: Tensor, positive: Tensor, allowed: Tensor | None = None) -> Tensor:
+    turned = None if allowed is None else allowed.T
+    return (contrast(scores, positive, allowed) + contrast(scores.T, positive.T, turned)) / 2
 
 
 def _cross_entropy(scores: Tensor, target: Tensor) -> Tensor:

@@ -87,7 +87,12 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, default=Plan.batch)
     command.add_argument("--optimiser", choices=OPTIMISERS, default=Plan.optimiser)
     command.add_argument("--rate", type=float, default=Plan.rate, help="learning rate of what is new")
-    command.add_argument("--backbone-rate", type=float, default=Plan.backbone_rate)
+    command.add_argument(
+        "--backbone-rate",
+        type=float,
+        default=Plan.backbone_rate,
+        help="learning rate of the photo's network; 0 leaves it as it is",
+    )
     command.add_argument("--decay", type=float, default=Plan.decay, help="weight decay")
     command.add_argument("--dropout", type=float, default=Plan.dropout)
     command.add_argument("--mix", type=float, default=Plan.mix, help="chance of mixup or CutMix in a batch")

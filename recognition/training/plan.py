@@ -10,6 +10,7 @@ OPTIMISERS = ("adamw", "adam", "sgd")
 class Plan:
     """How to train. Learning rates are the peaks of a cosine with a short warm-up; `weights` as in start.py.
 
+    A `backbone_rate` of 0 leaves the photo's network as it is: only words, gate and classifiers learn.
     `mix`: chance that a batch's labelled photos are mixed. `average`: what the moving average keeps at each step.
     `patience`: epochs without a better score on the photos held out to calibrate before the run ends (0: never).
     `mirror`: photos are also shown mirrored; wrong where left and right mean different things (arrows, writing).

@@ -17,6 +17,8 @@ from recognition.text import BUCKETS, ProductText, TextBatch, encode_texts
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 
+_MISSING, _WRONG = 0.15, 0.5  # chances that a text is not given, or another product's; the rest are right
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -107,35 +109,55 @@ def shorten(text: ProductText, rng: random.Random) -> ProductText:
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Two shortened texts a photo (as `stored` and as `asked` for), and which are in `invented` words.
+    """What is said of N photos: the text that is `stored` with each, the words that are `asked` for alone, and the
+    text that is asked for `beside` the photo; all shortened.
 
-    `wrong` are stored texts of which some belong to another photo of the batch.
+    Stored texts and those beside a photo may be missing or those of another product. bool [N]: `told`, the stored text
+    is there and right; `invented`, words are made up.
     """
 
     stored: TextBatch
     asked: TextBatch
-    wrong: TextBatch
+    beside: TextBatch
+    told: Tensor
     invented: Tensor
 
     def to(self, device: torch.device) -> "Texts":
         """The same texts on a device."""
-        return Texts(self.stored.to(device), self.asked.to(device), self.wrong.to(device), self.invented.to(device))
+        return Texts(*(part.to(device) for part in vars(self).values()))
 
 
 def draw_texts(photos: Sequence[Photo], rng: random.Random) -> Texts:
     """Texts for a batch. The words of about half the things are exchanged for invented ones.
 
     A few hundred products teach no vocabulary. Invented words (the same for all photos of a thing, new in every batch)
-    teach the gate what to do with words it has never met: follow the photo, and keep the words findable.
+    teach the gate what to do with words it has never met: follow the photo.
     """
     salts = {photo.words: rng.randrange(1, BUCKETS) for photo in photos}
-    chosen = {words: rng.random() < 0.5 for words in sorted(salts)}
-    salt = torch.tensor([salts[photo.words] if chosen[photo.words] else 0 for photo in photos])
-    stored = [shorten(photo.text, rng) if rng.random() < 0.8 else None for photo in photos]
-    asked = [shorten(photo.text, rng) for photo in photos]
-    others = [rng.choice(photos).text if rng.random() < 0.5 else photo.text for photo in photos]
-    wrong = [shorten(text, rng) for text in others]
-    return Texts(_salted(encode_texts(stored), salt), _salted(encode_texts(asked), salt), encode_texts(wrong), salt > 0)
+    chosen = {words: salts[words] if rng.random() < 0.5 else 0 for words in sorted(salts)}
+
+    def spoiled() -> list[Photo | None]:
+        """Whose text is given: nobody's, another photo's of the batch, or the photo's own."""
+        chances = [rng.random() for _ in photos]
+        return [
+            None if chance < _MISSING else rng.choice(photos) if chance < _MISSING + _WRONG else photo
+            for photo, chance in zip(photos, chances, strict=True)
+        ]
+
+    def encode(whose: Sequence[Photo | None]) -> TextBatch:
+        texts = [shorten(photo.text, rng) if photo else None for photo in whose]
+        return _salted(encode_texts(texts), torch.tensor([chosen[photo.words] if photo else 0 for photo in whose]))
+
+    stored = spoiled()
+    right = [owner is not None and owner.words == photo.words for owner, photo in zip(stored, photos, strict=True)]
+    texts = encode(stored)
+    return Texts(
+        stored=texts,
+        asked=encode(photos),
+        beside=encode(spoiled()),
+        told=torch.tensor(right) & texts.has_words,
+        invented=torch.tensor([chosen[photo.words] > 0 for photo in photos]),
+    )
 
 
 def _salted(batch: TextBatch, salt: Tensor) -> TextBatch:

@@ -7,7 +7,7 @@ trained little has not, and tells labels badly. Between the two lie weights that
 is good at (WiSE-FT and model soups, Wortsman et al., 2022). How much the other bundle counts is chosen on the photos
 held out to calibrate. Convolutions are averaged with their batch norms folded in: statistics of two different runs
 have no meaningful mean. Words, gate and classifiers stay those of the bundle that leads, so a short `fit` from the
-soup, with the same data, should follow; it calibrates, too.
+soup, with the same data and `--backbone-rate 0`, should follow: they learn the new network, and are calibrated.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from recognition.bundle import Bundle, load_bundle, save_bundle
 from recognition.decide import Calibration, Thresholds
 from recognition.fusion import ProductEncoder
 from recognition.training.cache import Cache, open_cache
+from recognition.training.card import training_of
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.folding import FoldedNorms
@@ -80,8 +81,9 @@ def soup(
         first, version=version, calibration=Calibration(), thresholds=Thresholds(), subject=None, metrics={}
     )
     card = (
-        f"# Bundle {version}\n\nThe mean of `{first.version}` and `{other.version}`, which counts {best:.0%}, chosen on "
-        f"{len(asked)} held-out photos. Not calibrated: it is where a training begins.\n"
+        f"# Bundle {version}\n\nNot calibrated: it is where a training begins.\n\n## Training\n\n"
+        f"The mean of `{first.version}` and `{other.version}`, which counts {best:.0%}, chosen on {len(asked)} held-"
+        f"out photos. `{first.version}`: {_story(first)}\n\n`{other.version}`: {_story(other)}\n"
     )
     save_bundle(bundle, {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}, card, out)
     return scores
@@ -106,3 +108,7 @@ def _folded(bundle: Bundle) -> tuple[ProductEncoder, FoldedNorms]:
     tensors = {name: tensor.float() for name, tensor in load_file(bundle.weights_path).items()}
     model.load_state_dict(tensors, strict=False)
     return model.eval(), FoldedNorms(model.image.backbone)
+
+
+def _story(bundle: Bundle) -> str:
+    return training_of(bundle.weights_path.parent) or "its card does not say how it was trained."

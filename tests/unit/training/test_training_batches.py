@@ -133,3 +133,15 @@ def test_invented_words_are_the_same_for_one_thing(toys):
         flags = texts.invented.tolist()
         assert flags[:4] in ([True] * 4, [False] * 4) and flags[4:] in ([True] * 4, [False] * 4)
     assert len({tuple(texts.invented.tolist()) for texts in drawn}) > 1
+
+
+def test_texts_are_missing_wrong_or_right(toys):
+    """Of 8 photos of two products 200 times: a text is told when it is there and of the photo's own product."""
+    photos = read_photos([DataSet("toys", toys)])[:8]
+    drawn = [draw_texts(photos, random.Random(seed)) for seed in range(200)]
+    told = torch.cat([texts.told for texts in drawn]).float().mean()
+    missing = 1 - torch.cat([texts.stored.has_words | texts.stored.has_price for texts in drawn]).float().mean()
+    assert told == pytest.approx(0.35 + 0.5 / 2, abs=0.04)  # half of the "other" texts are the product's own
+    assert missing == pytest.approx(0.15, abs=0.03)
+    assert all(texts.asked.has_words.all() for texts in drawn)
+    assert not any((texts.told & ~texts.stored.has_words).any() for texts in drawn)

@@ -69,12 +69,12 @@ def test_label_losses_of_a_network_that_knows_nothing():
 
 
 def test_contrast_is_exact():
-    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    scores = torch.eye(2)
     positive = torch.tensor([[True, False], [False, False]])
-    allowed = torch.ones(2, 2, dtype=torch.bool)
     expected = torch.log(1 + torch.exp(torch.tensor(-10.0)))
-    assert contrast(queries, queries, positive, allowed) == pytest.approx(expected.item())
-    assert contrast(queries, queries, torch.zeros_like(positive), allowed) == 0
+    assert contrast(scores, positive) == pytest.approx(expected.item())
+    assert contrast(scores, positive, torch.tensor([[True, False], [True, True]])) == 0  # compared with itself alone
+    assert contrast(scores, torch.zeros_like(positive)) == 0
 
 
 def test_grouping_by_product():

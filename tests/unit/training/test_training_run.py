@@ -56,6 +56,17 @@ def test_training_changes_the_weights_and_keeps_the_statistics(fitted):
     assert not any(name.endswith(("running_mean", "running_var")) for name in changed)
 
 
+def test_without_a_rate_the_photos_network_stays(folder, small, tmp_path):
+    assert main(small(folder, tmp_path / "bundle", "--backbone-rate", "0")) == 0
+    run = tmp_path / "bundle.run"
+    start, average = load_file(run / "start.safetensors"), load_file(run / "epoch-2" / "average.safetensors")
+    changed = {name.partition(".")[0] for name, tensor in average.items() if not torch.equal(tensor, start[name])}
+    assert changed == {"text", "gate", "heads"}
+    assert (
+        "Words, gate and classifiers trained, the photo's network not: 2" in (tmp_path / "bundle/card.md").read_text()
+    )
+
+
 def test_the_bundle_of_a_shop(fitted, toys):
     recogniser = Recogniser.load(fitted)
     bundle = recogniser.bundle

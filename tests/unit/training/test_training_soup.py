@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from recognition.bundle import load_bundle
 from recognition.recogniser import Recogniser
 from recognition.training.__main__ import main
+from recognition.training.card import training_of
 from recognition.training.soup import PARTS, best_part, mixture
 from recognition.training.start import start_model
 
@@ -65,6 +66,18 @@ def test_a_training_from_a_soup_takes_its_classifiers_over(siblings, folder, tmp
     tensors = load_file(bundle.weights_path)
     model = start_model(bundle.arch, bundle.dim, str(tmp_path / "soup"), bundle.labels)
     assert torch.equal(model.heads.fine["balls"].weight, tensors["heads.fine.balls.weight"].float())
+
+
+def test_a_card_tells_the_whole_story(siblings, folder, small, tmp_path):
+    """What the two bundles of a soup began with stands in the card of what was trained from the soup."""
+    first, second = siblings
+    assert soup(first, second, folder, tmp_path / "soup") == 0
+    assert main([*small(folder, tmp_path / "last"), "--weights", str(tmp_path / "soup"), "--seed", "3"]) == 0
+    training = training_of(tmp_path / "last")
+    assert "Starting weights: `soup`. All layers trained: 2 epochs" in training
+    assert "How `soup` came about: The mean of `first` and `second`, which counts" in training
+    assert training.count("Starting weights: `mobilenet_v3_small.safetensors`") == 2
+    assert [f"seed {number}" in training for number in (1, 2, 3)] == [True] * 3
 
 
 def test_classifiers_of_other_labels_are_new(siblings):
