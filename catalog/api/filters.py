@@ -3,7 +3,20 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from catalog.models import Item, ItemState, Job, JobState, Product, RowVerdict, Upload, UploadRow, UploadState, Verdict
+from catalog.models import (
+    ApiKey,
+    Item,
+    ItemState,
+    Job,
+    JobState,
+    KeyKind,
+    Product,
+    RowVerdict,
+    Upload,
+    UploadRow,
+    UploadState,
+    Verdict,
+)
 from catalog.selectors.product import products_matching
 
 PRICE = {"max_digits": 12, "decimal_places": 2, "min_value": 0}
@@ -74,4 +87,14 @@ class ItemFilters(filters.FilterSet):
 
     class Meta:
         model = Item
+        fields: list[str] = []
+
+
+class KeyFilters(filters.FilterSet):
+    """Narrows API keys."""
+
+    kind = filters.ChoiceFilter(choices=KeyKind.choices, label="Only of this kind.")
+
+    class Meta:
+        model = ApiKey
         fields: list[str] = []
