@@ -27,7 +27,7 @@ EVERYWHERE = (
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
     description="Any text of yours, new for each action. The same request sent again within a day gets the first "
     "answer again, with the header `Idempotent-Replayed: true`.",

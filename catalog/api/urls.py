@@ -71,7 +71,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/errors", problems_page, name="api-errors"),
-    re_path(r"^api/.*$", NothingHere.as_view({"options": "options"})),
+    re_path(r"^api/", NothingHere.as_view({"options": "options"})),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", health.metrics, name="metrics"),

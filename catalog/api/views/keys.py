@@ -78,7 +78,7 @@ class KeyViews(ApiView):
     @extend_schema(
         summary="Change a key",
         request=KeyChange,
-        examples=[OpenApiExample("one more page", {"origins": ["https://a.example", "https://b.example"]})],
+        examples=[OpenApiExample("a new name", {"name": "ERP, warehouse 2", "rate_limit": 600}, request_only=True)],
         responses={
             200: OpenApiResponse(KeyShape, "The key."),
             **problems(
