@@ -1,6 +1,6 @@
 """API keys in the admin: made, changed, rotated and revoked through the services; a token is shown exactly once."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -148,19 +148,19 @@ class ApiKeyAdmin(RefusalsAsMessages, MerchantScoped, Dated, ModelAdmin):
         """A revoked key stays, so that its uses can be told later."""
         return False
 
-    def save_model(self, request: KeyRequest, obj: ApiKey, form: KeyForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: KeyForm, change: bool) -> None:
         """Save through the service, and keep a new token for the answer to this very request."""
         values = {name: form.cleaned_data[name] for name in CHANGED if name in form.cleaned_data}
         if change:
             given = {name: value for name, value in values.items() if name in form.changed_data}
             obj.__dict__.update(api_key_update(key=obj, values=given).__dict__)
             return
-        key, request.vitrine_token = api_key_create(merchant=obj.merchant, kind=obj.kind, **values)
+        key, cast(KeyRequest, request).vitrine_token = api_key_create(merchant=obj.merchant, kind=obj.kind, **values)
         obj.__dict__.update(key.__dict__)
 
-    def response_add(self, request: KeyRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """The page with the token: not stored, not in a redirect, not in a cache; leaving it is losing it."""
-        return self._token_page(request, obj, request.vitrine_token)
+        return self._token_page(request, obj, cast(KeyRequest, request).vitrine_token)
 
     @admin.action(description="Rotate the chosen key", permissions=["change"])
     def rotate(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:

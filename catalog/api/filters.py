@@ -31,7 +31,7 @@ class YesNoField(forms.NullBooleanField):
     widget = forms.TextInput
     answers = {"true": True, "1": True, "false": False, "0": False}
 
-    def to_python(self, value: str | None) -> bool | None:
+    def to_python(self, value: str | None) -> bool | None:  # type: ignore[override]  # as in NullBooleanField
         """``None`` when nothing was sent."""
         if not value:
             return None

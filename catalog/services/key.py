@@ -26,6 +26,7 @@ USED_EVERY = timedelta(minutes=1)
 OVERLAP = timedelta(days=1)
 OVERLAP_LIMIT = timedelta(days=7)
 ORIGINS_LIMIT = 50
+ORIGIN_LENGTH = 255
 PUBLISHABLE_SCOPES = (Scope.SEARCHES,)
 PRESETS: dict[str, tuple[Scope, ...]] = {
     "full": (Scope.ALL,),
@@ -140,7 +141,7 @@ def origin_cleaned(text: str) -> str:
     if text == ANY_ORIGIN:
         return text
     found = _ORIGIN.fullmatch(text)
-    if found is None or len(text) > KeyOrigin._meta.get_field("origin").max_length:
+    if found is None or len(text) > ORIGIN_LENGTH:
         raise Refused("origin_invalid", f"{text[:100]!r} is no origin: write it like https://shop.example, or *.")
     scheme, host, port = found[1].lower(), found[2].lower(), found[3]
     return f"{scheme}://{host}" if not port or (scheme, port) in _USUAL_PORTS else f"{scheme}://{host}:{int(port)}"

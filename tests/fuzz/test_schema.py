@@ -7,6 +7,7 @@ which does not is refused (in a form, ``true`` is a text too).
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -35,13 +36,13 @@ CHECKS = (
     "missing_required_header",
     "ignored_auth",
 )
-# One row of each kind, with the addresses that name it.
+# One row of each kind. Keys are tried on a merchant of their own: who tries them revokes the one that asks, too.
 SEED = """
 import json
 from tests.api_support import Shop, candidate, search_result
 from catalog.models import Upload
 from catalog.services.result import search_result_store
-shop = Shop("shop")
+shop, keeper = Shop("shop"), Shop("keeper")
 product = shop.product("MUG-1", price="5.00", currency="EUR")
 photo, search = shop.photo(product), shop.search()
 search_result_store(result=search_result(search, candidate(product, photo, text=1.0), verdict="SURE"))
@@ -49,10 +50,10 @@ recognition = shop.recognition()
 item = shop.item(product, job=recognition)
 upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
 print(json.dumps({
-    "secret": shop.token, "publishable": shop.public_token,
+    "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
     "ids": {
         "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk), "search-jobs": str(search.pk),
-        "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(shop.public_key.pk),
+        "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(keeper.public_key.pk),
     },
 }))
 """
@@ -76,7 +77,7 @@ def site(tmp_path_factory):
 
 
 def configuration(ids):
-    """Half of the requests go to rows that exist; the others to whatever comes up."""
+    """Addresses with an id go to rows that exist, where the document does not ask for something else."""
     lines = []
     for resource, row in ids.items():
         lines += [
@@ -92,12 +93,12 @@ def configuration(ids):
 @pytest.mark.parametrize(
     ("caller", "chosen"),
     [
-        ("secret", ["--exclude-tag", "keys"]),  # it would revoke and change its own key
-        ("secret", ["--include-tag", "keys"]),
+        ("secret", ["--exclude-tag", "keys"]),
+        ("keeper", ["--include-tag", "keys"]),
         ("publishable", []),
         ("nobody", []),
     ],
-    ids=["secret", "keys", "publishable", "nobody"],
+    ids=["secret", "keeper", "publishable", "nobody"],
 )
 def test_every_answer_is_a_documented_one(site, tmp_path, caller, chosen):
     line, found = site
@@ -113,5 +114,5 @@ def test_every_answer_is_a_documented_one(site, tmp_path, caller, chosen):
         cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-    assert " passed" in done.stdout
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 100, done.stdout
     assert "Traceback" not in line.processes[0].words()

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from catalog.api.shapes.fields import Body, state_field
 from catalog.models import ApiKey, KeyKind, KeyState, Scope
-from catalog.services.key import ORIGINS_LIMIT, OVERLAP, OVERLAP_LIMIT, PRESETS
+from catalog.services.key import ORIGIN_LENGTH, ORIGINS_LIMIT, OVERLAP, OVERLAP_LIMIT, PRESETS
 
 RATE_LIMIT_MOST = 1_000_000
 RATE_HELP = "Requests a minute by all who use the key; null: as the installation says."
@@ -25,7 +25,7 @@ class ScopeList(serializers.ListField):
 class OriginList(serializers.ListField):
     """Origins as browsers send them; the service judges them."""
 
-    child = serializers.CharField(max_length=255)
+    child = serializers.CharField(max_length=ORIGIN_LENGTH)
 
 
 class KeyShape(serializers.ModelSerializer):
