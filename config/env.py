@@ -6,10 +6,10 @@ every package may read it.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-secret-never-use-in-production"  # noqa: S105 - refused in production below
@@ -26,6 +26,11 @@ class Env(BaseSettings):
     public_url: str = "http://127.0.0.1:8000"
     allowed_hosts: str = "localhost,127.0.0.1,[::1]"
     log_format: Literal["text", "json"] = "text"
+
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()  # only they may say whom they ask for
+    key_requests: int = Field(6000, ge=1)  # a minute with one API key, where the key itself says nothing else
+    visitor_searches: int = Field(60, ge=1)  # a minute with a publishable key, from one address
+    visitor_reads: int = Field(600, ge=1)
 
     database_url: str = Field("", validation_alias="DATABASE_URL")
     redis_url: str = Field("", validation_alias="REDIS_URL")
@@ -60,6 +65,11 @@ class Env(BaseSettings):
     @classmethod
     def _without_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, text: Any) -> Any:
+        return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else text
 
     @model_validator(mode="after")
     def _own_secret_in_production(self) -> "Env":

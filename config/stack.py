@@ -21,7 +21,10 @@ from typing import IO
 from config.broker import broker_command
 from config.env import ROOT, load_env
 
-WEB = ["python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]  # noqa: S104
+WEB = [
+    *("python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000"),  # noqa: S104
+    *("--no-access-log", "--no-proxy-headers"),  # whom a request comes from is judged in one place: api.visitors
+]
 COORDINATOR = ["python", "-m", "celery", "--app", "config.celery", "worker", "--beat", "--loglevel", "INFO"]
 WORKER = ["python", "-m", "workers"]
 COMMANDS = {"web": WEB, "coordinator": COORDINATOR, "worker": WORKER}

@@ -31,7 +31,7 @@ class Shop:
         self.merchant = Merchant.objects.create(slug=slug, name=slug.title())
         self.key, self.token = api_key_create(merchant=self.merchant, name="server", kind=KeyKind.SECRET)
         self.public_key, self.public_token = api_key_create(
-            merchant=self.merchant, name="page", kind=KeyKind.PUBLISHABLE
+            merchant=self.merchant, name="page", kind=KeyKind.PUBLISHABLE, origins=["*"]
         )
         self.client, self.public = client_of(self.token), client_of(self.public_token)
 

@@ -1,4 +1,4 @@
-"""Who asks: the API key in ``Authorization: Bearer …``, and whether a view is open to that kind of key.
+"""Who asks: the API key in ``Authorization: Bearer …``, and whether a view is open to that key from that page.
 
 Comes first in a request's way; afterwards ``request.auth`` is the ``ApiKey`` and its merchant scopes every query.
 DRF imports this module while it makes its own views, so nothing here may import those.
@@ -12,7 +12,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from catalog.api.scopes import scope_needed
 from catalog.models import ApiKey, KeyKind
+from catalog.selectors.key import origin_is_open
+from catalog.services.errors import Refused
 from catalog.services.key import api_key_find
 
 SCHEME = "Bearer"
@@ -42,12 +45,29 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class HasMerchant(BasePermission):
-    """A key is required; a publishable one only reaches what the view lists in ``publishable``."""
+    """A key is required: a secret one with the scope that the view asks for; a publishable one only reaches what the
+    view lists in ``publishable``, and only from its own pages.
+    """
 
     message = "A publishable key may only start and read searches."
 
     def has_permission(self, request: Request, view: object) -> bool:
         """Whether this key may do this at all; which rows it sees is the view's queryset."""
-        if not isinstance(request.auth, ApiKey):
+        key = request.auth
+        if not isinstance(key, ApiKey):
             return False
-        return request.auth.kind == KeyKind.SECRET or getattr(view, "action", None) in getattr(view, "publishable", ())
+        if key.kind == KeyKind.PUBLISHABLE:
+            _check_origin(request, key)
+            return getattr(view, "action", None) in getattr(view, "publishable", ())
+        scope = scope_needed(view, request.method or "")
+        if not key.may(scope):
+            raise Refused("scope_missing", f"This key lacks the scope `{scope}`.", status=403)
+        return True
+
+
+def _check_origin(request: Request, key: ApiKey) -> None:
+    """Browsers name the page's origin whenever it is not this site's own. Who sends none is no page."""
+    origin = request.headers.get("Origin", "")
+    own = request.build_absolute_uri("/").rstrip("/")
+    if origin and origin != own and not origin_is_open(origin=origin, key=key):
+        raise Refused("origin_not_allowed", f"This key may not be used by pages of {origin[:100]}.", status=403)

@@ -20,9 +20,12 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from catalog.api.authentication import key_of
+from catalog.api.budgets import budget_headers, budgets_of
 from catalog.api.idempotency import HEADER, Handler, answer_once
 from catalog.api.schema import Schema
+from catalog.api.scopes import EVERYTHING, Scopes
 from catalog.models import ApiKey, Merchant
+from catalog.services.budget import Spent, budgets_spend
 from catalog.services.errors import Refused
 
 REQUEST_ID = "X-Request-ID"
@@ -64,7 +67,9 @@ class PlainJson(JSONParser):
 
 
 class ApiView(GenericViewSet):
-    """The base of every view. ``selector`` takes the merchant; ``publishable`` names the actions open to such keys."""
+    """The base of every view. ``selector`` takes the merchant; ``scopes`` says what a secret key needs to read and to
+    change, ``publishable`` names the actions open to such keys.
+    """
 
     schema: Schema | None = Schema()
     content_negotiation_class = AlwaysJson
@@ -72,7 +77,9 @@ class ApiView(GenericViewSet):
     metadata_class = None
     lookup_url_kwarg = "id"
     selector: Callable[..., QuerySet]
+    scopes: Scopes = EVERYTHING
     publishable: frozenset[str] = frozenset()
+    spent: Spent | None = None
     post: Handler  # where the address has one
 
     @property
@@ -104,8 +111,16 @@ class ApiView(GenericViewSet):
         named.request_id = given if ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex
         return named
 
+    def perform_authentication(self, request: Request) -> None:
+        """The key, then its budget: what the key may not do counts too."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, ApiKey):
+            self.spent = budgets_spend(budgets_of(request, request.auth))
+            if self.spent.wait:
+                raise exceptions.Throttled(self.spent.wait)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """After key, permission and budget were checked: the size of the body, then once-only for a POST."""
+        """After key, budget and permission were checked: the size of the body, then once-only for a POST."""
         super().initial(request, *args, **kwargs)
         length = request.headers.get("Content-Length", "")
         if "Transfer-Encoding" in request.headers and not length:
@@ -116,8 +131,10 @@ class ApiView(GenericViewSet):
             self.post = partial(answer_once, handler=self.post)
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
-        """Every answer names its request, errors included."""
+        """Every answer names its request and says how the key's budget stands, errors included."""
         response.headers[REQUEST_ID] = cast(NamedRequest, request).request_id
+        for name, value in (budget_headers(self.spent) if self.spent else {}).items():
+            response.headers[name] = value
         return super().finalize_response(request, cast(Response, response), *args, **kwargs)  # DRF takes Django's too
 
     def get_serializer_context(self) -> dict[str, Any]:

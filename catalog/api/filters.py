@@ -1,12 +1,52 @@
 """What lists can be narrowed by, as query parameters."""
 
+from typing import Any
+
+from django import forms
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from catalog.models import Item, ItemState, Job, JobState, Product, RowVerdict, Upload, UploadRow, UploadState, Verdict
+from catalog.models import (
+    ApiKey,
+    Item,
+    ItemState,
+    Job,
+    JobState,
+    KeyKind,
+    Product,
+    RowVerdict,
+    Upload,
+    UploadRow,
+    UploadState,
+    Verdict,
+)
 from catalog.selectors.product import products_matching
 
 PRICE = {"max_digits": 12, "decimal_places": 2, "min_value": 0}
+
+
+class YesNoField(forms.NullBooleanField):
+    """``true`` or ``false``; anything else is refused, where Django's own field takes it for nothing asked."""
+
+    widget = forms.TextInput
+    answers = {"true": True, "1": True, "false": False, "0": False}
+
+    def to_python(self, value: str | None) -> bool | None:  # type: ignore[override]  # as in NullBooleanField
+        """``None`` when nothing was sent."""
+        if not value:
+            return None
+        if value.lower() not in self.answers:
+            raise forms.ValidationError("Send true or false.", code="invalid")
+        return self.answers[value.lower()]
+
+
+class YesNoFilter(filters.BooleanFilter):
+    """Narrows by yes or no."""
+
+    field_class = YesNoField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"widget": forms.TextInput} | kwargs)
 
 
 class ProductFilters(filters.FilterSet):
@@ -17,7 +57,7 @@ class ProductFilters(filters.FilterSet):
     category = filters.CharFilter(max_length=200, label="Exactly this category.")
     brand = filters.CharFilter(max_length=120, label="Exactly this brand.")
     currency = filters.CharFilter(max_length=3, label="Prices in this currency.")
-    in_stock = filters.BooleanFilter(label="Only what is (not) in stock.")
+    in_stock = YesNoFilter(label="Only what is (not) in stock.")
     price_min = filters.NumberFilter("price", "gte", label="At least this price.", **PRICE)
     price_max = filters.NumberFilter("price", "lte", label="At most this price.", **PRICE)
 
@@ -44,7 +84,7 @@ class RowFilters(filters.FilterSet):
     """Narrows an upload's rows."""
 
     verdict = filters.ChoiceFilter(choices=RowVerdict.choices, label="Only with this verdict.")
-    problems = filters.BooleanFilter(method="troubled", label="Only rows with (or without) problems.")
+    problems = YesNoFilter(method="troubled", label="Only rows with (or without) problems.")
 
     class Meta:
         model = UploadRow
@@ -74,4 +114,14 @@ class ItemFilters(filters.FilterSet):
 
     class Meta:
         model = Item
+        fields: list[str] = []
+
+
+class KeyFilters(filters.FilterSet):
+    """Narrows API keys."""
+
+    kind = filters.ChoiceFilter(choices=KeyKind.choices, label="Only of this kind.")
+
+    class Meta:
+        model = ApiKey
         fields: list[str] = []

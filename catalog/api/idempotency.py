@@ -1,7 +1,8 @@
 """Wraps a POST: the same ``Idempotency-Key`` and body get the first answer again instead of a second action.
 
 Comes between authentication and the view's own handler, see ``base.ApiView.initial``. Only an answer that changed
-something is kept: a refused or crashed request leaves no record and may be sent again.
+something is kept: a refused or crashed request leaves no record and may be sent again. What may be shown once only (a
+new key's secret) is not kept: a replay says ``null`` there.
 """
 
 import hashlib
@@ -24,6 +25,14 @@ REPLAYED = "Idempotent-Replayed"
 KEY_LIMIT = 255
 
 Handler = Callable[..., Response]
+
+
+class ShownOnce(Response):
+    """An answer of which some fields are shown once and stored nowhere."""
+
+    def __init__(self, data: dict[str, Any], *, secrets: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        self.secrets = secrets
 
 
 def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -> Response:
@@ -78,4 +87,6 @@ def _chunks(value: str | UploadedFile) -> Iterator[bytes]:
 
 def _keep(record: IdempotencyRecord, response: Response) -> None:
     body = json.loads(json.dumps(response.data, cls=JSONEncoder))
+    if isinstance(response, ShownOnce):
+        body |= dict.fromkeys(response.secrets)
     idempotency_finish(record=record, status=response.status_code, headers=dict(response.items()), body=body)

@@ -2,14 +2,19 @@
 
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import JSON_LIMIT, REQUEST_ID, ApiView, PlainJson
+from catalog.api.budgets import POLICY, STANDING
 from catalog.api.idempotency import HEADER, REPLAYED
 from catalog.api.shapes.photo import photo_too_large
+from catalog.models import ApiKey, KeyKind
+from catalog.selectors.key import origin_is_open
 from catalog.services.errors import Refused
 from config.env import load_env
 
@@ -35,7 +40,11 @@ class TakesPhoto(ApiView):
 
 
 class OpenToPages(ApiView):
-    """For views that a shop's page calls. Keys travel in a header, never in a cookie, so any page may."""
+    """For views that a shop's page calls from another origin (CORS), with a publishable key that is open to it.
+
+    A browser asks first, and without the key: that is answered for origins that any key is open to. No cookie is ever
+    looked at, so nothing depends on credentials. (django-cors-headers knows one list of origins for all callers.)
+    """
 
     def get_permissions(self) -> list[Any]:
         """A browser asks first (OPTIONS), and without the key."""
@@ -43,6 +52,8 @@ class OpenToPages(ApiView):
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]  # as in DRF
         """The answer to the browser's question."""
+        if "Origin" in request.headers and not self._reader(request):
+            raise Refused("origin_not_allowed", "No publishable key may be used by pages of this origin.", status=403)
         headers = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
             "Access-Control-Allow-Headers": f"Authorization, Content-Type, Prefer, {HEADER}, {REQUEST_ID}",
@@ -52,8 +63,20 @@ class OpenToPages(ApiView):
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
         """Let the page read the answer and the headers that matter."""
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Access-Control-Expose-Headers"] = (
-            f"Location, Preference-Applied, Retry-After, {REPLAYED}, {REQUEST_ID}"
-        )
+        patch_vary_headers(response, ["Origin"])  # type: ignore[arg-type]  # of any response with headers
+        if origin := self._reader(request):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = (
+                f"Location, Preference-Applied, {POLICY}, {STANDING}, Retry-After, {REPLAYED}, {REQUEST_ID}"
+            )
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def _reader(self, request: Request) -> str:
+        """The origin of the page that may read the answer, or nothing. A secret key has no business in a page."""
+        origin, key = request.headers.get("Origin", ""), request.auth
+        if not origin or (isinstance(key, ApiKey) and key.kind == KeyKind.SECRET):
+            return ""
+        try:
+            return origin if origin_is_open(origin=origin, key=key if isinstance(key, ApiKey) else None) else ""
+        except DatabaseError:  # the answer is then the problem that says so, for whoever can read it
+            return ""

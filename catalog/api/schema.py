@@ -13,11 +13,21 @@ from rest_framework.viewsets import GenericViewSet
 from catalog.api.authentication import ApiKeyAuthentication
 from catalog.api.errors import MEDIA_TYPE
 from catalog.api.problems import PAGE, PROBLEMS
+from catalog.api.scopes import scope_needed
 
-EVERYWHERE = ("not_authenticated", "key_invalid", "permission_denied", "throttled", "internal_error", "unavailable")
+EVERYWHERE = (
+    "not_authenticated",
+    "key_invalid",
+    "scope_missing",
+    "origin_not_allowed",
+    "permission_denied",
+    "throttled",
+    "internal_error",
+    "unavailable",
+)
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
     description="Any text of yours, new for each action. The same request sent again within a day gets the first "
     "answer again, with the header `Idempotent-Replayed: true`.",
@@ -31,6 +41,20 @@ REQUEST_ID = OpenApiParameter(
     OpenApiParameter.HEADER,
     response=True,
     description="Name it when you report a fault. Send your own (64 letters, digits, `._-`) to follow a request.",
+)
+RATE_LIMIT_POLICY = OpenApiParameter(
+    "RateLimit-Policy",
+    str,
+    OpenApiParameter.HEADER,
+    response=True,
+    description='The budgets that the request counts against: `"key";q=6000;w=60` is 6000 requests in 60 seconds.',
+)
+RATE_LIMIT = OpenApiParameter(
+    "RateLimit",
+    str,
+    OpenApiParameter.HEADER,
+    response=True,
+    description='How they stand: `"key";r=5999;t=42` leaves 5999 requests for the next 42 seconds.',
 )
 PREFER = OpenApiParameter(
     "Prefer",
@@ -69,8 +93,9 @@ class Schema(AutoSchema):
     """Adds what belongs to every operation of its kind."""
 
     def get_override_parameters(self) -> list[Any]:
-        """Every answer names its request, and every POST may carry an ``Idempotency-Key``."""
-        return [REQUEST_ID, IDEMPOTENCY_KEY] if self.method == "POST" else [REQUEST_ID]
+        """Every answer names its request and the budgets, and every POST may carry an ``Idempotency-Key``."""
+        shared = [REQUEST_ID, RATE_LIMIT_POLICY, RATE_LIMIT]
+        return [*shared, IDEMPOTENCY_KEY] if self.method == "POST" else shared
 
     def get_operation_id(self) -> str:
         """The resource and what is done with it, for example ``search_jobs_create``."""
@@ -88,9 +113,13 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "A secret key (`vit_sk_…`) does everything for its merchant. "
-            "A publishable key (`vit_pk_…`) may only start and read searches.",
+            "description": "A secret key (`vit_sk_…`) does what its scopes allow; each operation names the one it "
+            "needs, and `*` is all of them. A publishable key (`vit_pk_…`) may only start and read searches.",
         }
+
+    def get_security_requirement(self, auto_schema: Any) -> dict[str, list[Any]]:
+        """The scheme with the scope that a secret key needs (OpenAPI 3.1 allows roles for any scheme)."""
+        return {self.name: [scope_needed(auto_schema.view, auto_schema.method).value]}
 
 
 def problems(*codes: str) -> dict[tuple[int, str], OpenApiResponse]:

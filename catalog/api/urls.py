@@ -10,6 +10,7 @@ from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
 from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
 from catalog.api.views.items import ItemViews
+from catalog.api.views.keys import KeyViews
 from catalog.api.views.photos import PhotoViews, ProductPhotoViews
 from catalog.api.views.products import ProductViews
 from catalog.api.views.recognitions import RecognitionViews
@@ -60,10 +61,17 @@ urlpatterns = [
         ItemExplanationView.as_view({"get": "explanation"}),
         name="api-item-explanation",
     ),
+    path(f"{V1}/keys", KeyViews.as_view(LISTED), name="api-keys"),
+    path(
+        f"{V1}/keys/<uuid:id>",
+        KeyViews.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="api-key",
+    ),
+    path(f"{V1}/keys/<uuid:id>/rotate", KeyViews.as_view({"post": "rotate"}), name="api-key-rotate"),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/errors", problems_page, name="api-errors"),
-    re_path(r"^api/.*$", NothingHere.as_view({"options": "options"})),
+    re_path(r"^api/", NothingHere.as_view({"options": "options"})),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", health.metrics, name="metrics"),

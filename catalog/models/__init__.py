@@ -3,7 +3,7 @@
 from .idempotency import IdempotencyRecord
 from .job import Job, JobKind, JobState
 from .ledger import Ledger, LedgerState
-from .merchant import ApiKey, KeyKind, Membership, Merchant, Role
+from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant, Role, Scope
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
@@ -21,6 +21,8 @@ __all__ = [
     "JobKind",
     "JobState",
     "KeyKind",
+    "KeyOrigin",
+    "KeyState",
     "Ledger",
     "LedgerState",
     "LooseBytes",
@@ -32,6 +34,7 @@ __all__ = [
     "Purpose",
     "Role",
     "RowVerdict",
+    "Scope",
     "Upload",
     "UploadKind",
     "UploadRow",

@@ -141,7 +141,8 @@ def test_managers_add_for_their_own_merchants_only(client, shop, other):
     assert list(form.fields["merchant"].queryset) == [shop.merchant]
     before = ApiKey.objects.count()
     response = client.post(
-        reverse("admin:catalog_apikey_add"), {"merchant": other.merchant.pk, "name": "mine", "kind": "secret"}
+        reverse("admin:catalog_apikey_add"),
+        {"merchant": other.merchant.pk, "name": "mine", "kind": "secret", "preset": "full"},
     )
     assert response.status_code == 200
     assert "merchant" in response.context["adminform"].form.errors

@@ -150,13 +150,14 @@ def test_deleted_photo_is_owed_to_be_forgotten(admin, shop):
 
 
 def test_key_is_shown_once(admin, shop):
-    data = {"merchant": shop.merchant.pk, "name": "Till", "kind": "secret"}
+    data = {"merchant": shop.merchant.pk, "name": "Till", "kind": "secret", "preset": "catalogue"}
     response = admin.post(reverse("admin:catalog_apikey_add"), data)
     key = ApiKey.objects.get(name="Till")
     token = response.context["token"]
     html = response.content.decode()
     assert api_key_find(token) == key
     assert html.count(token) == 1
+    assert key.scopes == ["products:write", "uploads"]
     assert "no-store" in response.headers["Cache-Control"]
     page = admin.get(reverse("admin:catalog_apikey_change", args=[key.pk])).content.decode()
     assert token not in page

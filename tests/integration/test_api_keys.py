@@ -50,7 +50,7 @@ def test_only_the_digest_is_stored(shop):
 
 
 def test_use_is_noted_at_most_once_a_minute(shop, django_assert_num_queries):
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(5):  # the key; then savepoint, lock, write, release
         api_key_find(shop.token)
     first = ApiKey.objects.get(pk=shop.key.pk).last_used_at
     with django_assert_num_queries(1):
@@ -100,29 +100,6 @@ def test_a_publishable_key_does_nothing_else(shop):
     assert job.state == "dispatched"
 
 
-def test_a_publishable_key_has_a_budget_for_each_visitor(shop):
-    ask = {"words": "mug"}
-    for _ in range(60):
-        assert shop.public.post(f"{API}/search-jobs", ask, format="json").status_code == 202
-    response = shop.public.post(f"{API}/search-jobs", ask, format="json")
-    problem(response, 429, "throttled")
-    assert 1 <= int(response.headers["Retry-After"]) <= 60
-    other_visitor = shop.public.post(f"{API}/search-jobs", ask, format="json", REMOTE_ADDR="192.0.2.7")
-    assert other_visitor.status_code == 202
-    assert shop.client.post(f"{API}/search-jobs", ask, format="json").status_code == 202
-    assert shop.public.get(other_visitor.headers["Location"]).status_code == 200
-
-
-def test_a_shops_page_may_ask_from_the_browser(shop):
-    asked = APIClient().options(f"{API}/search-jobs", HTTP_ORIGIN="https://shop.example")
-    assert asked.status_code == 204
-    assert asked.headers["Access-Control-Allow-Origin"] == "*"
-    assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
-    refused = APIClient().post(f"{API}/search-jobs", {}, format="json")
-    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
-    problem(shop.client.options(f"{API}/products"), 405, "method_not_allowed")
-
-
 def everything_of(shop):
     """One of each thing, and every address that names one: method, path, body."""
     product, job, recognition = shop.product(), shop.search(), shop.recognition()
@@ -152,6 +129,10 @@ def everything_of(shop):
         ("post", f"review-items/{item.pk}/reject", {}),
         ("get", f"review-items/{item.pk}/explanation", None),
         ("get", f"search-jobs/{job.pk}/hits/{product.pk}/explanation", None),
+        ("get", f"keys/{shop.public_key.pk}", None),
+        ("patch", f"keys/{shop.public_key.pk}", {"name": "Mine"}),
+        ("delete", f"keys/{shop.public_key.pk}", None),
+        ("post", f"keys/{shop.public_key.pk}/rotate", {}),
     ]
 
 

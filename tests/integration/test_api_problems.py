@@ -9,7 +9,7 @@ from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from catalog.api.problems import PROBLEMS
-from catalog.models import Product
+from catalog.models import Product, Upload
 from catalog.services.errors import Refused
 from config.env import load_env
 from tests.api_support import API, Shop, faults, jpeg, problem
@@ -19,7 +19,15 @@ pytest_plugins = ("tests.api_fixtures",)
 
 
 @pytest.mark.parametrize(
-    "path", [f"{API}/nothing", f"{API}/products/12", f"{API}/products/", "/api", "/api/v2/products"]
+    "path",
+    [
+        f"{API}/nothing",
+        f"{API}/products/%0A/photos",
+        f"{API}/products/12",
+        f"{API}/products/",
+        "/api",
+        "/api/v2/products",
+    ],
 )
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 def test_an_unknown_address(db, path, method):
@@ -103,6 +111,14 @@ def test_a_photo_over_the_limit(shop, monkeypatch):
     problem(shop.client.post(f"{API}/search-jobs", {"photo": long}, format="json"), 413, "photo_too_large")
     unread = shop.client.post(f"{API}/search-jobs", b" " * 1_100_000, content_type="application/json")
     problem(unread, 413, "photo_too_large")
+
+
+@pytest.mark.parametrize("path", ["products?in_stock=maybe", "uploads/{0}/rows?problems=null"])
+def test_a_filter_that_says_nothing_is_refused(shop, path):
+    upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+    found = problem(shop.client.get(f"{API}/{path.format(upload.pk)}"), 422, "invalid")
+    assert set(faults(found)) == {path.partition("?")[2].partition("=")[0]}
+    assert shop.client.get(f"{API}/products?in_stock=true").status_code == 200
 
 
 def test_a_body_without_a_length(shop):

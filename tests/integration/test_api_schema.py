@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from catalog.api import urls
 from catalog.api.problems import PROBLEMS
-from catalog.models import LedgerState, Photo, Upload, UploadRow
+from catalog.models import LedgerState, Photo, Scope, Upload, UploadRow
 from catalog.services.result import search_result_store
 from tests.api_support import API, PROBLEM, candidate, jpeg, search_result
 
@@ -50,7 +50,8 @@ def test_every_operation_is_described(operations):
     assert len({each["operationId"] for each in operations}) == len(operations)
     for operation in operations:
         assert operation["summary"] and operation["description"], operation["operationId"]
-        assert operation["security"] == [{"ApiKey": []}]
+        ((scope,),) = (each["ApiKey"] for each in operation["security"])
+        assert scope in Scope.values and scope != Scope.ALL, f"{operation['operationId']}: name the view's scopes"
         for parameter in operation.get("parameters", []):
             assert parameter.get("description") or parameter["in"] == "path", (operation["operationId"], parameter)
 
@@ -107,6 +108,8 @@ def full_answers(shop):
         ("/search-jobs/{id}", f"search-jobs/{finished.pk}"),
         ("/recognition-jobs", "recognition-jobs"),
         ("/recognition-jobs/{id}", f"recognition-jobs/{recognition.pk}"),
+        ("/keys", "keys"),
+        ("/keys/{id}", f"keys/{shop.public_key.pk}"),
         ("/review-items", "review-items"),
         ("/review-items/{id}", f"review-items/{item.pk}"),
     ]

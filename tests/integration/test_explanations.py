@@ -95,7 +95,9 @@ def test_an_explanation_is_what_the_document_says(shop, item, redis_server, by_w
     schema = shop.client.get("/api/schema?format=json").json()
     described = schema["paths"][f"{API}/review-items/{{id}}/explanation"]["get"]["responses"]
     assert {"200", "202", "401", "403", "404", "410", "422", "429", "500", "503"} == set(described)
-    assert set(described["202"]["headers"]) == {"Location", "Retry-After", "X-Request-ID"}
+    assert set(described["202"]["headers"]) == {
+        *("Location", "Retry-After", "X-Request-ID", "RateLimit-Policy", "RateLimit"),
+    }
     shape = described["200"]["content"]["application/json"]["schema"]
     validator = Draft202012Validator({**shape, "components": schema["components"]}, format_checker=FormatChecker())
     assert [error.message for error in validator.iter_errors(shop.client.get(address(item)).json())] == []

@@ -26,7 +26,7 @@ class ProductShape(serializers.ModelSerializer):
 class ProductBody(serializers.ModelSerializer):
     """A product to create. For the OpenAPI document only: the service judges the values, as it does for uploads."""
 
-    attributes = serializers.DictField(required=False, help_text="A JSON object of your own.")
+    attributes = serializers.DictField(required=False, allow_null=True, help_text="A JSON object of your own.")
 
     class Meta:
         model = Product

@@ -9,13 +9,13 @@ from catalog.api.shapes.fields import Body, LedgerError, state_field
 from catalog.models import Upload, UploadKind, UploadRow, UploadState
 from catalog.selectors.upload import upload_progress
 
+KINDS = [("", "Not known before it is read"), *UploadKind.choices]
+
 
 class UploadShape(serializers.ModelSerializer):
     """A bulk upload and the counts of its rows."""
 
-    kind = serializers.ChoiceField(
-        [("", "Not known before it is read"), *UploadKind.choices], help_text="With a manifest, or photos alone."
-    )
+    kind = serializers.ChoiceField(KINDS, help_text="With a manifest, or photos alone.")
     state = state_field(UploadState)
     error = LedgerError(source="*", allow_null=True, help_text="Why the whole upload failed, or null.")
     job_id = serializers.UUIDField(allow_null=True, help_text="The recognition job, for photos without a manifest.")

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from catalog.api.base import ApiView
 from catalog.api.schema import LOCATION, problems
+from catalog.api.scopes import REVIEWS, SEARCHES
 from catalog.api.shapes.explanation import ExplanationShape, PendingShape
 from catalog.api.views.searches import searches
 from catalog.api.waiting import APPLIED, WAIT_LIMIT, seconds_asked
@@ -76,6 +77,7 @@ class ItemExplanationView(_ExplanationView):
     """Why an item may be a product."""
 
     selector = item_list
+    scopes = REVIEWS
 
     @extend_schema(
         summary="Explain an item",
@@ -102,6 +104,7 @@ class HitExplanationView(_ExplanationView):
     """Why a search found a product."""
 
     selector = searches
+    scopes = SEARCHES
 
     @extend_schema(summary="Explain a hit", parameters=[PREFER, LOCATION, RETRY_AFTER], responses=_responses())
     def explanation(self, request: Request, id: UUID, product_id: UUID) -> Response:

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from catalog.api.base import ApiView
 from catalog.api.filters import ItemFilters
 from catalog.api.schema import POST_PROBLEMS, VERB_PROBLEMS, problems
+from catalog.api.scopes import REVIEWS
 from catalog.api.shapes.fields import shaped_rows
 from catalog.api.shapes.item import ItemShape, ProductChoice
 from catalog.models import Item, Merchant, Product
@@ -36,6 +37,7 @@ class ItemViews(ApiView):
     """What was recognised, and what it is."""
 
     selector = item_list
+    scopes = REVIEWS
     serializer_class = ItemShape
     filterset_class = ItemFilters
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from catalog.api.base import ApiView
 from catalog.api.mixins import TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, problems
+from catalog.api.scopes import PRODUCTS
 from catalog.api.shapes.photo import PhotoBody, PhotoForm, PhotoShape
 from catalog.models import PhotoOrigin, Product
 from catalog.selectors.photo import next_position, photo_list, product_photos
@@ -34,6 +35,7 @@ class ProductPhotoViews(TakesPhoto):
     """The photos of one product."""
 
     selector = product_list
+    scopes = PRODUCTS
     serializer_class = PhotoShape
     cursor_ordering = ("position", "created_at", "id")
 
@@ -84,6 +86,7 @@ class PhotoViews(ApiView):
     """Any photo of the merchant."""
 
     selector = photo_list
+    scopes = PRODUCTS
     serializer_class = PhotoShape
 
     @extend_schema(

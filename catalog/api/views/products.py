@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from catalog.api.base import ApiView
 from catalog.api.filters import ProductFilters
 from catalog.api.schema import LOCATION, POST_PROBLEMS, problems
+from catalog.api.scopes import PRODUCTS
 from catalog.api.shapes.product import ProductBody, ProductChange, ProductFactsBody, ProductShape
 from catalog.models import Product
 from catalog.selectors.product import product_list, with_photos
@@ -42,6 +43,7 @@ class ProductViews(ApiView):
     """What the merchant sells."""
 
     selector = product_list
+    scopes = PRODUCTS
     serializer_class = ProductShape
     filterset_class = ProductFilters
 

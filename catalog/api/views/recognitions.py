@@ -16,6 +16,7 @@ from catalog.api.filters import JobFilters
 from catalog.api.mixins import is_form
 from catalog.api.pagination import Cursor
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.scopes import RECOGNITIONS
 from catalog.api.shapes.recognition import (
     PHOTOS_LIMIT,
     FileParts,
@@ -66,6 +67,7 @@ class RecognitionViews(ApiView):
     """Photos to be recognised."""
 
     selector = recognitions
+    scopes = RECOGNITIONS
     serializer_class = RecognitionShape
     filterset_class = JobFilters
     parser_classes = (PlainJson, MultiPartParser)

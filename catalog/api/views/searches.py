@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from catalog.api.filters import JobFilters
 from catalog.api.mixins import OpenToPages, TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.scopes import SEARCHES
 from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
-from catalog.api.throttles import ReadThrottle, SearchThrottle
 from catalog.api.views.photos import PHOTO_PROBLEMS
 from catalog.api.waiting import wait_for
 from catalog.models import Job, JobKind, Merchant
@@ -52,8 +52,8 @@ class SearchViews(OpenToPages, TakesPhoto):
     selector = searches
     serializer_class = SearchShape
     filterset_class = JobFilters
+    scopes = SEARCHES
     publishable = frozenset({"create", "retrieve"})
-    throttle_classes = (SearchThrottle, ReadThrottle)
 
     @extend_schema(
         summary="List searches",

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from catalog.api.base import JSON_LIMIT, ApiView
 from catalog.api.filters import RowFilters, UploadFilters
 from catalog.api.schema import LOCATION, POST_PROBLEMS, VERB_PROBLEMS, problems
+from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
 from catalog.models import Merchant, Upload, UploadRow
 from catalog.selectors.upload import upload_bad_rows_csv
@@ -34,6 +35,7 @@ class UploadViews(ApiView):
     """Bulk uploads of the merchant."""
 
     selector = uploads
+    scopes = UPLOADS
     serializer_class = UploadDetail
     filterset_class = UploadFilters
     parser_classes = (MultiPartParser,)
@@ -135,6 +137,7 @@ class UploadRowViews(ApiView):
     """The rows of one upload."""
 
     selector = rows
+    scopes = UPLOADS
     serializer_class = RowShape
     filterset_class = RowFilters
     cursor_ordering = ("number", "id")

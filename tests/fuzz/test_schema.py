@@ -1,0 +1,118 @@
+"""Schemathesis over the whole OpenAPI document and a real site: nothing breaks, and every answer is a documented one.
+
+Asked with a secret key, with a publishable key and with none, for a bounded time each. What is not asked: that every
+request which fits the document is taken (no schema says which cursors and currencies there are), nor that every one
+which does not is refused (in a form, ``true`` is a text too).
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.line import running_line
+from workers.contract import WORKER_KEY_PREFIX, WorkerCard
+
+SECONDS = int(os.environ.get("VITRINE_TEST_FUZZ_SECONDS", "0"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SECONDS, reason="set VITRINE_TEST_FUZZ_SECONDS: seconds for each caller (CI does)"),
+]
+
+PROGRAM = Path(sys.executable).with_name("schemathesis")
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+    "missing_required_header",
+    "ignored_auth",
+)
+# One row of each kind. Keys are tried on a merchant of their own: who tries them revokes the one that asks, too.
+SEED = """
+import json
+from tests.api_support import Shop, candidate, search_result
+from catalog.models import Upload
+from catalog.services.result import search_result_store
+shop, keeper = Shop("shop"), Shop("keeper")
+product = shop.product("MUG-1", price="5.00", currency="EUR")
+photo, search = shop.photo(product), shop.search()
+search_result_store(result=search_result(search, candidate(product, photo, text=1.0), verdict="SURE"))
+recognition = shop.recognition()
+item = shop.item(product, job=recognition)
+upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+print(json.dumps({
+    "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
+    "ids": {
+        "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk), "search-jobs": str(search.pk),
+        "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(keeper.public_key.pk),
+    },
+}))
+"""
+PLENTY = {"VITRINE_KEY_REQUESTS": "1000000", "VITRINE_VISITOR_SEARCHES": "1000000", "VITRINE_VISITOR_READS": "1000000"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A site with data and no worker; questions why are taken as if one lived, and wait."""
+    with running_line(tmp_path_factory.mktemp("fuzz"), VITRINE_SEARCH_DEADLINE_SECONDS="3600", **PLENTY) as line:
+        line.start("web")
+        found = json.loads(line.manage("shell", "--verbosity", "0", "-c", SEED).stdout.splitlines()[-1])
+        card = WorkerCard(
+            name="w1", bundle_version="test-1", calibrated=True, device="cpu", engine="embedded", points=0,
+            photos_done=0, searches_done=0, started_at=datetime.now(UTC),
+        )  # fmt: skip
+        with line.redis.client() as redis:
+            redis.set(f"{WORKER_KEY_PREFIX}w1", card.model_dump_json())
+        line.wait_for(line.web_answers, "the site is up")
+        yield line, found
+
+
+def configuration(ids):
+    """Addresses with an id go to rows that exist, where the document does not ask for something else."""
+    lines = []
+    for resource, row in ids.items():
+        lines += [
+            "[[operations]]",
+            f'include-path-regex = "/{resource}/.id"',
+            f'parameters = {{ "path.id" = "{row}" }}',
+        ]
+    lines += ["[[operations]]", 'include-path-regex = "product_id"', "[operations.parameters]"]
+    lines += [f'"path.product_id" = "{ids["products"]}"', f'"path.id" = "{ids["search-jobs"]}"']
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("caller", "chosen"),
+    [
+        ("secret", ["--exclude-tag", "keys"]),
+        ("keeper", ["--include-tag", "keys"]),
+        ("publishable", []),
+        ("nobody", []),
+    ],
+    ids=["secret", "keeper", "publishable", "nobody"],
+)
+def test_every_answer_is_a_documented_one(site, tmp_path, caller, chosen):
+    line, found = site
+    settings = tmp_path / "schemathesis.toml"
+    settings.write_text(configuration(found["ids"]))
+    token = [] if caller == "nobody" else ["--header", f"Authorization: Bearer {found[caller]}"]
+    done = subprocess.run(
+        [
+            PROGRAM, "--config-file", settings, "run", f"{line.url}/api/schema?format=json", *token, *chosen,
+            "--header", "Prefer: wait=0", "--checks", ",".join(CHECKS), "--max-time", str(SECONDS),
+            "--request-timeout", "60", "--continue-on-failure", "--no-color", "--warnings", "off",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 100, done.stdout
+    assert "Traceback" not in line.processes[0].words()
