@@ -3,7 +3,22 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from catalog.models import Item, ItemState, Job, JobState, Product, RowVerdict, Upload, UploadRow, UploadState, Verdict
+from catalog.models import (
+    TEST_EVENT,
+    DeliveryState,
+    EventType,
+    Item,
+    ItemState,
+    Job,
+    JobState,
+    Product,
+    RowVerdict,
+    Upload,
+    UploadRow,
+    UploadState,
+    Verdict,
+    WebhookDelivery,
+)
 from catalog.selectors.product import products_matching
 
 PRICE = {"max_digits": 12, "decimal_places": 2, "min_value": 0}
@@ -74,4 +89,18 @@ class ItemFilters(filters.FilterSet):
 
     class Meta:
         model = Item
+        fields: list[str] = []
+
+
+class DeliveryFilters(filters.FilterSet):
+    """Narrows webhook deliveries."""
+
+    state = filters.ChoiceFilter(choices=DeliveryState.choices, label="Only in this state.")
+    endpoint = filters.UUIDFilter("endpoint_id", label="Only to this endpoint.")
+    type = filters.ChoiceFilter(
+        "event__type", choices=[*EventType.choices, (TEST_EVENT, "Test")], label="Only events of this type."
+    )
+
+    class Meta:
+        model = WebhookDelivery
         fields: list[str] = []

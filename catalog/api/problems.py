@@ -60,6 +60,8 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "job_finished": (409, "Job finished", "A finished job cannot be cancelled."),
     "item_decided": (409, "Item decided", "Somebody has already decided on this item."),
     "item_without_candidate": (422, "No candidate", "Correct the item instead of accepting it."),
+    "webhook_endpoints_too_many": (409, "Too many endpoints", "Delete an endpoint, or change one."),
+    "webhook_endpoint_disabled": (409, "Endpoint disabled", "Enable it (`enabled: true`), then ask again."),
 }
 
 

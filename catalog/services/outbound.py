@@ -99,7 +99,7 @@ def fetch(
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_ssl_context(), network_backend=backend) as pool,
-            pool.stream(method, target, headers=_headers(address, headers or {}), content=body) as response,
+            pool.stream(method, target, headers=_headers(address, headers or {}), content=body or None) as response,
         ):
             return _answer(response, max_bytes)
     except httpcore.TimeoutException as error:
