@@ -81,20 +81,20 @@ class WebhookEndpointAdmin(RefusalsAsMessages, MerchantScoped, Dated, ModelAdmin
         ]
         return [*verbs, *super().get_urls()]
 
-    def save_model(self, request: SecretRequest, obj: WebhookEndpoint, form: EndpointForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: EndpointForm, change: bool) -> None:
         """Through the service; a new endpoint's secret is kept for the answer to this very request."""
         values = {name: form.cleaned_data[name] for name in CHANGED}
         if change:
             endpoint_update(endpoint=obj, values=values)
             return
-        made, request.vitrine_secret = endpoint_create(merchant=obj.merchant, **values)
+        made, cast(SecretRequest, request).vitrine_secret = endpoint_create(merchant=obj.merchant, **values)
         obj.__dict__.update(made.__dict__)
 
     def response_add(
-        self, request: SecretRequest, obj: WebhookEndpoint, post_url_continue: str | None = None
+        self, request: HttpRequest, obj: WebhookEndpoint, post_url_continue: str | None = None
     ) -> HttpResponse:
         """The page with the secret: not in a redirect, not in a cache; leaving it is losing it."""
-        return self._secret_page(request, obj, request.vitrine_secret)
+        return self._secret_page(request, obj, cast(SecretRequest, request).vitrine_secret)
 
     def delete_model(self, request: HttpRequest, obj: WebhookEndpoint) -> None:
         """With its log."""
@@ -184,7 +184,8 @@ class AttemptInline(MerchantScoped, TabularInline):
     merchant_path = "merchant_id"  # an inline is asked about the row above it: the delivery
     extra = 0
     hide_title = True
-    fields = readonly_fields = ["number", "at", "seconds", "status", "error_code", "error_message", "response"]
+    readonly_fields = ["number", "at", "seconds", "status", "error_code", "error_message", "response"]
+    fields = [*readonly_fields]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookAttempt]:
         """The admin of the delivery has scoped it already."""
@@ -203,9 +204,10 @@ class WebhookDeliveryAdmin(MerchantScoped, Dated, ModelAdmin):
     search_fields = ["id", "event__id", "event__subject", "endpoint__url"]
     actions = ["replay"]
     inlines = [AttemptInline]
-    fields = readonly_fields = [
+    readonly_fields = [
         "type", "endpoint", "merchant", "event_id", "state", "attempts", "next_at", "delivered_at", "problem", "body",
     ]  # fmt: skip
+    fields = [*readonly_fields]
     change_form_outer_before_template = "admin/catalog/webhookdelivery/before.html"
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:

@@ -176,13 +176,21 @@ class _GuardedBackend(httpcore.NetworkBackend):
         self._until = until
         self._plain = httpcore.SyncBackend()
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> httpcore.NetworkStream:
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
         """The first of the host's addresses that answers. TLS still checks the certificate against the host's name."""
         failure: Exception = httpcore.ConnectError("it has no address")
         for address in _addresses(host, port):
             left = _left(self._until, httpcore.ConnectTimeout)
             try:
-                return _TimedStream(self._plain.connect_tcp(address, port, timeout=left, **options), self._until)
+                plain = self._plain.connect_tcp(address, port, left, local_address, socket_options)
+                return _TimedStream(plain, self._until)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure

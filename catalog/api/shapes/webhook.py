@@ -10,16 +10,16 @@ from catalog.api.shapes.fields import Body, state_field
 from catalog.models import DeliveryState, EventType, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from catalog.services.webhooks.endpoint import OVERLAP, OVERLAP_LIMIT
 
-URL = {"max_length": 2000, "help_text": "Where events are sent: `https://…` or `http://…`."}
-DESCRIPTION = {"max_length": 200, "allow_blank": True, "help_text": "For people."}
+URL: dict[str, Any] = {"max_length": 2000, "help_text": "Where events are sent: `https://…` or `http://…`."}
+DESCRIPTION: dict[str, Any] = {"max_length": 200, "allow_blank": True, "help_text": "For people."}
 
 
 class EventsField(serializers.ListField):
     """The types of events that an endpoint gets."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs = {"allow_empty": False, "help_text": "The types of events that are sent."} | kwargs
-        super().__init__(child=serializers.ChoiceField(EventType.choices), **kwargs)
+        options: dict[str, Any] = {"allow_empty": False, "help_text": "The types of events that are sent."}
+        super().__init__(child=serializers.ChoiceField(EventType.choices), **(options | kwargs))
 
 
 class EndpointShape(serializers.ModelSerializer):
