@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from catalog.models import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -292,7 +294,12 @@ def test_a_sender_that_comes_too_late_is_logged_and_changes_nothing(endpoint, se
     server.answer(500)
     owed = endpoint_test(endpoint=endpoint)
     late = delivery_lease_next()
-    server.before = lambda request: WebhookDelivery.objects.update(lease_until=timezone.now() + timedelta(minutes=5))
+
+    def taken_by_another(request):
+        with closing(connection):  # of the server's thread
+            WebhookDelivery.objects.update(lease_until=timezone.now() + timedelta(minutes=5))
+
+    server.before = taken_by_another
     delivery_send(lease=late)
     owed = fresh(owed)
     assert (owed.state, owed.attempts, owed.tries, owed.log.count()) == ("pending", 1, 0, 1)

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.shapes.fields import Body, state_field
-from catalog.models import DeliveryState, EventType, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from catalog.models import DeliveryState, DisabledReason, EventType, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from catalog.services.webhooks.endpoint import OVERLAP, OVERLAP_LIMIT
 
 URL: dict[str, Any] = {"max_length": 2000, "help_text": "Where events are sent: `https://…` or `http://…`."}
@@ -27,6 +27,9 @@ class EndpointShape(serializers.ModelSerializer):
 
     events = EventsField(read_only=True)
     enabled = serializers.BooleanField(read_only=True, help_text="Whether events are sent to it.")
+    disabled_reason = serializers.ChoiceField(
+        [("", "It is enabled"), *DisabledReason.choices], read_only=True, help_text="Why nothing is sent to it."
+    )
 
     class Meta:
         model = WebhookEndpoint
