@@ -9,11 +9,14 @@ from typing import Any
 
 from celery import shared_task
 from django.db import OperationalError, close_old_connections
+from django.utils import timezone
 
 from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resend
-from catalog.services.enqueue import DISPATCH, IMPORT_UPLOAD
+from catalog.services.enqueue import DELIVER_WEBHOOKS, DISPATCH, IMPORT_UPLOAD
 from catalog.services.result import chunk_result_store, search_result_store
 from catalog.services.upload import upload_import, uploads_wake
+from catalog.services.webhooks.delivery import webhooks_sweep
+from catalog.services.webhooks.sender import deliveries_start
 from workers.client import coordinator_beat
 from workers.contract import STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
 
@@ -42,6 +45,14 @@ def reconcile_ledger() -> None:
     found = reconcile()
     if any((found.photos_back, found.photos_lost, found.searches_expired, found.uploads_woken, found.bytes_deleted)):
         log.info("reconciled: %s", found)
+    webhooks_sweep(now=timezone.now())
+
+
+@shared_task(name=DELIVER_WEBHOOKS)
+def deliver_webhooks() -> None:
+    """Begin to send the events that are owed to merchants' servers, and wait for none of them."""
+    close_old_connections()
+    deliveries_start()
 
 
 @shared_task(name=STORE_CHUNK_RESULT, **TRY_AGAIN)

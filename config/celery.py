@@ -29,6 +29,7 @@ app.conf.update(
     beat_schedule_filename=str(ENV.var / "beat-schedule"),
     beat_schedule={
         "dispatch": {"task": "catalog.dispatch", "schedule": ENV.dispatch_seconds, "options": {"expires": 10}},
+        "deliver": {"task": "catalog.deliver_webhooks", "schedule": ENV.dispatch_seconds, "options": {"expires": 10}},
         "reconcile": {"task": "catalog.reconcile", "schedule": ENV.reconcile_seconds, "options": {"expires": 60}},
     },
 )

@@ -54,6 +54,9 @@ class Env(BaseSettings):
     max_attempts: int = Field(3, ge=1)
     search_deadline_seconds: float = Field(30.0, gt=0)
 
+    outbound_private: bool = False  # whether merchants may name addresses in private networks (webhooks)
+    webhook_timeout_seconds: float = Field(15.0, gt=0)
+
     device: str = "auto"
     torch_threads: int = Field(0, ge=0)  # 0: all cores
     bulk_threads: int = Field(2, ge=1)

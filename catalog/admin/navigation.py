@@ -34,6 +34,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _page("Merchants", "storefront", "admin:catalog_merchant_changelist", sees),
                 _page("API keys", "key", "admin:catalog_apikey_changelist", manages),
+                _page("Webhooks", "webhook", "admin:catalog_webhookendpoint_changelist", sees),
+                _page("Webhook log", "receipt_long", "admin:catalog_webhookdelivery_changelist", sees),
             ],
         },
         {

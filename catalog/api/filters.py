@@ -7,7 +7,10 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from catalog.models import (
+    TEST_EVENT,
     ApiKey,
+    DeliveryState,
+    EventType,
     Item,
     ItemState,
     Job,
@@ -19,6 +22,7 @@ from catalog.models import (
     UploadRow,
     UploadState,
     Verdict,
+    WebhookDelivery,
 )
 from catalog.selectors.product import products_matching
 
@@ -124,4 +128,18 @@ class KeyFilters(filters.FilterSet):
 
     class Meta:
         model = ApiKey
+        fields: list[str] = []
+
+
+class DeliveryFilters(filters.FilterSet):
+    """Narrows webhook deliveries."""
+
+    state = filters.ChoiceFilter(choices=DeliveryState.choices, label="Only in this state.")
+    endpoint = filters.UUIDFilter("endpoint_id", label="Only to this endpoint.")
+    type = filters.ChoiceFilter(
+        "event__type", choices=[*EventType.choices, (TEST_EVENT, "Test")], label="Only events of this type."
+    )
+
+    class Meta:
+        model = WebhookDelivery
         fields: list[str] = []

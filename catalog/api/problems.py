@@ -76,6 +76,8 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "key_ended": (409, "Key ended", "It expired or was revoked. Make a new one."),
     "key_replaced": (409, "Key replaced", "Rotate the key that replaced it."),
     "item_without_candidate": (422, "No candidate", "Correct the item instead of accepting it."),
+    "webhook_endpoints_too_many": (409, "Too many endpoints", "Delete an endpoint, or change one."),
+    "webhook_endpoint_disabled": (409, "Endpoint disabled", "Enable it (`enabled: true`), then ask again."),
 }
 
 

@@ -16,6 +16,7 @@ from catalog.api.views.products import ProductViews
 from catalog.api.views.recognitions import RecognitionViews
 from catalog.api.views.searches import SearchViews
 from catalog.api.views.uploads import UploadRowViews, UploadViews
+from catalog.api.views.webhooks import WebhookDeliveryViews, WebhookEndpointViews
 
 V1 = "api/v1"
 ONE_JOB: dict[str, Any] = {"get": "retrieve", "delete": "destroy"}
@@ -68,6 +69,33 @@ urlpatterns = [
         name="api-key",
     ),
     path(f"{V1}/keys/<uuid:id>/rotate", KeyViews.as_view({"post": "rotate"}), name="api-key-rotate"),
+    path(f"{V1}/webhook-endpoints", WebhookEndpointViews.as_view(LISTED), name="api-webhook-endpoints"),
+    path(
+        f"{V1}/webhook-endpoints/<uuid:id>",
+        WebhookEndpointViews.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="api-webhook-endpoint",
+    ),
+    path(
+        f"{V1}/webhook-endpoints/<uuid:id>/rotate-secret",
+        WebhookEndpointViews.as_view({"post": "rotate_secret"}),
+        name="api-webhook-endpoint-rotate-secret",
+    ),
+    path(
+        f"{V1}/webhook-endpoints/<uuid:id>/test",
+        WebhookEndpointViews.as_view({"post": "test"}),
+        name="api-webhook-endpoint-test",
+    ),
+    path(f"{V1}/webhook-deliveries", WebhookDeliveryViews.as_view({"get": "list"}), name="api-webhook-deliveries"),
+    path(
+        f"{V1}/webhook-deliveries/<uuid:id>",
+        WebhookDeliveryViews.as_view({"get": "retrieve"}),
+        name="api-webhook-delivery",
+    ),
+    path(
+        f"{V1}/webhook-deliveries/<uuid:id>/replay",
+        WebhookDeliveryViews.as_view({"post": "replay"}),
+        name="api-webhook-delivery-replay",
+    ),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/errors", problems_page, name="api-errors"),

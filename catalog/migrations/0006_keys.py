@@ -16,7 +16,7 @@ def keep_what_keys_could_do(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0003_items_have_cuts'),
+        ('catalog', '0004_webhooks'),
     ]
 
     operations = [

@@ -8,12 +8,26 @@ from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
 from .upload import RowVerdict, Upload, UploadKind, UploadRow, UploadState
+from .webhook import (
+    TEST_EVENT,
+    DeliveryState,
+    DisabledReason,
+    EventType,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
+    "TEST_EVENT",
     "UNDECIDED",
     "ApiKey",
     "Decision",
     "DecisionAction",
+    "DeliveryState",
+    "DisabledReason",
+    "EventType",
     "IdempotencyRecord",
     "Item",
     "ItemState",
@@ -40,4 +54,8 @@ __all__ = [
     "UploadRow",
     "UploadState",
     "Verdict",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -21,6 +21,7 @@ from catalog.services.job import recognition_job_finish, recognitions_drop, sear
 from catalog.services.notify import job_announce
 from catalog.services.photo import bytes_sweep
 from catalog.services.upload import upload_finish_if_done, uploads_processing, uploads_wake
+from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
@@ -203,12 +204,15 @@ def searches_expire(*, now: datetime) -> int:
     ).values_list("pk", flat=True)
     expired = 0
     for job_id in list(late):
-        changed = Job.objects.filter(pk=job_id, state__in=(JobState.PENDING, JobState.DISPATCHED)).update(
-            state=JobState.EXPIRED,
-            finished_at=now,
-            error_code="deadline_passed",
-            error_message="No worker was free before the deadline. Try again, or allow more time.",
-        )
+        with transaction.atomic():
+            changed = Job.objects.filter(pk=job_id, state__in=(JobState.PENDING, JobState.DISPATCHED)).update(
+                state=JobState.EXPIRED,
+                finished_at=now,
+                error_code="deadline_passed",
+                error_message="No worker was free before the deadline. Try again, or allow more time.",
+            )
+            if changed:
+                event_job_finished(job_id=job_id)
         if changed:
             expired += 1
             job_announce(job_id=job_id)

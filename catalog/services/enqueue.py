@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 DISPATCH = "catalog.dispatch"
 IMPORT_UPLOAD = "catalog.import_upload"
+DELIVER_WEBHOOKS = "catalog.deliver_webhooks"
 
 
 def wake(task: str, *args: str) -> None:

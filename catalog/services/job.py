@@ -30,6 +30,7 @@ from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
 from catalog.services.photo import photo_add
+from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
@@ -155,6 +156,7 @@ def job_cancel(*, job: Job) -> Job:
         if not changed:
             raise Refused("job_finished", "This job is already finished.", status=409)
         recognitions_drop(photos=Photo.objects.filter(job=job))
+        event_job_finished(job_id=job.pk)
     job_announce(job_id=job.pk)
     job.refresh_from_db()
     return job
@@ -192,4 +194,5 @@ def recognition_job_finish(*, job_id: UUID) -> None:
         state=JobState.DONE, finished_at=timezone.now()
     )
     if finished:
+        event_job_finished(job_id=job_id)
         transaction.on_commit(partial(job_announce, job_id=job_id))

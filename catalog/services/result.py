@@ -31,6 +31,7 @@ from catalog.services.notify import job_announce
 from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
+from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from workers.contract import MESSAGE_INVALID, ChunkResult, Fault, FoundItem, PhotoOutcome, SearchResult
 
@@ -251,6 +252,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job.worker, job.seconds = result.worker, result.seconds
     job.lease_until, job.finished_at = None, timezone.now()
     job.save()
+    event_job_finished(job_id=job.pk)
     transaction.on_commit(partial(job_announce, job_id=job.pk))
     return True
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, ItemState, Photo, PhotoOrigin, Product, Purpose
 from catalog.services.errors import Refused
 from catalog.services.photo import photo_cut_out, photo_take_back, photos_owe, product_lock_living
+from catalog.services.webhooks.events import event_item_decided
 
 ADDED, HELD, GONE = "added", "held", "gone"  # what became of the reference; kept in the decision
 
@@ -62,7 +63,7 @@ def _decide(
     after = _snapshot(item)
     if product:
         after["reference"] = _make_reference(item, item.photo, product) if item.photo else GONE
-    return Decision.objects.create(
+    decision = Decision.objects.create(
         item=item,
         reviewer=reviewer,
         reviewer_name=reviewer_name or (reviewer.get_username() if reviewer else ""),
@@ -71,6 +72,8 @@ def _decide(
         before=before,
         after=after,
     )
+    event_item_decided(decision=decision)
+    return decision
 
 
 def _snapshot(item: Item) -> dict[str, str | None]:

@@ -23,6 +23,7 @@ from catalog.services.problems import Problem
 from catalog.services.uploading.importing import import_rows
 from catalog.services.uploading.lease import importable
 from catalog.services.uploading.spool import Readable, spool_delete, spool_write
+from catalog.services.webhooks.events import event_upload_finished
 from workers.client import Unavailable
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,9 @@ def upload_finish_if_done(*, upload_id: UUID) -> bool:
         owed = Photo.objects.filter(upload_id=upload_id, state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
         if owed.exists():
             return False
-        return bool(waiting.update(state=UploadState.DONE, finished_at=timezone.now()))
+        waiting.update(state=UploadState.DONE, finished_at=timezone.now())
+        event_upload_finished(upload_id=upload_id)
+        return True
 
 
 def upload_cancel(*, upload: Upload) -> Upload:
@@ -135,6 +138,7 @@ def upload_cancel(*, upload: Upload) -> Upload:
         running = Upload.objects.filter(pk=upload.pk, state__in=UNFINISHED)
         if not running.update(state=UploadState.CANCELLED, finished_at=timezone.now(), lease_until=None):
             raise Refused("upload_finished", "This upload is already finished.", status=409)
+        event_upload_finished(upload_id=upload.pk)
         upload.refresh_from_db()
         if upload.job and upload.job.state in OWED:
             job_cancel(job=upload.job)

@@ -5,11 +5,23 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from catalog.models import ApiKey, Membership, Merchant, Product, Role, Upload, UploadState
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import Shop
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ("product", "photo", "upload", "job", "item", "decision", "merchant", "apikey")
+LISTS = (
+    "product",
+    "photo",
+    "upload",
+    "job",
+    "item",
+    "decision",
+    "merchant",
+    "apikey",
+    "webhookendpoint",
+    "webhookdelivery",
+)
 
 
 @pytest.fixture
@@ -37,7 +49,10 @@ def filled(shop):
     upload = Upload.objects.create(
         merchant=shop.merchant, name=f"{shop.merchant.slug}.zip", source="x", state=UploadState.DONE
     )
+    endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/", events=["job.finished"])
     return {
+        "webhookendpoint": endpoint,
+        "webhookdelivery": endpoint_test(endpoint=endpoint),
         "product": product,
         "photo": item.photo,
         "upload": upload,

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from catalog.models import Decision, LedgerState, Membership, Upload, UploadState
 from catalog.services.result import search_result_store
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import Shop, candidate, search_result
 from tests.drawing import jpeg
 from workers.contract import WORKER_KEY_PREFIX, Fault, WorkerCard
@@ -40,12 +41,14 @@ def one_of_each(number):
     Upload.objects.create(merchant=shop.merchant, name=f"{number}.zip", source="x", state=UploadState.PROCESSING)
     person = User.objects.create(username=f"person-{number}")
     Membership.objects.create(user=person, merchant=shop.merchant)
+    endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/", events=["job.finished"])
+    endpoint_test(endpoint=endpoint)
     return shop
 
 
 LISTS = [
     "catalog_product", "catalog_photo", "catalog_upload", "catalog_job", "catalog_item", "catalog_decision",
-    "catalog_merchant", "catalog_apikey", "auth_user",
+    "catalog_merchant", "catalog_apikey", "catalog_webhookendpoint", "catalog_webhookdelivery", "auth_user",
 ]  # fmt: skip
 
 
@@ -213,7 +216,15 @@ def test_retry_in_bulk_leaves_photos_that_did_not_fail(admin, shop):
 
 
 @pytest.mark.parametrize(
-    "name", ["catalog_product", "catalog_merchant", "catalog_apikey", "catalog_upload", "auth_user"]
+    "name",
+    [
+        "catalog_product",
+        "catalog_merchant",
+        "catalog_apikey",
+        "catalog_upload",
+        "catalog_webhookendpoint",
+        "auth_user",
+    ],
 )
 def test_pages_to_add_open(admin, shop, name):
     assert admin.get(reverse(f"admin:{name}_add")).status_code == 200

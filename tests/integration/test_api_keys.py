@@ -8,8 +8,19 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from catalog.models import ApiKey, IdempotencyRecord, Job, JobKind, Photo, Product, Upload
+from catalog.models import (
+    ApiKey,
+    IdempotencyRecord,
+    Job,
+    JobKind,
+    Photo,
+    Product,
+    Upload,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from catalog.services.key import api_key_find, api_key_revoke
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, client_of, jpeg, problem
 
 pytest_plugins = ("tests.api_fixtures",)
@@ -92,6 +103,9 @@ def test_a_publishable_key_does_nothing_else(shop):
         ("get", "review-items"),
         ("get", f"review-items/{item.pk}"),
         ("post", f"review-items/{item.pk}/reject"),
+        ("get", "webhook-endpoints"),
+        ("post", "webhook-endpoints"),
+        *((method, path) for method, path, _ in webhooks_of(shop)),
     ]
     for method, path in denied:
         problem(getattr(shop.public, method)(f"{API}/{path}"), 403, "permission_denied")
@@ -133,13 +147,29 @@ def everything_of(shop):
         ("patch", f"keys/{shop.public_key.pk}", {"name": "Mine"}),
         ("delete", f"keys/{shop.public_key.pk}", None),
         ("post", f"keys/{shop.public_key.pk}/rotate", {}),
+        *webhooks_of(shop),
+    ]
+
+
+def webhooks_of(shop):
+    endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
+    delivery = endpoint_test(endpoint=endpoint)
+    return [
+        ("get", f"webhook-endpoints/{endpoint.pk}", None),
+        ("patch", f"webhook-endpoints/{endpoint.pk}", {"enabled": False}),
+        ("delete", f"webhook-endpoints/{endpoint.pk}", None),
+        ("post", f"webhook-endpoints/{endpoint.pk}/rotate-secret", {}),
+        ("post", f"webhook-endpoints/{endpoint.pk}/test", {}),
+        ("get", f"webhook-deliveries/{delivery.pk}", None),
+        ("post", f"webhook-deliveries/{delivery.pk}/replay", {}),
     ]
 
 
 def rows_of(merchant):
-    return [
-        list(model.objects.filter(merchant=merchant).order_by("pk").values()) for model in (Product, Photo, Upload, Job)
-    ] + [list(merchant.items.order_by("pk").values())]
+    models = (Product, Photo, Upload, Job, WebhookEndpoint, WebhookDelivery)
+    return [list(model.objects.filter(merchant=merchant).order_by("pk").values()) for model in models] + [
+        list(merchant.items.order_by("pk").values())
+    ]
 
 
 def test_another_merchants_ids_are_not_found_and_nothing_changes(shop, other):
@@ -153,7 +183,12 @@ def test_another_merchants_ids_are_not_found_and_nothing_changes(shop, other):
     assert rows_of(shop.merchant) == before
 
 
-@pytest.mark.parametrize("path", ["products", "uploads", "search-jobs", "recognition-jobs", "review-items"])
+LISTS = [
+    "products", "uploads", "search-jobs", "recognition-jobs", "review-items", "webhook-endpoints", "webhook-deliveries",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
 def test_lists_hold_no_other_merchants_rows(shop, other, path):
     everything_of(shop)
     assert len(shop.client.get(f"{API}/{path}").json()["results"]) == 1

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, Product, Upload, UploadRow
+from catalog.models import Job, JobKind, Product, Upload, UploadRow, WebhookEndpoint
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, faults, problem
 
 pytest_plugins = ("tests.api_fixtures",)
@@ -138,6 +139,18 @@ def make_items(shop, count):
         shop.item(shop.product(f"I-{count}-{number}"), shop.product(f"J-{count}-{number}"))
 
 
+def make_endpoints(shop, count):
+    for number in range(count):
+        WebhookEndpoint.objects.create(merchant=shop.merchant, url=f"https://shop.test/{count}/{number}", events=[])
+
+
+def make_deliveries(shop, count):
+    endpoint = WebhookEndpoint.objects.filter(merchant=shop.merchant).first()
+    endpoint = endpoint or endpoint_create(merchant=shop.merchant, url="https://a.test/", events=["job.finished"])[0]
+    for _ in range(count):
+        endpoint_test(endpoint=endpoint)
+
+
 KEY = 1  # the query that finds the API key
 LISTS = [
     ("products", make_products, KEY + 1),
@@ -146,6 +159,8 @@ LISTS = [
     ("uploads/{upload}/rows", make_rows, KEY + 2),
     ("search-jobs", make_searches, KEY + 1),
     ("recognition-jobs", make_recognitions, KEY + 1),
+    ("webhook-endpoints", make_endpoints, KEY + 1),
+    ("webhook-deliveries", make_deliveries, KEY + 1),
     ("review-items", make_items, KEY + 3),  # the items, the products of all candidates, the matched photos
 ]
 

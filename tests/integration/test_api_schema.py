@@ -10,8 +10,9 @@ from rest_framework.test import APIClient
 
 from catalog.api import urls
 from catalog.api.problems import PROBLEMS
-from catalog.models import LedgerState, Photo, Scope, Upload, UploadRow
+from catalog.models import LedgerState, Photo, Scope, Upload, UploadRow, WebhookAttempt
 from catalog.services.result import search_result_store
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, PROBLEM, candidate, jpeg, search_result
 
 pytest_plugins = ("tests.api_fixtures",)
@@ -95,6 +96,11 @@ def full_answers(shop):
     upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
     trouble = [{"code": "x", "message": "X.", "field": "price", "photo": ""}]
     UploadRow.objects.create(upload=upload, number=2, verdict="refused", problems=trouble, values={"sku": "A"})
+    endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
+    delivery = endpoint_test(endpoint=endpoint)
+    WebhookAttempt.objects.create(
+        delivery=delivery, number=1, at=finished.created_at, seconds=0.5, status=500, error_code="http_error"
+    )
     return [
         ("/products", "products"),
         ("/products/{id}", f"products/{product.pk}"),
@@ -112,6 +118,10 @@ def full_answers(shop):
         ("/keys/{id}", f"keys/{shop.public_key.pk}"),
         ("/review-items", "review-items"),
         ("/review-items/{id}", f"review-items/{item.pk}"),
+        ("/webhook-endpoints", "webhook-endpoints"),
+        ("/webhook-endpoints/{id}", f"webhook-endpoints/{endpoint.pk}"),
+        ("/webhook-deliveries", "webhook-deliveries"),
+        ("/webhook-deliveries/{id}", f"webhook-deliveries/{delivery.pk}"),
     ]
 
 

@@ -24,6 +24,7 @@ from catalog.services.uploading.lease import Lease
 from catalog.services.uploading.manifest import Row, find_manifest
 from catalog.services.uploading.recognition import RecognitionImport
 from catalog.services.uploading.sources import Source, open_source
+from catalog.services.webhooks.events import event_upload_finished
 from config.env import load_env
 from workers.client import Unavailable
 
@@ -60,7 +61,7 @@ def _run(upload: Upload, lease: Lease, on_batch: Callable[[], None]) -> bool:
         with open_source(upload) as source, _importer(upload, source, lease) as importer:
             _import_all(upload, importer, lease, on_batch)
     except UploadFault as fault:
-        _finish(lease, UploadState.FAILED, error_code=fault.code, error_message=fault.message[:500])
+        _finish(upload, lease, UploadState.FAILED, error_code=fault.code, error_message=fault.message[:500])
     except Unavailable as error:
         log.warning("upload %s waits: %s", upload.pk, error)
         lease.release(wait=AWAY, attempts=0)
@@ -71,7 +72,7 @@ def _run(upload: Upload, lease: Lease, on_batch: Callable[[], None]) -> bool:
         lease.release()
         raise
     else:
-        _finish(lease, UploadState.DONE if upload.dry_run else UploadState.PROCESSING)
+        _finish(upload, lease, UploadState.DONE if upload.dry_run else UploadState.PROCESSING)
     return True
 
 
@@ -117,6 +118,9 @@ def _import_batch(importer: Importer, rows: list[Row], lease: Lease) -> None:
                 raise
 
 
-def _finish(lease: Lease, state: UploadState, **columns: Any) -> None:
+def _finish(upload: Upload, lease: Lease, state: UploadState, **columns: Any) -> None:
     finished_at = None if state == UploadState.PROCESSING else timezone.now()
-    lease.release(state=state, finished_at=finished_at, **columns)
+    with transaction.atomic():
+        lease.release(state=state, finished_at=finished_at, **columns)
+        if finished_at:
+            event_upload_finished(upload_id=upload.pk)
