@@ -5,6 +5,7 @@ every package may read it.
 """
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,8 @@ class Env(BaseSettings):
     dispatch_seconds: float = Field(2.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     search_deadline_seconds: float = Field(30.0, gt=0)
+    jobs_kept_days: float = Field(30.0, gt=0)  # a finished job's results; afterwards it answers 410
+    outbound_networks: str = ""  # private networks, as CIDR and comma-separated, that photo addresses may lead to
 
     device: str = "auto"
     torch_threads: int = Field(0, ge=0)  # 0: all cores
@@ -60,6 +63,14 @@ class Env(BaseSettings):
     @classmethod
     def _without_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @field_validator("outbound_networks")
+    @classmethod
+    def _are_networks(cls, networks: str) -> str:
+        for each in networks.split(","):
+            if each.strip():
+                ip_network(each.strip())
+        return networks
 
     @model_validator(mode="after")
     def _own_secret_in_production(self) -> "Env":

@@ -22,6 +22,7 @@ from config.broker import broker_command
 from config.env import ROOT, load_env
 
 WEB = ["python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]  # noqa: S104
+WEB += ["--timeout-graceful-shutdown", "5"]  # an event stream would otherwise hold up a stop
 COORDINATOR = ["python", "-m", "celery", "--app", "config.celery", "worker", "--beat", "--loglevel", "INFO"]
 WORKER = ["python", "-m", "workers"]
 COMMANDS = {"web": WEB, "coordinator": COORDINATOR, "worker": WORKER}

@@ -21,7 +21,7 @@ FORBIDDEN = {
     "workers": {"django", "rest_framework", "psycopg", "sqlite3"},
     "recognition": {"django", "celery", "kombu", "redis"},
 }
-ENV_ALONE = {"functools", "pathlib", "typing", "pydantic", "pydantic_settings"}
+ENV_ALONE = {"functools", "ipaddress", "pathlib", "typing", "pydantic", "pydantic_settings"}
 
 
 def modules() -> dict[str, Path]:

@@ -3,7 +3,19 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from catalog.models import Item, ItemState, Job, JobState, Product, RowVerdict, Upload, UploadRow, UploadState, Verdict
+from catalog.models import (
+    Item,
+    ItemState,
+    Job,
+    JobState,
+    Product,
+    RowVerdict,
+    Upload,
+    UploadKind,
+    UploadRow,
+    UploadState,
+    Verdict,
+)
 from catalog.selectors.product import products_matching
 
 PRICE = {"max_digits": 12, "decimal_places": 2, "min_value": 0}
@@ -30,10 +42,18 @@ class ProductFilters(filters.FilterSet):
         return products_matching(products=queryset, words=value)
 
 
-class UploadFilters(filters.FilterSet):
+class CreatedFilters(filters.FilterSet):
+    """Narrows by the time of creation, for those that walk a long list in spans."""
+
+    created_after = filters.IsoDateTimeFilter("created_at", "gte", label="Created at this time or later (ISO 8601).")
+    created_before = filters.IsoDateTimeFilter("created_at", "lt", label="Created before this time (ISO 8601).")
+
+
+class UploadFilters(CreatedFilters):
     """Narrows uploads."""
 
     state = filters.ChoiceFilter(choices=UploadState.choices, label="Only in this state.")
+    kind = filters.ChoiceFilter(choices=UploadKind.choices, label="With a manifest, or photos alone.")
 
     class Meta:
         model = Upload
@@ -55,7 +75,7 @@ class RowFilters(filters.FilterSet):
         return queryset.exclude(problems=[]) if value else queryset.filter(problems=[])
 
 
-class JobFilters(filters.FilterSet):
+class JobFilters(CreatedFilters):
     """Narrows jobs."""
 
     state = filters.ChoiceFilter(choices=JobState.choices, label="Only in this state.")

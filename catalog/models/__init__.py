@@ -7,10 +7,11 @@ from .merchant import ApiKey, KeyKind, Membership, Merchant, Role
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
-from .upload import RowVerdict, Upload, UploadKind, UploadRow, UploadState
+from .upload import UNFINISHED, RowVerdict, Upload, UploadKind, UploadRow, UploadState
 
 __all__ = [
     "UNDECIDED",
+    "UNFINISHED",
     "ApiKey",
     "Decision",
     "DecisionAction",

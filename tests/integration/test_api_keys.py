@@ -151,6 +151,9 @@ def everything_of(shop):
         ("post", f"review-items/{item.pk}/correct", {"sku": "MUG-1"}),
         ("post", f"review-items/{item.pk}/reject", {}),
         ("get", f"review-items/{item.pk}/explanation", None),
+        ("get", f"search-jobs/{job.pk}/events", None),
+        ("get", f"recognition-jobs/{recognition.pk}/events", None),
+        ("get", f"uploads/{upload.pk}/events", None),
         ("get", f"search-jobs/{job.pk}/hits/{product.pk}/explanation", None),
     ]
 
