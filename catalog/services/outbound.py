@@ -40,6 +40,7 @@ IN_MEMORY = 1_000_000  # bytes; what is larger lies on the disk
 CHUNK = 64 * 1024
 REDIRECT_STATUS = {301, 302, 303, 307, 308}
 PORTS = {80, 443}
+LAST_PORT = 65_535
 NAT64 = ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48")
 HEADERS = {"User-Agent": "Vitrine", "Accept": "image/*", "Accept-Encoding": "identity"}
 
@@ -160,7 +161,7 @@ def _parsed(url: str) -> httpx.URL:
         named = httpx.URL(url if len(url) <= ADDRESS_LENGTH else "")
     except httpx.InvalidURL:
         raise wrong from None
-    if named.scheme not in ("http", "https") or not named.host or named.userinfo:
+    if named.scheme not in ("http", "https") or not named.host or named.userinfo or (named.port or 80) > LAST_PORT:
         raise wrong
     if named.port is not None and named.port not in PORTS and named.port < 1024:
         raise FetchError("photo_url_refused", "The address names a port that is not one of web servers.")

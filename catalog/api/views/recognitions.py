@@ -1,6 +1,7 @@
 """Recognitions: which products are in these photos? Start one, follow it, read its items, cancel it."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -127,7 +128,8 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
 
         With `"items": "many"` every product in a photo of a shelf or a room becomes an item of its own, with its `box`.
         """
-        job = recognition_job_create(merchant=self.merchant, **self._asked(request))
+        with ExitStack() as files:
+            job = recognition_job_create(merchant=self.merchant, **self._asked(request, files))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED
@@ -204,8 +206,8 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
         """Lists leave items and progress out, so that a page costs one query."""
         return RecognitionSummary if self.action == "list" else RecognitionShape
 
-    def _asked(self, request: Request) -> dict[str, Any]:
-        """What the service takes: photos, items and regions."""
+    def _asked(self, request: Request, files: ExitStack) -> dict[str, Any]:
+        """What the service takes: photos, items and regions. ``files`` closes those that were fetched."""
         if is_form(request):
             form = cast(QueryDict, request.data)
             if stray := [each for each in form.getlist("photos") if isinstance(each, str)]:
@@ -219,12 +221,12 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
         body.is_valid(raise_exception=True)
         rows = body.validated_data["photos"]
         return {
-            "photos": self._fetched(rows),
+            "photos": self._fetched(rows, files),
             "items": body.validated_data["items"],
             "regions": [each["region"] for each in rows],
         }
 
-    def _fetched(self, rows: Sequence[dict[str, Any]]) -> NamedPhotos:
+    def _fetched(self, rows: Sequence[dict[str, Any]], files: ExitStack) -> NamedPhotos:
         """The photos of a JSON body, those named by their address fetched. Raises ``Refused`` naming every bad one."""
         urls = {number: each["photo_url"] for number, each in enumerate(rows) if each["photo_url"]}
         names = [each["name"] or name_in_address(each["photo_url"]) or "photo" for each in rows]
@@ -232,7 +234,13 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
             return NamedPhotos([(name, each["photo"]) for name, each in zip(names, rows, strict=True)])
         self.check_may_fetch()
         found = dict(zip(urls, photos_fetch(merchant_id=self.merchant.pk, urls=list(urls.values())), strict=True))
-        if bad := {number: each for number, each in found.items() if isinstance(each, FetchError)}:
+        bad: dict[int, FetchError] = {}
+        for number, each in found.items():
+            if isinstance(each, FetchError):
+                bad[number] = each
+            else:
+                files.enter_context(each)
+        if bad:
             told = [
                 {"code": each.code, "message": f"{names[number]}: {each.message}", "field": f"photos[{number}]"}
                 for number, each in bad.items()
