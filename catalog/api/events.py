@@ -148,7 +148,8 @@ async def _events(topic: str, listener: Listener, look: Look, place: Place) -> A
         elif now - sent >= BEAT_SECONDS:
             sent = now
             yield BEAT
-        await asyncio.sleep(SPACING_SECONDS)
+        # As long as the look took, at least: when many streams look at once, each sees more in fewer looks.
+        await asyncio.sleep(max(SPACING_SECONDS, time.monotonic() - now))
         await listener.hear(BEAT_SECONDS)
 
 
