@@ -4,6 +4,7 @@ Comes between Redis and ``services``; started by ``config.celery``.
 """
 
 import logging
+from dataclasses import astuple
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -43,7 +44,7 @@ def reconcile_ledger() -> None:
     """Take back what was lost."""
     close_old_connections()
     found = reconcile()
-    if any((found.photos_back, found.photos_lost, found.searches_expired, found.uploads_woken, found.bytes_deleted)):
+    if any(astuple(found)):
         log.info("reconciled: %s", found)
     webhooks_sweep(now=timezone.now())
 

@@ -53,8 +53,9 @@ class Env(BaseSettings):
     dispatch_seconds: float = Field(2.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     search_deadline_seconds: float = Field(30.0, gt=0)
+    jobs_kept_days: float = Field(30.0, gt=0)  # a finished job's results; afterwards it answers 410
 
-    outbound_private: bool = False  # whether merchants may name addresses in private networks (webhooks)
+    outbound_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()  # open to addresses of merchants
     webhook_timeout_seconds: float = Field(15.0, gt=0)
 
     device: str = "auto"
@@ -69,7 +70,7 @@ class Env(BaseSettings):
     def _without_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "outbound_networks", mode="before")
     @classmethod
     def _separated_by_commas(cls, text: Any) -> Any:
         return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else text

@@ -24,6 +24,7 @@ from config.env import ROOT, load_env
 WEB = [
     *("python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000"),  # noqa: S104
     *("--no-access-log", "--no-proxy-headers"),  # whom a request comes from is judged in one place: api.visitors
+    *("--timeout-graceful-shutdown", "5"),  # an event stream would otherwise hold up a stop
 ]
 COORDINATOR = ["python", "-m", "celery", "--app", "config.celery", "worker", "--beat", "--loglevel", "INFO"]
 WORKER = ["python", "-m", "workers"]

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from catalog.api.problems import PAGE, title_of
 from catalog.services.errors import Refused
+from catalog.services.idempotency import IN_PROGRESS
 from workers.client import PhotoError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> Response:
 def _ours(exc: Exception) -> Problem | None:
     if isinstance(exc, Refused):
         errors = [{"field": p.get("field", ""), "code": p["code"], "message": p["message"]} for p in exc.problems]
-        return Problem(exc.status, exc.code, exc.message, errors)
+        passing = exc.status == 503 or exc.code == IN_PROGRESS
+        return Problem(exc.status, exc.code, exc.message, errors, {"Retry-After": RETRY_SECONDS} if passing else {})
     if isinstance(exc, PhotoError):
         return Problem(PHOTO_STATUS.get(exc.code, 422), exc.code, exc.message)
     if isinstance(exc, Unavailable):

@@ -19,6 +19,7 @@ from catalog.models import (
     Product,
     RowVerdict,
     Upload,
+    UploadKind,
     UploadRow,
     UploadState,
     Verdict,
@@ -74,10 +75,18 @@ class ProductFilters(filters.FilterSet):
         return products_matching(products=queryset, words=value)
 
 
-class UploadFilters(filters.FilterSet):
+class CreatedFilters(filters.FilterSet):
+    """Narrows by the time of creation, for those that walk a long list in spans."""
+
+    created_after = filters.IsoDateTimeFilter("created_at", "gte", label="Created at this time or later (ISO 8601).")
+    created_before = filters.IsoDateTimeFilter("created_at", "lt", label="Created before this time (ISO 8601).")
+
+
+class UploadFilters(CreatedFilters):
     """Narrows uploads."""
 
     state = filters.ChoiceFilter(choices=UploadState.choices, label="Only in this state.")
+    kind = filters.ChoiceFilter(choices=UploadKind.choices, label="With a manifest, or photos alone.")
 
     class Meta:
         model = Upload
@@ -99,7 +108,7 @@ class RowFilters(filters.FilterSet):
         return queryset.exclude(problems=[]) if value else queryset.filter(problems=[])
 
 
-class JobFilters(filters.FilterSet):
+class JobFilters(CreatedFilters):
     """Narrows jobs."""
 
     state = filters.ChoiceFilter(choices=JobState.choices, label="Only in this state.")

@@ -7,22 +7,26 @@ new key's secret) is not kept: a replay says ``null`` there.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
+from catalog.api.waiting import seconds_asked
 from catalog.models import IdempotencyRecord
 from catalog.services.errors import Refused
-from catalog.services.idempotency import idempotency_begin, idempotency_drop, idempotency_finish
+from catalog.services.idempotency import IN_PROGRESS, idempotency_begin, idempotency_drop, idempotency_finish
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEY_LIMIT = 255
+LOOK_SECONDS = 0.25
 
 Handler = Callable[..., Response]
 
@@ -40,7 +44,7 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
     key = request.headers[HEADER]
     if not (0 < len(key) <= KEY_LIMIT and key.isascii() and key.isprintable()):
         raise Refused("idempotency_key_invalid", f"Use 1 to {KEY_LIMIT} printable ASCII characters.")
-    record = idempotency_begin(merchant=key_of(request).merchant, key=key, fingerprint=fingerprint(request))
+    record = _begin(request, key)
     if record.status is not None:
         return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
     try:
@@ -50,6 +54,21 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
         raise
     _keep(record, response)
     return response
+
+
+def _begin(request: Request, key: str) -> IdempotencyRecord:
+    """Claim the key. A caller who is ready to wait gets the answer of the first request as soon as that ended."""
+    merchant, print_ = key_of(request).merchant, fingerprint(request)
+    until = time.monotonic() + (seconds_asked(request) or 0)
+    while True:
+        try:
+            return idempotency_begin(merchant=merchant, key=key, fingerprint=print_)
+        except Refused as refused:
+            if refused.code != IN_PROGRESS or time.monotonic() >= until:
+                raise
+        if not connection.in_atomic_block:
+            connection.close()
+        time.sleep(LOOK_SECONDS)
 
 
 def fingerprint(request: Request) -> str:

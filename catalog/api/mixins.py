@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,9 +15,11 @@ from catalog.api.base import JSON_LIMIT, REQUEST_ID, ApiView, PlainJson
 from catalog.api.budgets import POLICY, STANDING
 from catalog.api.idempotency import HEADER, REPLAYED
 from catalog.api.shapes.photo import photo_too_large
-from catalog.models import ApiKey, KeyKind
+from catalog.models import ApiKey, Job, KeyKind
+from catalog.selectors.job import is_kept, jobs_kept
 from catalog.selectors.key import origin_is_open
 from catalog.services.errors import Refused
+from catalog.services.photo_address import photo_fetch
 from config.env import load_env
 
 
@@ -39,6 +43,38 @@ class TakesPhoto(ApiView):
         return photo_too_large()
 
 
+class FetchesPhotos(ApiView):
+    """For views that take a photo by its address too (``services.photo_address``). A publishable key may not."""
+
+    def photo_sent(self, photo: bytes | None, url: str) -> bytes | None:
+        """The photo itself, or what lies at its address."""
+        if not url:
+            return photo
+        self.check_may_fetch()
+        return photo_fetch(merchant_id=self.merchant.pk, url=url)
+
+    def check_may_fetch(self) -> None:
+        """Whoever finds a publishable key in a page must not send this server anywhere with it."""
+        if self.key.kind != KeyKind.SECRET:
+            raise PermissionDenied("A publishable key cannot have addresses fetched: send the photo itself.")
+
+
+class KeepsJobs(ApiView):
+    """For views of jobs: those whose results are no longer kept leave the lists and answer 410."""
+
+    def get_object(self) -> Job:
+        """The job that the address names."""
+        job = super().get_object()
+        if not is_kept(job=job):
+            raise Refused("job_expired", "The results of this job are not kept any more.", status=410)
+        return job
+
+    def filter_queryset(self, queryset: QuerySet) -> QuerySet:
+        """What a list is narrowed to."""
+        listed = jobs_kept(jobs=queryset) if self.action == "list" else queryset
+        return super().filter_queryset(listed)
+
+
 class OpenToPages(ApiView):
     """For views that a shop's page calls from another origin (CORS), with a publishable key that is open to it.
 
@@ -56,7 +92,8 @@ class OpenToPages(ApiView):
             raise Refused("origin_not_allowed", "No publishable key may be used by pages of this origin.", status=403)
         headers = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
-            "Access-Control-Allow-Headers": f"Authorization, Content-Type, Prefer, {HEADER}, {REQUEST_ID}",
+            "Access-Control-Allow-Headers": f"Authorization, Content-Type, Prefer, Last-Event-ID, {HEADER}, "
+            f"{REQUEST_ID}",
             "Access-Control-Max-Age": "86400",
         }
         return Response(status=204, headers=headers)

@@ -35,10 +35,12 @@ urlpatterns = [
     path(f"{V1}/uploads", UploadViews.as_view(LISTED), name="api-uploads"),
     path(f"{V1}/uploads/<uuid:id>", UploadViews.as_view({"get": "retrieve"}), name="api-upload"),
     path(f"{V1}/uploads/<uuid:id>/cancel", UploadViews.as_view({"post": "cancel"}), name="api-upload-cancel"),
+    path(f"{V1}/uploads/<uuid:id>/events", UploadViews.as_view({"get": "events"}), name="api-upload-events"),
     path(f"{V1}/uploads/<uuid:id>/bad-rows.csv", UploadViews.as_view({"get": "bad_rows"}), name="api-upload-bad-rows"),
     path(f"{V1}/uploads/<uuid:id>/rows", UploadRowViews.as_view({"get": "list"}), name="api-upload-rows"),
     path(f"{V1}/search-jobs", SearchViews.as_view(LISTED), name="api-searches"),
     path(f"{V1}/search-jobs/<uuid:id>", SearchViews.as_view(ONE_JOB), name="api-search"),
+    path(f"{V1}/search-jobs/<uuid:id>/events", SearchViews.as_view({"get": "events"}), name="api-search-events"),
     path(f"{V1}/search-jobs/<uuid:id>/cancel", SearchViews.as_view({"post": "cancel"}), name="api-search-cancel"),
     path(
         f"{V1}/search-jobs/<uuid:id>/hits/<uuid:product_id>/explanation",
@@ -47,6 +49,11 @@ urlpatterns = [
     ),
     path(f"{V1}/recognition-jobs", RecognitionViews.as_view(LISTED), name="api-recognitions"),
     path(f"{V1}/recognition-jobs/<uuid:id>", RecognitionViews.as_view(ONE_JOB), name="api-recognition"),
+    path(
+        f"{V1}/recognition-jobs/<uuid:id>/events",
+        RecognitionViews.as_view({"get": "events"}),
+        name="api-recognition-events",
+    ),
     path(
         f"{V1}/recognition-jobs/<uuid:id>/cancel",
         RecognitionViews.as_view({"post": "cancel"}),

@@ -16,7 +16,7 @@ def keep_what_keys_could_do(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0004_webhooks'),
+        ('catalog', '0005_jobs_are_forgotten'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
-from .upload import RowVerdict, Upload, UploadKind, UploadRow, UploadState
+from .upload import UNFINISHED, RowVerdict, Upload, UploadKind, UploadRow, UploadState
 from .webhook import (
     TEST_EVENT,
     DeliveryState,
@@ -22,6 +22,7 @@ from .webhook import (
 __all__ = [
     "TEST_EVENT",
     "UNDECIDED",
+    "UNFINISHED",
     "ApiKey",
     "Decision",
     "DecisionAction",

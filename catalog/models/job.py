@@ -41,6 +41,9 @@ class Job(Ledger):
     candidates = models.JSONField(default=list, help_text="A search's candidates in order, as the worker sent them.")
     worker = models.CharField(max_length=100, blank=True)
     seconds = models.FloatField(null=True, blank=True, help_text="Time on the worker.")
+    forgotten_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its results were deleted, long after it finished."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -52,6 +55,8 @@ class Job(Ledger):
                 condition=models.Q(state__in=[LedgerState.PENDING, LedgerState.DISPATCHED]),
                 name="job_owed",
             ),
+            # The reconciler reads only what is due, however many jobs were forgotten before.
+            models.Index(fields=["finished_at"], condition=models.Q(forgotten_at=None), name="job_kept"),
             # Bytes are deleted only when no search refers to them either.
             models.Index(fields=["key"], condition=~models.Q(key=""), name="job_key"),
         ]

@@ -77,6 +77,10 @@ class Photo(Ledger):
             models.Index(fields=["upload", "state"], name="photo_upload_state"),
             models.Index(fields=["job", "state"], name="photo_job_state"),
             models.Index(fields=["sha256"], name="photo_sha256"),
+            # The pace of the last minute.
+            models.Index(
+                fields=["merchant", "finished_at"], condition=models.Q(finished_at__isnull=False), name="photo_pace"
+            ),
         ]
 
     def __str__(self) -> str:

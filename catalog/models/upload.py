@@ -23,6 +23,9 @@ class UploadState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+UNFINISHED = (UploadState.PENDING, UploadState.IMPORTING, UploadState.PROCESSING)
+
+
 class Upload(models.Model):
     """One bulk upload. Its counters are of rows; those of photos are counted from the ledger."""
 

@@ -1,6 +1,9 @@
 """Reads of recognised items: a merchant's queue, and those of one job."""
 
-from django.db.models import QuerySet
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
 
 from catalog.models import Item, Job, Merchant
 
@@ -13,3 +16,11 @@ def item_list(*, merchant: Merchant) -> QuerySet[Item]:
 def job_items(*, job: Job) -> QuerySet[Item]:
     """What one recognition found."""
     return Item.objects.filter(job=job).select_related("photo", "product")
+
+
+def job_items_after(*, job: Job, created_at: datetime | None, item_id: UUID | None) -> QuerySet[Item]:
+    """What it found after this item (from the start without one), in the order in which it was committed."""
+    items = job_items(job=job).order_by("created_at", "id")
+    if created_at is None:
+        return items
+    return items.filter(Q(created_at__gt=created_at) | Q(created_at=created_at, id__gt=item_id))

@@ -1,20 +1,25 @@
 """Reads of jobs: a merchant's searches and recognitions, how far they are, and how long they still take."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Avg, Count, QuerySet
+from django.db.models import Avg, Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo
+from config.env import load_env
 
 OWED = (JobState.PENDING, JobState.DISPATCHED)
 RECENT = 50
+RATE_WINDOW = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class QueuePlace:
-    """Where an unfinished search stands: 1 is served next. The time is from the recent searches, if there were any."""
+    """Where an unfinished job stands: 1 is served next. The time until it is done is from recent work, or unknown.
+
+    A search counts searches, a recognition the merchant's own photos: merchants are served in turn.
+    """
 
     position: int
     eta_seconds: float | None
@@ -27,7 +32,12 @@ class Progress:
     total: int
     states: dict[str, int]
     verdicts: dict[str, int]
-    eta_seconds: float | None
+    queue: QueuePlace | None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Until all photos are done; 0 when they are, ``None`` while nothing is known."""
+        return self.queue.eta_seconds if self.queue else 0.0
 
     @property
     def finished(self) -> int:
@@ -36,8 +46,23 @@ class Progress:
 
 
 def job_list(*, merchant: Merchant, kind: JobKind) -> QuerySet[Job]:
-    """The merchant's jobs of one kind."""
+    """The merchant's jobs of one kind, those past their time included."""
     return Job.objects.filter(merchant=merchant, kind=kind)
+
+
+def jobs_kept(*, jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Of these, those whose results are still kept."""
+    return jobs.filter(Q(finished_at=None) | Q(finished_at__gte=kept_since()), forgotten_at=None)
+
+
+def is_kept(*, job: Job) -> bool:
+    """Whether its results are still kept: it is not finished, or that is not long ago."""
+    return job.forgotten_at is None and (job.finished_at is None or job.finished_at >= kept_since())
+
+
+def kept_since() -> datetime:
+    """What finished before this is kept no longer."""
+    return timezone.now() - timedelta(days=load_env().jobs_kept_days)
 
 
 def search_place(*, job: Job) -> QueuePlace | None:
@@ -52,7 +77,7 @@ def search_place(*, job: Job) -> QueuePlace | None:
 
 
 def recognition_progress(*, job: Job) -> Progress:
-    """Count a recognition's photos by state and its items by verdict. Two queries, however many photos."""
+    """Count a recognition's photos by state and its items by verdict. Five queries at most, however many photos."""
     counted = Photo.objects.filter(job=job).order_by().values_list("state").annotate(Count("pk"))
     states = dict.fromkeys(LedgerState.values, 0) | dict(counted)
     found = job.items.order_by().values_list("verdict").annotate(Count("pk"))
@@ -62,7 +87,7 @@ def recognition_progress(*, job: Job) -> Progress:
         total=total,
         states=states,
         verdicts={"SURE": 0, "REVIEW": 0, "UNKNOWN": 0} | dict(found),
-        eta_seconds=_time_left(job.created_at, owed=owed, finished=total - owed),
+        queue=_recognition_place(job, owed) if owed and job.state in OWED else None,
     )
 
 
@@ -71,9 +96,17 @@ def failed_photos(*, job: Job, limit: int) -> list[Photo]:
     return list(Photo.objects.filter(job=job, state=LedgerState.FAILED).order_by("position", "pk")[:limit])
 
 
-def _time_left(since: datetime, *, owed: int, finished: int) -> float | None:
-    if not owed:
-        return 0.0
-    if not finished:
-        return None
-    return round((timezone.now() - since).total_seconds() / finished * owed, 1)
+def _recognition_place(job: Job, owed: int) -> QueuePlace:
+    """How many photos of the merchant are served before this job's next one, and how long all of its own take.
+
+    At the pace of the merchant's photos in the last minute, whoever asked for them. Unknown without any.
+    """
+    own = Photo.objects.filter(job=job, state=LedgerState.PENDING).aggregate(first=Min("queued_at"))["first"]
+    merchants = Photo.objects.filter(merchant=job.merchant_id)
+    now = timezone.now()
+    recent = merchants.filter(finished_at__gte=now - RATE_WINDOW).aggregate(n=Count("pk"), since=Min("finished_at"))
+    waiting = merchants.filter(state=LedgerState.PENDING, queued_at__lt=own or now) if own else merchants.none()
+    ahead = waiting.count()
+    seconds = max((now - recent["since"]).total_seconds(), 1.0) if recent["n"] else 0.0
+    eta = round((ahead + owed) * seconds / recent["n"], 1) if recent["n"] else None
+    return QueuePlace(position=ahead + 1, eta_seconds=eta)

@@ -79,6 +79,13 @@ def upload_progress(upload: Upload) -> UploadProgress:
     )
 
 
+def upload_place(upload: Upload) -> int | None:
+    """Which one it is of those that wait to be read, 1 is next; ``None`` once its rows are read. One query."""
+    if upload.state != UploadState.PENDING:
+        return None
+    return Upload.objects.filter(state=UploadState.PENDING, created_at__lt=upload.created_at).count() + 1
+
+
 def _rate(counts: dict[str, Any]) -> float | None:
     if not counts["recent"]:
         return None

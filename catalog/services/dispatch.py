@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Purpose
 from catalog.selectors.product import product_facts
-from catalog.services.job import recognition_job_finish, recognitions_drop, search_job_send
+from catalog.services.job import jobs_forget, recognition_job_finish, recognitions_drop, search_job_send
 from catalog.services.notify import job_announce
 from catalog.services.photo import bytes_sweep
 from catalog.services.upload import upload_finish_if_done, uploads_processing, uploads_wake
@@ -144,6 +144,7 @@ class Reconciled:
     photos_lost: int
     searches_expired: int
     uploads_woken: int
+    jobs_forgotten: int
     bytes_deleted: int
 
 
@@ -156,6 +157,7 @@ def reconcile() -> Reconciled:
         photos_lost=lost,
         searches_expired=searches_expire(now=now),
         uploads_woken=uploads_wake(),
+        jobs_forgotten=jobs_forget(now=now),
         bytes_deleted=bytes_sweep(now=now),
     )
     _ends_notice()

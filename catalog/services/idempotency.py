@@ -12,6 +12,7 @@ from django.utils import timezone
 from catalog.models import IdempotencyRecord, Merchant
 from catalog.services.errors import Refused
 
+IN_PROGRESS = "idempotency_in_progress"
 KEPT_FOR = timedelta(days=1)
 ABANDONED_AFTER = timedelta(minutes=10)  # the process that was answering has died
 
@@ -32,9 +33,7 @@ def idempotency_begin(*, merchant: Merchant, key: str, fingerprint: str) -> Idem
     except IntegrityError:
         record = mine.filter(key=key).first()
     if record is None or (record.status is None and record.fingerprint == fingerprint):
-        raise Refused(
-            "idempotency_in_progress", "The first request with this Idempotency-Key is still running.", status=409
-        )
+        raise Refused(IN_PROGRESS, "The first request with this Idempotency-Key is still running.", status=409)
     if record.fingerprint != fingerprint:
         raise Refused(
             "idempotency_key_reused", "This Idempotency-Key was already used for another request.", status=409

@@ -19,6 +19,7 @@ from catalog.models import (
     JobKind,
     JobState,
     LedgerState,
+    LooseBytes,
     Merchant,
     Photo,
     PhotoOrigin,
@@ -26,6 +27,7 @@ from catalog.models import (
     Upload,
     UploadState,
 )
+from catalog.selectors.job import kept_since
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -37,6 +39,7 @@ from workers.client import Unavailable
 from workers.contract import Items, Region, Search, SearchFilters
 
 OWED = (JobState.PENDING, JobState.DISPATCHED)
+FORGOTTEN_AT_ONCE = 1_000
 
 
 def search_job_create(
@@ -157,9 +160,31 @@ def job_cancel(*, job: Job) -> Job:
             raise Refused("job_finished", "This job is already finished.", status=409)
         recognitions_drop(photos=Photo.objects.filter(job=job))
         event_job_finished(job_id=job.pk)
-    job_announce(job_id=job.pk)
+        transaction.on_commit(partial(job_announce, job_id=job.pk))
     job.refresh_from_db()
     return job
+
+
+def jobs_forget(*, now: datetime) -> int:
+    """Delete the results of jobs that finished long ago: what was asked, with which photo, and a search's hits.
+
+    The row stays and says that it is gone. What a recognition found belongs to the review queue, and stays there with
+    its photos. Returns how many.
+    """
+    due = Job.objects.filter(finished_at__lt=kept_since(), forgotten_at=None).order_by("finished_at")
+    jobs = list(due.only("key")[:FORGOTTEN_AT_ONCE])
+    loose = {job.key: LooseBytes(sha256=job.key.rpartition("/")[2], key=job.key, since=now) for job in jobs if job.key}
+    with transaction.atomic():
+        LooseBytes.objects.bulk_create(
+            [loose[key] for key in sorted(loose)],
+            update_conflicts=True,
+            unique_fields=["sha256"],
+            update_fields=["since"],
+        )
+        same = Job.objects.filter(pk__in=[job.pk for job in jobs])
+        same.filter(kind=JobKind.SEARCH).update(request={}, key="", candidates=[], box=None, reason="")
+        same.update(forgotten_at=now)
+    return len(jobs)
 
 
 def recognitions_drop(*, photos: QuerySet[Photo]) -> int:

@@ -1,8 +1,9 @@
-"""Tells whoever waits that a job is finished or an explanation is there: Redis publish and subscribe.
+"""Tells whoever waits that a job or an upload came further, or an explanation is there: Redis publish and subscribe.
 
-``result`` announces a job after its commit, a worker announces an explanation; the API's, the page's and the admin's
-waits listen. A lost announcement costs a waiter at most one second, because the wait looks for itself too (at a job's
-row in SQL, at an explanation's key); for a job, an absent Redis costs the same.
+``result``, ``job`` and ``upload`` announce after their commits, a worker announces an explanation; the API's, the
+page's and the admin's waits listen here, its event streams in ``listen``. A lost announcement costs a waiter at most
+one second, because the wait looks for itself too (at a row in SQL, at an explanation's key); for a row, an absent
+Redis costs the same.
 """
 
 import time
@@ -12,9 +13,10 @@ from uuid import UUID
 
 import redis
 from django.db import connection
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
-from catalog.models import Job, JobState
+from catalog.models import UNFINISHED, Job, JobState, Upload
 from config.env import load_env
 from workers import client
 from workers.contract import EXPLANATION_KEY_PREFIX
@@ -29,21 +31,42 @@ def _connection() -> redis.Redis:
     return redis.Redis.from_url(load_env().broker, socket_timeout=5, socket_connect_timeout=2)
 
 
-def _channel(job_id: UUID) -> str:
+def job_channel(job_id: UUID) -> str:
+    """Where a job's changes are announced."""
     return f"vitrine:job:{job_id}"
 
 
+def upload_channel(upload_id: UUID) -> str:
+    """Where an upload's changes are announced."""
+    return f"vitrine:upload:{upload_id}"
+
+
 def job_announce(*, job_id: UUID) -> None:
-    """Wake everybody who waits for this job. Never fails: those who miss it look at the row."""
+    """Wake everybody who follows this job: it came further. Never fails: those who miss it look at the row."""
+    _publish(job_channel(job_id))
+
+
+def upload_announce(*, upload_id: UUID) -> None:
+    """Wake everybody who follows this upload, as ``job_announce`` does."""
+    _publish(upload_channel(upload_id))
+
+
+def _publish(channel: str) -> None:
     try:
-        _connection().publish(_channel(job_id), "finished")
+        _connection().publish(channel, "changed")
     except RedisError:
         return
 
 
 def job_wait(*, job_id: UUID, seconds: float) -> None:
     """Return as soon as the job is finished, or after ``seconds``. Read the row again afterwards."""
-    _wait(_channel(job_id), seconds, partial(_is_owed, job_id))
+    _wait(job_channel(job_id), seconds, partial(_exists, Job.objects.filter(pk=job_id, state__in=OWED)))
+
+
+def upload_wait(*, upload_id: UUID, seconds: float) -> None:
+    """Return as soon as the upload is finished, or after ``seconds``. Read the row again afterwards."""
+    unfinished = Upload.objects.filter(pk=upload_id, state__in=UNFINISHED)
+    _wait(upload_channel(upload_id), seconds, partial(_exists, unfinished))
 
 
 def explanation_wait(*, token: str, seconds: float) -> None:
@@ -62,10 +85,10 @@ def _wait(channel: str, seconds: float, is_owed: Callable[[], bool]) -> None:
         _close(listener)
 
 
-def _is_owed(job_id: UUID) -> bool:
-    """Look at the row, and hold no database connection while waiting for the next look: waiters may be many."""
+def _exists(owed: QuerySet) -> bool:
+    """Look for the row, and hold no database connection while waiting for the next look: waiters may be many."""
     try:
-        return Job.objects.filter(pk=job_id, state__in=OWED).exists()
+        return owed.all().exists()  # .all(): a queryset keeps what it found
     finally:
         if not connection.in_atomic_block:
             connection.close()

@@ -27,7 +27,7 @@ from catalog.models import (
 from catalog.services.dispatch import LOST_LIMIT
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.job import OWED, recognition_job_finish, search_deadline
-from catalog.services.notify import job_announce
+from catalog.services.notify import job_announce, upload_announce
 from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
@@ -167,6 +167,7 @@ def _finish_recognised(done: Done, result: ChunkResult) -> None:
     Candidates that were deleted since lose their link only. A photo in which nothing was found gets no item.
     """
     photos = [photo for photo, _ in done]
+    _lock_jobs(photos)
     stored = Item.objects.filter(photo__in=photos, bundle_version=result.bundle_version)
     known_already = set(stored.values_list("photo", flat=True))  # another run may have counted the things otherwise
     new = [(photo, outcome) for photo, outcome in done if photo.pk not in known_already]
@@ -222,12 +223,24 @@ FINISH: dict[Purpose, Callable[[Done, ChunkResult], None]] = {
 }
 
 
+def _lock_jobs(photos: Iterable[Photo]) -> None:
+    """Before their items are made: those of one job are then created in the order in which they are committed.
+
+    A stream of events resumes after the last item that it sent, so none may appear before that one later.
+    """
+    job_ids = {photo.job_id for photo in photos if photo.job_id}
+    list(Job.objects.select_for_update(no_key=True).filter(pk__in=job_ids).order_by("pk"))
+
+
 def _notice_ends(photos: Iterable[Photo]) -> None:
+    """Finish what is finished, and tell everybody who follows these jobs and uploads that they came further."""
     photos = list(photos)
     for job_id in sorted({photo.job_id for photo in photos if photo.job_id}):
         recognition_job_finish(job_id=job_id)
+        transaction.on_commit(partial(job_announce, job_id=job_id))
     for upload_id in sorted({photo.upload_id for photo in photos if photo.upload_id}):
         upload_finish_if_done(upload_id=upload_id)
+        transaction.on_commit(partial(upload_announce, upload_id=upload_id))
 
 
 @transaction.atomic

@@ -15,10 +15,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from catalog.models import LedgerState, Merchant, Photo, Upload, UploadRow, UploadState
+from catalog.models import UNFINISHED, LedgerState, Merchant, Photo, Upload, UploadRow, UploadState
 from catalog.services.enqueue import IMPORT_UPLOAD, dispatch_soon, wake
 from catalog.services.errors import Refused
 from catalog.services.job import OWED, job_cancel, recognition_job_finish
+from catalog.services.notify import upload_announce
 from catalog.services.problems import Problem
 from catalog.services.uploading.importing import import_rows
 from catalog.services.uploading.lease import importable
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 # In a problem that a worker found: whose it is. What the import found about a file of the same name has none.
 PHOTO_ID = "photo_id"
-UNFINISHED = (UploadState.PENDING, UploadState.IMPORTING, UploadState.PROCESSING)
 
 
 def upload_create(
@@ -100,8 +100,14 @@ def upload_import(*, upload_id: UUID | str, on_batch: Callable[[], None] = lambd
     ``on_batch`` is called after each committed batch of rows, for those who show progress.
     """
     upload_id = UUID(str(upload_id))
-    if not import_rows(upload_id, on_batch=on_batch):
+
+    def batch_done() -> None:
+        upload_announce(upload_id=upload_id)
+        on_batch()
+
+    if not import_rows(upload_id, on_batch=batch_done):
         return False
+    upload_announce(upload_id=upload_id)
     upload = Upload.objects.get(pk=upload_id)
     _drop_archive(upload)
     if upload.job_id:
@@ -126,6 +132,7 @@ def upload_finish_if_done(*, upload_id: UUID) -> bool:
             return False
         waiting.update(state=UploadState.DONE, finished_at=timezone.now())
         event_upload_finished(upload_id=upload_id)
+        transaction.on_commit(partial(upload_announce, upload_id=upload_id))
         return True
 
 
@@ -142,6 +149,7 @@ def upload_cancel(*, upload: Upload) -> Upload:
         upload.refresh_from_db()
         if upload.job and upload.job.state in OWED:
             job_cancel(job=upload.job)
+        transaction.on_commit(partial(upload_announce, upload_id=upload.pk))
     _drop_archive(upload)
     return upload
 
@@ -152,8 +160,8 @@ def uploads_owed() -> QuerySet[Upload]:
 
 
 def uploads_wake() -> int:
-    """Wake the import of every upload that nobody holds. Returns how many."""
-    owed = list(uploads_owed().values_list("pk", flat=True))
+    """Wake the import of every upload that nobody holds, the oldest first. Returns how many."""
+    owed = list(uploads_owed().order_by("created_at").values_list("pk", flat=True))
     for upload_id in owed:
         upload_wake(upload_id=upload_id)
     return len(owed)

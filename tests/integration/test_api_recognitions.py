@@ -61,11 +61,11 @@ def test_one_bad_photo_refuses_them_all_and_is_named(shop):
 
 def test_progress_items_and_failures(shop):
     job = shop.recognition((1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0))
-    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(seconds=30))
+    ago = timezone.now() - timedelta(seconds=30)
     done, failed = Photo.objects.order_by("position")[:2]
-    Photo.objects.filter(pk=done.pk).update(state=LedgerState.DONE)
+    Photo.objects.filter(pk=done.pk).update(state=LedgerState.DONE, finished_at=ago)
     Photo.objects.filter(pk=failed.pk).update(
-        state=LedgerState.FAILED, error_code="photo_truncated", error_message="Cut off."
+        state=LedgerState.FAILED, finished_at=ago, error_code="photo_truncated", error_message="Cut off."
     )
     Item.objects.create(merchant=shop.merchant, photo=done, job=job, verdict="UNKNOWN", bundle_version="test-1")
     body = shop.client.get(f"{API}/recognition-jobs/{job.pk}").json()
@@ -74,6 +74,7 @@ def test_progress_items_and_failures(shop):
     }  # fmt: skip
     assert body["progress"]["verdicts"] == {"SURE": 0, "REVIEW": 0, "UNKNOWN": 1}
     assert (body["progress"]["finished"], round(body["progress"]["eta_seconds"])) == (2, 30)
+    assert (body["queue"]["position"], round(body["queue"]["eta_seconds"])) == (1, 30)
     assert body["failed_photos"] == [
         {"id": str(failed.pk), "name": "1.jpg", "error": {"code": "photo_truncated", "message": "Cut off."}}
     ]

@@ -3,13 +3,22 @@
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
+from catalog.api.idempotency import fingerprint
+from catalog.models import Job, Upload
+from catalog.services.idempotency import idempotency_begin, idempotency_drop, idempotency_finish
 from catalog.services.job import job_cancel
 from catalog.services.result import search_result_store
-from tests.api_support import API, Shop, search_result
+from catalog.services.upload import upload_cancel, upload_import
+from tests.api_support import API, Shop, problem, search_result
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,3 +134,60 @@ def test_a_recognition_is_waited_for_too(shop, redis_server):
     with meanwhile(0.3, lambda: job_cancel(job=job)):
         response = shop.client.get(f"{API}/recognition-jobs/{job.pk}", HTTP_PREFER="wait=20")
     assert response.json()["state"] == "cancelled"
+
+
+def test_an_upload_is_waited_for_too(shop, redis_server):
+    upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+    with meanwhile(0.5, lambda: upload_cancel(upload=upload)):
+        response, seconds = timed(lambda: shop.client.get(f"{API}/uploads/{upload.pk}", HTTP_PREFER="wait=20"))
+    assert (response.json()["state"], response.headers["Preference-Applied"]) == ("cancelled", "wait=20")
+    assert 0.4 < seconds < 10
+
+
+def test_an_upload_that_is_sent_answers_200_when_it_finished_in_time(shop, redis_server):
+    manifest = SimpleUploadedFile("a.csv", b"sku,title\nA,Mug\n")
+    with meanwhile(0.8, lambda: upload_import(upload_id=Upload.objects.get().pk)):
+        response = shop.client.post(f"{API}/uploads", {"file": manifest}, HTTP_PREFER="wait=20")
+    assert (response.status_code, response.json()["state"]) == (200, "done")
+    again = SimpleUploadedFile("a.csv", b"sku,title\nA,Mug\n")
+    waiting = shop.client.post(f"{API}/uploads", {"file": again}, HTTP_PREFER="wait=1")
+    assert (waiting.status_code, waiting.headers["Preference-Applied"]) == (202, "wait=1")
+
+
+def first_request(shop):
+    """A request with a key that is still running: its claim, as the process that answers it holds it."""
+    request = APIRequestFactory().post(f"{API}/search-jobs", {"words": "mug"}, format="json")
+    named = Request(request, parsers=[JSONParser()])
+    return idempotency_begin(merchant=shop.merchant, key="k", fingerprint=fingerprint(named))
+
+
+def retry(shop, **more):
+    return shop.client.post(f"{API}/search-jobs", {"words": "mug"}, format="json", HTTP_IDEMPOTENCY_KEY="k", **more)
+
+
+def test_a_retry_that_waits_gets_the_answer_of_the_first(shop):
+    record = first_request(shop)
+    ended = partial(idempotency_finish, record=record, status=202, headers={}, body={"id": "the first"})
+    with meanwhile(0.5, ended):
+        response = retry(shop, HTTP_PREFER="wait=20")
+    assert (response.status_code, response.json()) == (202, {"id": "the first"})
+    assert response.headers["Idempotent-Replayed"] == "true"
+    assert not Job.objects.exists()
+
+
+def test_a_retry_whose_first_request_failed_is_the_first(shop, redis_server):
+    record = first_request(shop)
+    with meanwhile(0.5, partial(idempotency_drop, record=record)):
+        response = retry(shop, HTTP_PREFER="wait=1")
+    assert response.status_code == 202 and "Idempotent-Replayed" not in response.headers
+    assert Job.objects.count() == 1
+
+
+def test_a_retry_that_does_not_wait_is_told_when_to_come_again(shop):
+    first_request(shop)
+    response = retry(shop)
+    problem(response, 409, "idempotency_in_progress")
+    assert response.headers["Retry-After"] == "5"
+    response, seconds = timed(lambda: retry(shop, HTTP_PREFER="wait=1"))
+    problem(response, 409, "idempotency_in_progress")
+    assert seconds > 0.9

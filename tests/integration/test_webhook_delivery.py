@@ -42,7 +42,7 @@ def shop():
 @pytest.fixture(autouse=True)
 def private(setting):
     """The tests' servers are on loopback."""
-    setting("VITRINE_OUTBOUND_PRIVATE", "true")
+    setting("VITRINE_OUTBOUND_NETWORKS", "127.0.0.0/8")
     return setting
 
 
@@ -197,7 +197,7 @@ def test_what_does_not_answer_is_told_by_its_code(shop, private):
     with Receiver() as slow:
         slow.before = lambda request: time.sleep(2)
         assert tried(slow.url) == "timed_out"
-    private("VITRINE_OUTBOUND_PRIVATE", "false")
+    private("VITRINE_OUTBOUND_NETWORKS", "")
     with Receiver() as inside:
         assert tried(f"http://localhost:{inside.port}/") == "address_refused"
         assert inside.requests == []

@@ -77,6 +77,15 @@ class Body(serializers.Serializer):
         return super().to_internal_value(data)
 
 
+class QueuePlaceShape(serializers.Serializer):
+    """Where an unfinished job stands."""
+
+    position = serializers.IntegerField(help_text="1 is served next: searches, a merchant's own photos, or uploads.")
+    eta_seconds = serializers.FloatField(
+        allow_null=True, help_text="Until it is done, from recent work; null while nothing is known."
+    )
+
+
 class ErrorShape(serializers.Serializer):
     """Why a photo, a job or an upload failed."""
 

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.types import OpenApiTypes
@@ -12,6 +14,7 @@ from rest_framework import serializers
 from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, state_field
 from catalog.models import LedgerState, Photo
 from catalog.services.errors import Refused
+from catalog.services.outbound import URL_LIMIT
 from config.env import load_env
 
 
@@ -53,6 +56,30 @@ class FilePhoto(Base64Photo):
     """A photo as a file part of a form."""
 
 
+@extend_schema_field({"type": "string", "format": "uri", "maxLength": URL_LIMIT})
+class PhotoAddress(serializers.CharField):
+    """The address of a photo elsewhere, in place of its bytes; what is wrong with it is said when it is fetched."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        told = "Or its address on the public internet (secret keys only): it is fetched before the answer."
+        super().__init__(default="", allow_blank=True, max_length=URL_LIMIT, help_text=told, **kwargs)
+
+
+def photo_or_address(attrs: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """Check that a photo is sent once: itself or by its address."""
+    if attrs["photo"] is not None and attrs["photo_url"]:
+        raise Refused("photo_twice", "Send the photo itself or its address, not both.")
+    if required and attrs["photo"] is None and not attrs["photo_url"]:
+        missing = serializers.ErrorDetail("Send the photo itself or its address.", code="required")
+        raise serializers.ValidationError({"photo": [missing]})
+    return attrs
+
+
+def name_in_address(url: str) -> str:
+    """The file name at the end of an address, for people."""
+    return PurePosixPath(urlsplit(url).path).name
+
+
 class PhotoShape(serializers.ModelSerializer):
     """A photo and how far it is."""
 
@@ -73,11 +100,16 @@ class PhotoShape(serializers.ModelSerializer):
 class PhotoBody(Body):
     """A photo of a product, in JSON."""
 
-    photo = Base64Photo(help_text="The file's bytes as base64.")
+    photo = Base64Photo(default=None, allow_null=True, help_text="The file's bytes as base64.")
+    photo_url = PhotoAddress()
     name = serializers.CharField(max_length=255, default="", allow_blank=True, help_text="A file name, for people.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """One of both is needed."""
+        return photo_or_address(attrs, required=True)
 
 
 class PhotoForm(PhotoBody):
     """A photo of a product, as a form."""
 
-    photo = FilePhoto(help_text="The file.")
+    photo = FilePhoto(default=None, allow_null=True, help_text="The file.")

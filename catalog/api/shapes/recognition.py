@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import IO, Any, get_args
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, RegionField, shaped_rows, state_field
+from catalog.api.shapes.fields import Body, LedgerError, QueuePlaceShape, RegionField, shaped_rows, state_field
 from catalog.api.shapes.item import ItemShape
-from catalog.api.shapes.photo import Base64Photo, FilePhoto, photo_bytes
+from catalog.api.shapes.photo import Base64Photo, FilePhoto, PhotoAddress, photo_bytes, photo_or_address
 from catalog.models import Job, JobState, Photo
 from workers.contract import Items
 
@@ -20,9 +20,14 @@ PHOTOS_LIMIT = 100
 class NamedPhoto(Body):
     """One photo of a recognition, in JSON."""
 
-    photo = Base64Photo(help_text="The file's bytes as base64.")
+    photo = Base64Photo(default=None, allow_null=True, help_text="The file's bytes as base64.")
+    photo_url = PhotoAddress()
     name = serializers.CharField(max_length=255, default="", allow_blank=True, help_text="A file name, for people.")
     region = RegionField(default=None, allow_null=True, help_text="The part of the photo that counts.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """One of both is needed."""
+        return photo_or_address(attrs, required=True)
 
 
 class ItemsField(serializers.ChoiceField):
@@ -83,6 +88,25 @@ class FileParts(Sequence):
         return part.name, photo_bytes(part)
 
 
+class NamedPhotos(Sequence):
+    """Photos sent in JSON as ``(name, bytes)``; a fetched one is read from its file when its turn comes."""
+
+    def __init__(self, photos: Sequence[tuple[str, bytes | IO[bytes]]]) -> None:
+        self._photos = photos
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return NamedPhotos(self._photos[index])
+        name, data = self._photos[index]
+        if isinstance(data, bytes):
+            return name, data
+        data.seek(0)
+        return name, data.read()
+
+
 class ProgressShape(serializers.Serializer):
     """How far a recognition is, in photos and items."""
 
@@ -90,7 +114,9 @@ class ProgressShape(serializers.Serializer):
     finished = serializers.IntegerField(help_text="Photos of which nothing more is to come.")
     states = serializers.DictField(child=serializers.IntegerField(), help_text="Photos by state.")
     verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Items by verdict.")
-    eta_seconds = serializers.FloatField(allow_null=True, help_text="At the pace so far; null before the first photo.")
+    eta_seconds = serializers.FloatField(
+        allow_null=True, help_text="At the pace of the last minute; null while nothing is known."
+    )
 
 
 class FailedPhoto(serializers.ModelSerializer):
@@ -138,15 +164,15 @@ class ItemPage(serializers.Serializer):
     results = ItemShape(many=True)
 
 
-class RecognitionShape(RecognitionSummary):
-    """A recognition with its progress, the photos that failed, and a page of its items."""
+class RecognitionFollowed(RecognitionSummary):
+    """A recognition as its events show it: each item comes as an event of its own."""
 
     progress = serializers.SerializerMethodField()
+    queue = serializers.SerializerMethodField()
     failed_photos = serializers.SerializerMethodField()
-    items = serializers.SerializerMethodField()
 
     class Meta(RecognitionSummary.Meta):
-        fields = [*RecognitionSummary.Meta.fields, "progress", "failed_photos", "items"]
+        fields = [*RecognitionSummary.Meta.fields, "progress", "queue", "failed_photos"]
         read_only_fields = fields
 
     @extend_schema_field(ProgressShape)
@@ -154,10 +180,26 @@ class RecognitionShape(RecognitionSummary):
         """Counted by the view."""
         return ProgressShape(self.context["progress"]).data
 
+    @extend_schema_field(QueuePlaceShape(allow_null=True))
+    def get_queue(self, job: Job) -> dict[str, Any] | None:
+        """``null`` once it is finished."""
+        place = self.context["progress"].queue
+        return None if place is None else QueuePlaceShape(place).data
+
     @extend_schema_field(FailedPhoto(many=True))
     def get_failed_photos(self, job: Job) -> list[dict[str, Any]]:
         """The first hundred."""
         return shaped_rows(FailedPhoto, self.context["failed"])
+
+
+class RecognitionShape(RecognitionFollowed):
+    """A recognition with its progress, the photos that failed, and a page of its items."""
+
+    items = serializers.SerializerMethodField()
+
+    class Meta(RecognitionFollowed.Meta):
+        fields = [*RecognitionFollowed.Meta.fields, "items"]
+        read_only_fields = fields
 
     @extend_schema_field(ItemPage)
     def get_items(self, job: Job) -> dict[str, Any]:

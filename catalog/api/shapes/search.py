@@ -6,8 +6,16 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, PhotoUrl, RegionField, shaped_rows, state_field
-from catalog.api.shapes.photo import Base64Photo, FilePhoto
+from catalog.api.shapes.fields import (
+    Body,
+    LedgerError,
+    PhotoUrl,
+    QueuePlaceShape,
+    RegionField,
+    shaped_rows,
+    state_field,
+)
+from catalog.api.shapes.photo import Base64Photo, FilePhoto, PhotoAddress, photo_or_address
 from catalog.api.shapes.product import ProductBrief
 from catalog.models import Job, JobState
 from catalog.selectors.job import search_place
@@ -58,6 +66,7 @@ class SearchBody(Body):
     """A search by photo, by words, or by both."""
 
     photo = Base64Photo(default=None, allow_null=True, help_text="The file's bytes as base64.")
+    photo_url = PhotoAddress()
     words = serializers.CharField(default="", allow_blank=True, max_length=WORDS_LIMIT, help_text="What to look for.")
     filters = FiltersBody(default=dict, help_text="What to narrow the search to.")
     region = RegionField(default=None, allow_null=True, help_text="The part of the photo to search with.")
@@ -65,7 +74,8 @@ class SearchBody(Body):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """A region needs a photo. The filters leave here as the message that carries them."""
-        if attrs["region"] and attrs["photo"] is None:
+        photo_or_address(attrs, required=False)
+        if attrs["region"] and attrs["photo"] is None and not attrs["photo_url"]:
             raise Refused("region_without_photo", "A region is a part of a photo: send the photo too.")
         filters = attrs["filters"] or FiltersBody().run_validation({})
         return attrs | {"filters": SearchFilters.model_validate(filters)}
@@ -109,13 +119,6 @@ class HitShape(serializers.Serializer):
     )
     scores = ScoresShape(source="candidate.scores")
     why = serializers.CharField(help_text="One sentence for people.")
-
-
-class QueuePlaceShape(serializers.Serializer):
-    """Where an unfinished search stands."""
-
-    position = serializers.IntegerField(help_text="1 is served next.")
-    eta_seconds = serializers.FloatField(allow_null=True, help_text="From the recent searches; null without any.")
 
 
 class SearchRequestShape(serializers.Serializer):

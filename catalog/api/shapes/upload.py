@@ -5,9 +5,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body, LedgerError, state_field
+from catalog.api.shapes.fields import Body, LedgerError, QueuePlaceShape, state_field
 from catalog.models import Upload, UploadKind, UploadRow, UploadState
-from catalog.selectors.upload import upload_progress
+from catalog.selectors.upload import upload_place, upload_progress
 
 KINDS = [("", "Not known before it is read"), *UploadKind.choices]
 
@@ -46,10 +46,17 @@ class UploadDetail(UploadShape):
     """A bulk upload and how far it is."""
 
     progress = serializers.SerializerMethodField()
+    queue = serializers.SerializerMethodField()
 
     class Meta(UploadShape.Meta):
-        fields = [*UploadShape.Meta.fields, "progress"]
+        fields = [*UploadShape.Meta.fields, "progress", "queue"]
         read_only_fields = fields
+
+    @extend_schema_field(QueuePlaceShape(allow_null=True))
+    def get_queue(self, upload: Upload) -> dict[str, Any] | None:
+        """Its place among the uploads that wait to be read, ``null`` once it is. How long is not known before that."""
+        position = upload_place(upload)
+        return None if position is None else {"position": position, "eta_seconds": None}
 
     @extend_schema_field(UploadProgressShape)
     def get_progress(self, upload: Upload) -> dict[str, Any]:

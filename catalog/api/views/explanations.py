@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import ApiView
+from catalog.api.mixins import KeepsJobs
 from catalog.api.schema import LOCATION, problems
 from catalog.api.scopes import REVIEWS, SEARCHES
 from catalog.api.shapes.explanation import ExplanationShape, PendingShape
@@ -100,13 +101,15 @@ class ItemExplanationView(_ExplanationView):
 
 
 @extend_schema(tags=["search-jobs"])
-class HitExplanationView(_ExplanationView):
+class HitExplanationView(KeepsJobs, _ExplanationView):
     """Why a search found a product."""
 
     selector = searches
     scopes = SEARCHES
 
-    @extend_schema(summary="Explain a hit", parameters=[PREFER, LOCATION, RETRY_AFTER], responses=_responses())
+    @extend_schema(
+        summary="Explain a hit", parameters=[PREFER, LOCATION, RETRY_AFTER], responses=_responses("job_expired")
+    )
     def explanation(self, request: Request, id: UUID, product_id: UUID) -> Response:
         """As for an item. A search by words has no heat maps; how its score splits is told all the same."""
         return self.answer(request, search_comparison(job=self.get_object(), product_id=product_id))

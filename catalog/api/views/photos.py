@@ -9,16 +9,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import ApiView
-from catalog.api.mixins import TakesPhoto, is_form
+from catalog.api.mixins import FetchesPhotos, TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, problems
 from catalog.api.scopes import PRODUCTS
-from catalog.api.shapes.photo import PhotoBody, PhotoForm, PhotoShape
+from catalog.api.shapes.photo import PhotoBody, PhotoForm, PhotoShape, name_in_address
 from catalog.models import PhotoOrigin, Product
 from catalog.selectors.photo import next_position, photo_list, product_photos
 from catalog.selectors.product import product_list
 from catalog.services.photo import photo_add, photo_remove
 
+URL_PROBLEMS = (
+    "photo_twice",
+    "photo_url_invalid",
+    "photo_url_refused",
+    "photo_url_unreachable",
+    "photo_url_timeout",
+    "photo_url_redirects",
+    "photo_url_status",
+    "photo_url_busy",
+)
 PHOTO_PROBLEMS = (
+    *URL_PROBLEMS,
     "photo_base64_invalid",
     "photo_too_large",
     "photo_empty",
@@ -31,7 +42,7 @@ PHOTO_PROBLEMS = (
 
 
 @extend_schema(tags=["photos"])
-class ProductPhotoViews(TakesPhoto):
+class ProductPhotoViews(FetchesPhotos, TakesPhoto):
     """The photos of one product."""
 
     selector = product_list
@@ -65,11 +76,15 @@ class ProductPhotoViews(TakesPhoto):
         product = self._product(product_id)
         body = (PhotoForm if is_form(request) else PhotoBody)(data=request.data)
         body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        data = self.photo_sent(sent["photo"], sent["photo_url"]) or b""
         photo, is_new = photo_add(
             merchant=self.merchant,
             product=product,
-            data=body.validated_data["photo"],
-            name=body.validated_data["name"] or getattr(body.initial_data["photo"], "name", ""),
+            data=data,
+            name=sent["name"]
+            or name_in_address(sent["photo_url"])
+            or getattr(body.initial_data.get("photo"), "name", ""),
             origin=PhotoOrigin.API,
             position=next_position(product=product),
             retry=True,

@@ -1,26 +1,40 @@
 """Recognitions: which products are in these photos? Start one, follow it, read its items, cancel it."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import QueryDict
+from django.http import HttpResponseBase, QueryDict
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog.api.base import ApiView, PlainJson
+from catalog.api.base import PlainJson
+from catalog.api.events import (
+    ITEMS_AT_ONCE,
+    Place,
+    Seen,
+    event_stream,
+    events_parameters,
+    events_responses,
+)
 from catalog.api.filters import JobFilters
-from catalog.api.mixins import is_form
+from catalog.api.mixins import FetchesPhotos, KeepsJobs, is_form
 from catalog.api.pagination import Cursor
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import RECOGNITIONS
+from catalog.api.shapes.photo import name_in_address
 from catalog.api.shapes.recognition import (
     PHOTOS_LIMIT,
     FileParts,
+    NamedPhotos,
     RecognitionBody,
+    RecognitionFollowed,
     RecognitionForm,
     RecognitionOptions,
     RecognitionShape,
@@ -29,10 +43,12 @@ from catalog.api.shapes.recognition import (
 from catalog.api.views.items import items_body
 from catalog.api.waiting import wait_for
 from catalog.models import Job, JobKind, Merchant
-from catalog.selectors.item import job_items
+from catalog.selectors.item import job_items, job_items_after
 from catalog.selectors.job import OWED, failed_photos, job_list, recognition_progress
 from catalog.services.errors import Refused
 from catalog.services.job import job_cancel, recognition_job_create
+from catalog.services.notify import job_channel
+from catalog.services.photo_address import FetchError, photos_fetch
 from config.env import load_env
 
 FAILED_LIMIT = 100
@@ -63,7 +79,7 @@ def recognitions(*, merchant: Merchant) -> QuerySet[Job]:
 
 
 @extend_schema(tags=["recognition-jobs"])
-class RecognitionViews(ApiView):
+class RecognitionViews(KeepsJobs, FetchesPhotos):
     """Photos to be recognised."""
 
     selector = recognitions
@@ -97,7 +113,15 @@ class RecognitionViews(ApiView):
             200: OpenApiResponse(RecognitionShape, "Finished while you waited."),
             202: OpenApiResponse(RecognitionShape, "Started. `Location` says where to look."),
             **problems(
-                *POST_PROBLEMS, "too_many_files", "invalid", "region_invalid", "photos_missing", "photos_refused"
+                *POST_PROBLEMS,
+                "too_many_files",
+                "invalid",
+                "region_invalid",
+                "photo_twice",
+                "photo_base64_invalid",
+                "photo_url_busy",
+                "photos_missing",
+                "photos_refused",
             ),
         },
     )
@@ -106,7 +130,8 @@ class RecognitionViews(ApiView):
 
         With `"items": "many"` every product in a photo of a shelf or a room becomes an item of its own, with its `box`.
         """
-        job = recognition_job_create(merchant=self.merchant, **self._asked(request))
+        with ExitStack() as files:
+            job = recognition_job_create(merchant=self.merchant, **self._asked(request, files))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED
@@ -117,7 +142,7 @@ class RecognitionViews(ApiView):
         parameters=[PREFER, *PAGE],
         responses={
             200: OpenApiResponse(RecognitionShape, "The recognition."),
-            **problems("not_found", "invalid", "cursor_invalid"),
+            **problems("not_found", "job_expired", "invalid", "cursor_invalid"),
         },
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
@@ -127,11 +152,41 @@ class RecognitionViews(ApiView):
         return Response(self._body(job), headers=waited)
 
     @extend_schema(
+        summary="Follow a recognition",
+        parameters=events_parameters(),
+        responses={
+            **events_responses(
+                "Events: `item.found` (each item once, as under review-items), `job.progress` (state, progress, place "
+                "in the queue, failed photos) and at last `job.finished` (the same, finished)."
+            ),
+            **problems("not_found", "job_expired"),
+        },
+    )
+    def events(self, request: Request, id: UUID) -> HttpResponseBase:
+        """Server-sent events until it is finished, each item as soon as it is stored."""
+        self.get_object()
+        return event_stream(request, topic="job", channel=job_channel(id), look=partial(self._look, id))
+
+    def _look(self, id: UUID, place: Place) -> Seen | None:
+        job = self.get_queryset().filter(pk=id).first()  # before its items: one that is done has all of them
+        if job is None:
+            return None
+        found = list(job_items_after(job=job, created_at=place.created_at, item_id=place.item_id)[: ITEMS_AT_ONCE + 1])
+        items = found[:ITEMS_AT_ONCE]
+        bodies = items_body(items, self.merchant, self.get_serializer_context()) if items else []
+        return Seen(
+            body=RecognitionFollowed(job, context=self.get_serializer_context() | self._figures(job)).data,
+            finished=job.state not in OWED,
+            items=list(zip(items, bodies, strict=True)),
+            more=len(found) > len(items),
+        )
+
+    @extend_schema(
         summary="Cancel a recognition",
         request=None,
         responses={
             200: OpenApiResponse(RecognitionShape, "The recognition."),
-            **problems(*VERB_PROBLEMS, "not_found", "job_finished"),
+            **problems(*VERB_PROBLEMS, "not_found", "job_finished", "job_expired"),
         },
     )
     def cancel(self, request: Request, id: UUID) -> Response:
@@ -140,7 +195,10 @@ class RecognitionViews(ApiView):
 
     @extend_schema(
         summary="Cancel a recognition",
-        responses={200: OpenApiResponse(RecognitionShape, "The recognition."), **problems("not_found", "job_finished")},
+        responses={
+            200: OpenApiResponse(RecognitionShape, "The recognition."),
+            **problems("not_found", "job_finished", "job_expired"),
+        },
     )
     def destroy(self, request: Request, id: UUID) -> Response:
         """The same as `cancel`."""
@@ -150,8 +208,8 @@ class RecognitionViews(ApiView):
         """Lists leave items and progress out, so that a page costs one query."""
         return RecognitionSummary if self.action == "list" else RecognitionShape
 
-    def _asked(self, request: Request) -> dict[str, Any]:
-        """What the service takes: photos, items and regions."""
+    def _asked(self, request: Request, files: ExitStack) -> dict[str, Any]:
+        """What the service takes: photos, items and regions. ``files`` closes those that were fetched."""
         if is_form(request):
             form = cast(QueryDict, request.data)
             if stray := [each for each in form.getlist("photos") if isinstance(each, str)]:
@@ -165,10 +223,32 @@ class RecognitionViews(ApiView):
         body.is_valid(raise_exception=True)
         rows = body.validated_data["photos"]
         return {
-            "photos": [(each["name"] or "photo", each["photo"]) for each in rows],
+            "photos": self._fetched(rows, files),
             "items": body.validated_data["items"],
             "regions": [each["region"] for each in rows],
         }
+
+    def _fetched(self, rows: Sequence[dict[str, Any]], files: ExitStack) -> NamedPhotos:
+        """The photos of a JSON body, those named by their address fetched. Raises ``Refused`` naming every bad one."""
+        urls = {number: each["photo_url"] for number, each in enumerate(rows) if each["photo_url"]}
+        names = [each["name"] or name_in_address(each["photo_url"]) or "photo" for each in rows]
+        if not urls:
+            return NamedPhotos([(name, each["photo"]) for name, each in zip(names, rows, strict=True)])
+        self.check_may_fetch()
+        found = dict(zip(urls, photos_fetch(merchant_id=self.merchant.pk, urls=list(urls.values())), strict=True))
+        bad: dict[int, FetchError] = {}
+        for number, each in found.items():
+            if isinstance(each, FetchError):
+                bad[number] = each
+            else:
+                files.enter_context(each)
+        if bad:
+            told = [
+                {"code": each.code, "message": f"{names[number]}: {each.message}", "field": f"photos[{number}]"}
+                for number, each in bad.items()
+            ]
+            raise Refused("photos_refused", "Some photos cannot be used; nothing was started.", problems=told)
+        return NamedPhotos([(names[number], found.get(number, each["photo"])) for number, each in enumerate(rows)])
 
     def _body(self, job: Job) -> dict[str, Any]:
         pages = Cursor(OLDEST_FIRST)
@@ -176,7 +256,9 @@ class RecognitionViews(ApiView):
         pages.url = self.request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
         return self.shaped(
             job,
-            progress=recognition_progress(job=job),
-            failed=failed_photos(job=job, limit=FAILED_LIMIT),
             items=pages.page(items_body(items, self.merchant, self.get_serializer_context())),
+            **self._figures(job),
         )
+
+    def _figures(self, job: Job) -> dict[str, Any]:
+        return {"progress": recognition_progress(job=job), "failed": failed_photos(job=job, limit=FAILED_LIMIT)}

@@ -1,16 +1,19 @@
 """Searches: start one by photo, words or both, wait for it, read it, cancel it."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.api.events import Place, Seen, event_stream, events_parameters, events_responses
 from catalog.api.filters import JobFilters
-from catalog.api.mixins import OpenToPages, TakesPhoto, is_form
+from catalog.api.mixins import FetchesPhotos, KeepsJobs, OpenToPages, TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import SEARCHES
 from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
@@ -19,6 +22,7 @@ from catalog.api.waiting import wait_for
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.job import OWED, job_list
 from catalog.services.job import job_cancel, search_job_create
+from catalog.services.notify import job_channel
 
 EXAMPLES = [
     OpenApiExample(
@@ -28,6 +32,12 @@ EXAMPLES = [
             "filters": {"categories": ["Kitchen/Mugs"], "price_max": "20.00", "currency": "EUR", "in_stock": True},
             "limit": 10,
         },
+        request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "by the address of a photo",
+        {"photo_url": "https://example.com/street.jpg"},
         request_only=True,
         media_type="application/json",
     ),
@@ -46,14 +56,14 @@ def searches(*, merchant: Merchant) -> QuerySet[Job]:
 
 
 @extend_schema(tags=["search-jobs"])
-class SearchViews(OpenToPages, TakesPhoto):
+class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
     """A shopper's searches."""
 
     selector = searches
     serializer_class = SearchShape
     filterset_class = JobFilters
     scopes = SEARCHES
-    publishable = frozenset({"create", "retrieve"})
+    publishable = frozenset({"create", "retrieve", "events"})
 
     @extend_schema(
         summary="List searches",
@@ -88,7 +98,9 @@ class SearchViews(OpenToPages, TakesPhoto):
         """By photo, by words, or by both, served before all bulk work. With `Prefer: wait=5` one call is enough."""
         body = (SearchForm if is_form(request) else SearchBody)(data=request.data)
         body.is_valid(raise_exception=True)
-        job = search_job_create(merchant=self.merchant, **body.validated_data)
+        asked = body.validated_data
+        asked["photo"] = self.photo_sent(asked["photo"], asked.pop("photo_url"))
+        job = search_job_create(merchant=self.merchant, **asked)
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-search", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED
@@ -97,7 +109,7 @@ class SearchViews(OpenToPages, TakesPhoto):
     @extend_schema(
         summary="Read a search",
         parameters=[PREFER],
-        responses={200: OpenApiResponse(SearchShape, "The search."), **problems("not_found")},
+        responses={200: OpenApiResponse(SearchShape, "The search."), **problems("not_found", "job_expired")},
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """With its hits when its state is `done`, with the reason when it is `failed` or `expired`."""
@@ -106,11 +118,31 @@ class SearchViews(OpenToPages, TakesPhoto):
         return Response(self.shaped(job), headers=waited)
 
     @extend_schema(
+        summary="Follow a search",
+        parameters=events_parameters(),
+        responses={
+            **events_responses(
+                "Events: `job.progress` (the search as `GET` shows it, whenever its place changes) and at last "
+                "`job.finished` (with its hits, or why there are none)."
+            ),
+            **problems("not_found", "job_expired"),
+        },
+    )
+    def events(self, request: Request, id: UUID) -> HttpResponseBase:
+        """Server-sent events until it is finished: no polling, and the hits at once."""
+        self.get_object()
+        return event_stream(request, topic="job", channel=job_channel(id), look=partial(self._look, id))
+
+    def _look(self, id: UUID, place: Place) -> Seen | None:
+        job = self.get_queryset().filter(pk=id).first()
+        return None if job is None else Seen(self.shaped(job), finished=job.state not in OWED)
+
+    @extend_schema(
         summary="Cancel a search",
         request=None,
         responses={
             200: OpenApiResponse(SearchShape, "The search."),
-            **problems(*VERB_PROBLEMS, "not_found", "job_finished"),
+            **problems(*VERB_PROBLEMS, "not_found", "job_finished", "job_expired"),
         },
     )
     def cancel(self, request: Request, id: UUID) -> Response:
@@ -119,7 +151,10 @@ class SearchViews(OpenToPages, TakesPhoto):
 
     @extend_schema(
         summary="Cancel a search",
-        responses={200: OpenApiResponse(SearchShape, "The search."), **problems("not_found", "job_finished")},
+        responses={
+            200: OpenApiResponse(SearchShape, "The search."),
+            **problems("not_found", "job_finished", "job_expired"),
+        },
     )
     def destroy(self, request: Request, id: UUID) -> Response:
         """The same as `cancel`; what was asked stays on record."""

@@ -1,10 +1,11 @@
 """Bulk uploads: send one, follow it, read every row's verdict, take the bad rows home, cancel it."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -14,13 +15,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import JSON_LIMIT, ApiView
+from catalog.api.events import Place, Seen, event_stream, events_parameters, events_responses
 from catalog.api.filters import RowFilters, UploadFilters
-from catalog.api.schema import LOCATION, POST_PROBLEMS, VERB_PROBLEMS, problems
+from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
+from catalog.api.waiting import is_unfinished, wait_for
 from catalog.models import Merchant, Upload, UploadRow
 from catalog.selectors.upload import upload_bad_rows_csv
 from catalog.services.errors import Refused
+from catalog.services.notify import upload_channel
 from catalog.services.upload import upload_cancel, upload_create
 from config.env import load_env
 
@@ -62,9 +66,10 @@ class UploadViews(ApiView):
 
     @extend_schema(
         summary="Send an upload",
-        parameters=[LOCATION],
+        parameters=[PREFER, LOCATION],
         request={"multipart/form-data": UploadForm},
         responses={
+            200: OpenApiResponse(UploadDetail, "Finished while you waited."),
             202: OpenApiResponse(UploadDetail, "Kept; its rows are read soon. `Location` says where to look."),
             **problems(*POST_PROBLEMS, "invalid", "upload_empty", "upload_too_large", "storage_unavailable"),
         },
@@ -81,15 +86,42 @@ class UploadViews(ApiView):
             dry_run=body.validated_data["dry_run"],
             created_by=f"API key {self.key.name}",
         )
+        waited = wait_for(upload, request)
         location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))
-        return Response(self.shaped(upload), status=202, headers={"Location": location})
+        finished = bool(waited) and not is_unfinished(upload)
+        headers = waited | {"Location": location}
+        return Response(self.shaped(upload), status=200 if finished else 202, headers=headers)
 
     @extend_schema(
-        summary="Read an upload", responses={200: OpenApiResponse(UploadDetail, "The upload."), **problems("not_found")}
+        summary="Read an upload",
+        parameters=[PREFER],
+        responses={200: OpenApiResponse(UploadDetail, "The upload."), **problems("not_found")},
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """How far it is. It is `done` when no photo of it is owed any more."""
-        return Response(self.shaped(self.get_object()))
+        upload = self.get_object()
+        waited = wait_for(upload, request)
+        return Response(self.shaped(upload), headers=waited)
+
+    @extend_schema(
+        summary="Follow an upload",
+        parameters=events_parameters(),
+        responses={
+            **events_responses(
+                "Events: `upload.progress` (the upload as `GET` shows it, whenever it came further) and at last "
+                "`upload.finished`."
+            ),
+            **problems("not_found"),
+        },
+    )
+    def events(self, request: Request, id: UUID) -> HttpResponseBase:
+        """Server-sent events until it is finished."""
+        self.get_object()
+        return event_stream(request, topic="upload", channel=upload_channel(id), look=partial(self._look, id))
+
+    def _look(self, id: UUID, place: Place) -> Seen | None:
+        upload = self.get_queryset().filter(pk=id).first()
+        return None if upload is None else Seen(self.shaped(upload), finished=not is_unfinished(upload))
 
     @extend_schema(
         summary="Cancel an upload",

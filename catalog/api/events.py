@@ -1,0 +1,189 @@
+"""Server-sent events: one job or upload followed until it is finished, on no thread of its own.
+
+Comes after a view let the request in; ``services.listen`` says when to look, the view's ``look`` reads SQL. There is
+no log of events: what an event stands for is a place in the ledger, so a stream resumes after any crash, of Redis too.
+See docs/decisions/events.md.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import SyncToAsync
+from django.db import connection
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.request import Request
+from rest_framework.utils.encoders import JSONEncoder
+
+from catalog.models import Item
+from catalog.services.listen import Listener, listening
+
+HEADER = "Last-Event-ID"
+MEDIA_TYPE = "text/event-stream"
+BEAT_SECONDS = 15.0  # the HTML standard's advice for proxies that close what is silent
+SPACING_SECONDS = 0.05  # between two looks of one stream: a flood of announcements is one
+STREAM_SECONDS = 600.0  # then the client comes again, with a key that must still be good
+RETRY_MS = 2_000
+ITEMS_AT_ONCE = 50
+BEAT = b": still here\n\n"
+END = "end"
+
+# Of all the streams of a web process: so many threads and database connections, however many clients there are.
+_LOOKERS = ThreadPoolExecutor(4, thread_name_prefix="events")
+_PLACE = re.compile(r"(?:(\d{1,16})\.([0-9a-f]{32})|0)-([0-9a-f]{12}|0)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a client is: the last item that it has, and which progress it was told last. The id of an event."""
+
+    created_at: datetime | None = None
+    item_id: UUID | None = None
+    progress: str = "0"
+
+    def __str__(self) -> str:
+        if self.created_at is None or self.item_id is None:
+            return f"0-{self.progress}"
+        return f"{(self.created_at - _EPOCH) // timedelta(microseconds=1)}.{self.item_id.hex}-{self.progress}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """The place that an event's id names. One that we did not give is the start: nothing is missed by that."""
+        found = _PLACE.fullmatch(text)
+        if not found:
+            return cls()
+        micros, item, progress = found.groups()
+        if not micros:
+            return cls(progress=progress)
+        return cls(_EPOCH + timedelta(microseconds=int(micros)), UUID(item), progress)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look found: the row's body, whether it is finished, and the items after the client's place.
+
+    ``more``: there are further items, so that this look says nothing about progress or the end.
+    """
+
+    body: dict[str, Any]
+    finished: bool
+    items: Sequence[tuple[Item, dict[str, Any]]] = ()
+    more: bool = False
+
+
+Look = Callable[[Place], Seen | None]
+
+
+def events_parameters() -> list[OpenApiParameter]:
+    """The header of a client that comes again."""
+    told = "The id of the last event that arrived: the stream goes on after it. Browsers send it by themselves."
+    return [OpenApiParameter(HEADER, str, OpenApiParameter.HEADER, description=told)]
+
+
+def events_responses(told: str) -> dict[Any, Any]:
+    """The good answers of a stream in the OpenAPI document."""
+    return {
+        (200, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.STR, told),
+        204: OpenApiResponse(description="The client has everything: the last event that it names was the last."),
+    }
+
+
+def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> HttpResponseBase:
+    """The response that follows a row: ``topic`` begins the names of its events, ``look`` reads it from SQL.
+
+    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone.
+    """
+    last = request.headers.get(HEADER, "")
+    if last == END:
+        return HttpResponse(status=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter: nginx passes it on at once
+    if request.method == "HEAD":
+        return HttpResponse(content_type=MEDIA_TYPE, headers=headers)
+    if not connection.in_atomic_block:
+        connection.close()  # its thread is let go
+    stream = _stream(topic, channel, look, Place.parse(last))
+    return StreamingHttpResponse(stream, content_type=MEDIA_TYPE, headers=headers)
+
+
+async def _stream(topic: str, channel: str, look: Look, place: Place) -> AsyncIterator[bytes]:
+    _let_go_of_thread()
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place)) as events:
+        async for event in events:
+            yield event
+
+
+async def _events(topic: str, listener: Listener, look: Look, place: Place) -> AsyncGenerator[bytes, None]:
+    sent = started = time.monotonic()
+    await listener.hear(SPACING_SECONDS)  # the subscription begins before the first look
+    while (now := time.monotonic()) - started < STREAM_SECONDS:
+        seen = await _looked(look, place)
+        if seen is None:
+            return
+        for item, body in seen.items:
+            place = replace(place, created_at=item.created_at, item_id=item.pk)
+            yield _event("item.found", place, body)
+        if seen.more:
+            continue
+        if seen.finished:
+            yield _event(f"{topic}.finished", END, seen.body)
+            return
+        told = _digest(seen.body)
+        if told != place.progress:
+            place, sent = replace(place, progress=told), now
+            yield _event(f"{topic}.progress", place, seen.body)
+        elif now - sent >= BEAT_SECONDS:
+            sent = now
+            yield BEAT
+        # As long as the look took, at least: when many streams look at once, each sees more in fewer looks.
+        await asyncio.sleep(max(SPACING_SECONDS, time.monotonic() - now))
+        await listener.hear(BEAT_SECONDS)
+
+
+def _let_go_of_thread() -> None:
+    """End the thread that Django keeps for the synchronous parts of this request: a stream has none.
+
+    It would idle beside the stream until that ends; should anything synchronous follow, a new one is made.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
+    if executor:
+        executor.shutdown(wait=False)
+
+
+async def _looked(look: Look, place: Place) -> Seen | None:
+    """One look in one of a few threads, which keeps no database connection for the next one."""
+
+    def run() -> Seen | None:
+        try:
+            return look(place)
+        finally:
+            connection.close()
+
+    return await asyncio.get_running_loop().run_in_executor(_LOOKERS, copy_context().run, run)
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(_json(body).encode()).hexdigest()[:12]
+
+
+def _event(name: str, place: Place | str, body: dict[str, Any]) -> bytes:
+    return f"id: {place}\nevent: {name}\ndata: {_json(body)}\n\n".encode()
+
+
+def _json(body: dict[str, Any]) -> str:
+    """On one line: JSON escapes the line breaks of its texts."""
+    return json.dumps(body, cls=JSONEncoder, ensure_ascii=False)
