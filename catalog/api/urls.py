@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from catalog.api import health
 from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
+from catalog.api.views.bulk import BulkViews
 from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
 from catalog.api.views.items import ItemViews
 from catalog.api.views.photos import PhotoViews, ProductPhotoViews
@@ -28,6 +29,7 @@ urlpatterns = [
         name="api-product",
     ),
     path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
+    path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
     path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
     path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
     path(f"{V1}/uploads", UploadViews.as_view(LISTED), name="api-uploads"),
