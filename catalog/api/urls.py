@@ -10,6 +10,7 @@ from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
 from catalog.api.views.bulk import BulkViews
 from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
+from catalog.api.views.export import ExportView
 from catalog.api.views.items import ItemViews
 from catalog.api.views.photos import PhotoViews, ProductPhotoViews
 from catalog.api.views.products import ProductViews
@@ -30,6 +31,7 @@ urlpatterns = [
     ),
     path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
     path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
+    path(f"{V1}/products/export.zip", ExportView.as_view({"get": "export"}), name="api-products-export"),
     path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
     path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
     path(f"{V1}/uploads", UploadViews.as_view(LISTED), name="api-uploads"),
