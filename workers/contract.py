@@ -86,6 +86,8 @@ class PhotoWork(Part):
     """One photo of a chunk. ``product`` is set when it is to be indexed, absent when it is to be recognised.
 
     With a ``region`` only that part counts. ``items`` says what to look for: one product, or as many as there are.
+    ``embedded_by`` is the bundle that embedded this very photo and region before, for another product or text: a worker
+    that serves it finds the photo's vector in the index, and fuses it anew without opening the photo.
     """
 
     photo_id: UUID
@@ -93,6 +95,7 @@ class PhotoWork(Part):
     product: ProductFacts | None = None
     region: Region | None = None
     items: Items = "one"
+    embedded_by: str = ""
 
 
 class Chunk(Message):

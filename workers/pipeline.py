@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
+import numpy as np
+
 from recognition.errors import PhotoError, Unavailable
 from recognition.index import Filters, IndexQuery
 from recognition.proposals import Proposals
 from recognition.text import ProductText
-from workers.batching import DeadlinePassed, DeviceCall, DeviceItem
+from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, ItemVectors
 from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
 from workers.cuts import Cut, Size, cut_out, main_subject, things, without_doubles
 from workers.faults import fault_of
@@ -67,7 +69,9 @@ def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
     if chunk.purpose == "forget":
         _forget(line, tickets)
     else:
-        for group in _groups(tickets, line.batch):
+        if chunk.purpose == "index":
+            _fuse_known(line, tickets)
+        for group in _groups([ticket for ticket in _alive(tickets) if not ticket.cuts], line.batch):
             for ticket in group:
                 _open_and_decode(line, ticket)
             _send_to_device(line, group)
@@ -142,6 +146,34 @@ def _search(line: Line, search: Search) -> dict:
         return {"candidates": tuple(to_candidate(hit) for hit in hits)}
     decision, candidates = judge(line.recogniser.bundle, hits)
     return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
+
+
+def _fuse_known(line: Line, tickets: Sequence[Ticket]) -> None:
+    """Photos whose vector the index holds already: only their product's text, price or filters changed.
+
+    One that the index does not hold after all (it was emptied, or the photo forgotten) goes the whole way.
+    """
+
+    def fuse(some: Sequence[Ticket]) -> None:
+        with stage("index"):
+            stored = line.index.image_vectors([str(ticket.work.photo_id) for ticket in some])
+        held = [(ticket, stored[str(ticket.work.photo_id)]) for ticket in some if str(ticket.work.photo_id) in stored]
+        if not held:
+            return
+        images, texts = np.stack([image for _, image in held]), [_text_of(ticket) for ticket, _ in held]
+        call = DeviceCall(lambda: line.recogniser.fuse(images, texts))
+        line.device.submit_bulk_call(call)
+        for (ticket, image), fused in zip(held, call.future.result(), strict=True):
+            item = DeviceItem()
+            item.future.set_result(ItemVectors(image=image, fused=fused))
+            ticket.cuts = [Cut(item, ticket.work.region)]
+
+    version = line.recogniser.bundle.version
+    _together([ticket for ticket in tickets if ticket.work.embedded_by == version and ticket.work.product], fuse)
+
+
+def _text_of(ticket: Ticket) -> ProductText:
+    return to_text(ticket.work.product) if ticket.work.product else ProductText()
 
 
 def _open_and_decode(line: Line, ticket: Ticket) -> None:

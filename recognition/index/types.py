@@ -116,6 +116,9 @@ class PhotoIndex(Protocol):
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
         """The best products of each query, best first, ties by product id; ValueError on a bad or empty query."""
 
+    def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The stored ``image`` vectors [dim], unit length, by photo id; ids that are not stored are left out."""
+
     def forget(self, photo_ids: Sequence[str]) -> None:
         """Remove photos; unknown ids are ignored."""
 
