@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from catalog.annotated import ProductWithFigures
-from catalog.models import Merchant, Photo, Purpose
+from catalog.models import Job, JobState, Merchant, Photo, Purpose
 from catalog.selectors.product import product_list, with_photos
+from catalog.selectors.search_options import Facet, SearchOptions, facets_of, passes, sort_key
 from workers.contract import Candidate
 
 LEADS = {
@@ -28,6 +29,31 @@ class Hit:
     photo_id: UUID | None
     candidate: Candidate
     why: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found: the hits to show, how many there are of them, and what was counted.
+
+    ``living``: candidates whose product still exists, those that the options sift out included.
+    """
+
+    hits: list[Hit]
+    found: int
+    living: int
+    facets: list[Facet]
+
+
+def search_answer(*, merchant: Merchant, job: Job) -> Answer:
+    """The hits of a finished search as its options want them; nothing of one that is not done."""
+    if job.state != JobState.DONE:
+        return Answer([], 0, 0, [])
+    options = SearchOptions.model_validate(job.request)
+    every = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
+    hits = [hit for hit in every if passes(hit.candidate, options)]
+    if key := sort_key(options.sort):
+        hits.sort(key=key)
+    return Answer(hits[: job.request["limit"]], len(hits), len(every), facets_of(hits, options.facets))
 
 
 def hits_of(*, merchant: Merchant, candidates: Sequence[dict], calibrated: bool) -> list[Hit]:

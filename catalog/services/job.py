@@ -26,6 +26,8 @@ from catalog.models import (
     Upload,
     UploadState,
 )
+from catalog.selectors.product import categories_within
+from catalog.selectors.search_options import SearchOptions
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -35,6 +37,7 @@ from workers import client
 from workers.client import Unavailable
 from workers.contract import Items, Region, Search, SearchFilters
 
+NO_OPTIONS = SearchOptions()
 OWED = (JobState.PENDING, JobState.DISPATCHED)
 
 
@@ -46,6 +49,7 @@ def search_job_create(
     filters: SearchFilters,
     region: Region | None = None,
     limit: int = 10,
+    options: SearchOptions = NO_OPTIONS,
 ) -> Job:
     """Commit a search and send it to the workers.
 
@@ -60,6 +64,7 @@ def search_job_create(
         key = client.photo_store().write(photo).key
     now = timezone.now()
     request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
+    request |= options.model_dump(mode="json")
     with transaction.atomic():
         job = Job.objects.create(
             merchant=merchant,
@@ -80,7 +85,9 @@ def search_deadline(job: Job) -> datetime:
 
 
 def search_message(job: Job) -> Search:
-    """The message that asks a worker to run this search."""
+    """The message that asks a worker to run this search. One query, where a category stands for all beneath it."""
+    filters = SearchFilters.model_validate(job.request["filters"])
+    categories = categories_within(merchant_id=job.merchant_id, categories=filters.categories)
     return Search(
         job_id=job.pk,
         merchant_id=job.merchant_id,
@@ -88,8 +95,8 @@ def search_message(job: Job) -> Search:
         key=job.key or None,
         words=job.request["words"],
         region=job.request["region"],
-        filters=SearchFilters.model_validate(job.request["filters"]),
-        limit=job.request["limit"],
+        filters=filters.model_copy(update={"categories": categories}),
+        limit=max(job.request["limit"], SearchOptions.model_validate(job.request).depth),
     )
 
 

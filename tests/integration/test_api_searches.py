@@ -60,6 +60,11 @@ def test_by_words(shop):
         "region": None,
         "limit": 10,
         "photo_url": None,
+        "sort": "relevance",
+        "match": "any",
+        "min_probability": None,
+        "min_score": None,
+        "facets": [],
     }
     assert body["queue"] == {"position": 1, "eta_seconds": None}
     assert Job.objects.get().key == ""
