@@ -119,7 +119,11 @@ class SearchFilters(Part):
 
 
 class Search(Message):
-    """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed."""
+    """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed.
+
+    ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are stored photos to be near to and far
+    from; with any of them nothing is judged: near to a mixture means no probability of being the same.
+    """
 
     job_id: UUID
     merchant_id: UUID
@@ -129,6 +133,9 @@ class Search(Message):
     region: Region | None = None
     filters: SearchFilters = SearchFilters()
     limit: int = Field(10, ge=1, le=100)
+    photo_weight: float | None = Field(None, ge=0, le=1)
+    like: tuple[UUID, ...] = ()
+    unlike: tuple[UUID, ...] = ()
 
 
 class Scores(Part):

@@ -25,6 +25,7 @@ from recognition.text import ProductText
 from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, ItemVectors
 from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
 from workers.cuts import Cut, Size, cut_out, main_subject, things, without_doubles
+from workers.examples import Examples
 from workers.faults import fault_of
 from workers.line import Line
 from workers.metrics import stage
@@ -125,9 +126,10 @@ def _search(line: Line, search: Search) -> dict:
         words=words if words.has_words() else None,
         deadline=search.deadline,
     )
-    if item.pixels is None and item.words is None:
+    examples = Examples.of(line, search)
+    if item.pixels is None and item.words is None and not examples.like:
         raise PhotoError("search_empty", "The search has neither a photo nor a word to look for.")
-    vectors = line.device.submit_search(item).result()
+    vectors = ItemVectors() if item.pixels is None and item.words is None else line.device.submit_search(item).result()
     if photo and box is None and (box := main_subject(line, vectors, (photo.width, photo.height))):
         with stage("decode"):
             closer = line.recogniser.prepare(data, box, line.limits)
@@ -135,15 +137,16 @@ def _search(line: Line, search: Search) -> dict:
         vectors = line.device.submit_search(item).result()
     query = IndexQuery(
         filters=Filters(merchant_id=str(search.merchant_id), **search.filters.model_dump()),
-        image=vectors.image,
+        image=examples.mixed(vectors.image),
         text=vectors.words,
         words=search.words,
         limit=search.limit,
+        photo_weight=search.photo_weight,
     )
     with stage("index"):
         (hits,) = line.index.nearest([query])
-    if photo is None:
-        return {"candidates": tuple(to_candidate(hit) for hit in hits)}
+    if photo is None or search.like or search.unlike:
+        return {"candidates": tuple(to_candidate(hit) for hit in hits), "box": box}
     decision, candidates = judge(line.recogniser.bundle, hits)
     return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
 

@@ -4,7 +4,7 @@ Comes after a result was stored; before the API and the page show it. Two querie
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from catalog.annotated import ProductWithFigures
@@ -50,10 +50,12 @@ def search_answer(*, merchant: Merchant, job: Job) -> Answer:
         return Answer([], 0, 0, [])
     options = SearchOptions.model_validate(job.request)
     every = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
-    hits = [hit for hit in every if passes(hit.candidate, options)]
+    examples = {*options.like, *options.unlike}
+    hits = [hit for hit in every if passes(hit.candidate, options) and hit.product.pk not in examples]
     if key := sort_key(options.sort):
         hits.sort(key=key)
-    return Answer(hits[: job.request["limit"]], len(hits), len(every), facets_of(hits, options.facets))
+    shown = [replace(hit, why=f"{hit.why}{_why_asked(options)}") for hit in hits[: job.request["limit"]]]
+    return Answer(shown, len(hits), len(every), facets_of(hits, options.facets))
 
 
 def hits_of(*, merchant: Merchant, candidates: Sequence[dict], calibrated: bool) -> list[Hit]:
@@ -90,6 +92,19 @@ def why(*, candidate: Candidate, calibrated: bool) -> str:
     lead = LEADS[candidate.match] if from_photo else LEAD_WORDS
     details = ", ".join(part for part in parts if part)
     return f"{lead}: {details}." if details else f"{lead}."
+
+
+def _why_asked(options: SearchOptions) -> str:
+    """What of the question, beside photo and words, made the list what it is."""
+    said = [
+        f"like {len(options.like)} of your examples" if options.like else "",
+        f"unlike {len(options.unlike)}" if options.unlike else "",
+        f"with the photo counting {options.photo_weight:.0%} beside the words"
+        if options.photo_weight is not None
+        else "",
+    ]
+    asked = ", ".join(part for part in said if part)
+    return f" You asked for what is {asked}." if asked else ""
 
 
 def _hit(product: ProductWithFigures, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:

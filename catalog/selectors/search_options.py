@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +27,11 @@ _ALLOWED = {"any": {"same", "similar", "other"}, "similar": {"same", "similar"},
 
 
 class SearchOptions(BaseModel):
-    """``match``: only the same product, or also what looks similar. ``min_score`` is the least ``scores.rank``."""
+    """``match``: only the same product, or also what looks similar. ``min_score`` is the least ``scores.rank``.
+
+    ``photo_weight`` (0..1) weighs the photo against the words; ``like`` and ``unlike`` are products to be near to and
+    far from, which are no hits themselves.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,11 +40,15 @@ class SearchOptions(BaseModel):
     min_probability: float | None = None
     min_score: float | None = None
     facets: tuple[str, ...] = ()
+    photo_weight: float | None = None
+    like: tuple[UUID, ...] = ()
+    unlike: tuple[UUID, ...] = ()
 
     @property
     def depth(self) -> int:
         """How many candidates these options need to look at; 0: no more than are shown."""
-        return DEPTH if self != SearchOptions() else 0
+        asked = self.model_copy(update={"photo_weight": None, "like": (), "unlike": ()})
+        return DEPTH if asked != SearchOptions() else 0
 
 
 class Found(Protocol):

@@ -26,8 +26,9 @@ from catalog.models import (
     Upload,
     UploadState,
 )
-from catalog.selectors.product import categories_within
-from catalog.selectors.search_options import SearchOptions
+from catalog.selectors.photo import example_photos
+from catalog.selectors.product import categories_within, product_list
+from catalog.selectors.search_options import DEPTH, SearchOptions
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -56,8 +57,9 @@ def search_job_create(
     Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo and words.
     """
     words = words.strip()
-    if photo is None and not words:
+    if photo is None and not words and not options.like:
         raise Refused("search_empty", "Send a photo, some words, or both.")
+    _check_examples(merchant, options)
     key = ""
     if photo is not None:
         client.inspect_photo(photo)
@@ -79,13 +81,31 @@ def search_job_create(
     return job
 
 
+def _check_examples(merchant: Merchant, options: SearchOptions) -> None:
+    wanted = {*options.like, *options.unlike}
+    if not wanted:
+        return
+    known = set(product_list(merchant=merchant).filter(pk__in=wanted).values_list("pk", flat=True))
+    if wanted - known:
+        raise Refused("product_not_found", "This merchant has no such product.", status=404)
+    if wanted - example_photos(merchant_id=merchant.pk, product_ids=wanted).keys():
+        raise Refused("example_without_photo", "An example has no indexed photo yet; nothing was started.")
+
+
 def search_deadline(job: Job) -> datetime:
     """When a search is over; only recognitions have no deadline."""
     return cast(datetime, job.deadline)
 
 
 def search_message(job: Job) -> Search:
-    """The message that asks a worker to run this search. One query, where a category stands for all beneath it."""
+    """The message that asks a worker to run this search.
+
+    One query where a category stands for all beneath it, and one for examples.
+    """
+    options = SearchOptions.model_validate(job.request)
+    examples = {*options.like, *options.unlike}
+    photos = example_photos(merchant_id=job.merchant_id, product_ids=examples) if examples else {}
+    like, unlike = (tuple(photos[each] for each in some if each in photos) for some in (options.like, options.unlike))
     filters = SearchFilters.model_validate(job.request["filters"])
     categories = categories_within(merchant_id=job.merchant_id, categories=filters.categories)
     return Search(
@@ -96,7 +116,10 @@ def search_message(job: Job) -> Search:
         words=job.request["words"],
         region=job.request["region"],
         filters=filters.model_copy(update={"categories": categories}),
-        limit=max(job.request["limit"], SearchOptions.model_validate(job.request).depth),
+        limit=min(max(job.request["limit"], options.depth) + len(examples), DEPTH),
+        photo_weight=options.photo_weight,
+        like=like,
+        unlike=unlike,
     )
 
 

@@ -164,3 +164,44 @@ def test_statements_do_not_grow(shop, goods):
 
     statements()
     assert statements() == statements(sort="newest", facets=["brands", "prices", "attributes.colour"], match="similar")
+
+
+def test_like_this_but_not_like_that(shop, goods):
+    first, second = goods[0].product_id, goods[1].product_id
+    job = started(shop, like=[str(first)], unlike=[str(second)], limit=3)
+    message = search_message(job)
+    assert (message.like, message.unlike) == ((goods[0].photo_id,), (goods[1].photo_id,))
+    assert (message.limit, message.key, message.words) == (5, None, "")
+    search_result_store(result=search_result(job, *goods))
+    body = shop.client.get(f"{API}/search-jobs/{job.pk}").json()
+    assert (skus(body), body["found"]) == ("CD", 2)  # an example is no answer
+    assert body["hits"][0]["why"].endswith(" You asked for what is like 1 of your examples, unlike 1.")
+    assert (body["request"]["like"], body["request"]["unlike"]) == ([str(first)], [str(second)])
+
+
+def test_examples_are_ones_own_and_have_a_photo(shop, other):
+    theirs, bare = other.product("A"), shop.product("BARE")
+    other.photo(theirs)
+    problem(start(shop, like=[str(theirs.pk)]), 404, "product_not_found")
+    problem(start(shop, like=[str(bare.pk)]), 422, "example_without_photo")
+    assert not Job.objects.exists()
+
+
+def test_photo_and_words_are_weighed(shop):
+    job = started(shop, photo=PHOTO, words="mug", photo_weight=0.25)
+    assert (search_message(job).photo_weight, search_message(job).limit) == (0.25, 10)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"photo_weight": 0.5}, "photo_weight"),
+        ({"photo": PHOTO, "words": " ", "photo_weight": 0.5}, "photo_weight"),
+        ({"photo": PHOTO, "photo_weight": 2}, "photo_weight"),
+        ({"unlike": ["6f1c0c3e-5a7b-4c0e-9a3d-2f1b8c7d6e5f"]}, "unlike"),
+        ({"photo": PHOTO, "like": ["6f1c0c3e-5a7b-4c0e-9a3d-2f1b8c7d6e5f"], "match": "same"}, "like"),
+        ({"like": ["x"]}, "like.0"),
+    ],
+)
+def test_examples_and_weights_that_mean_nothing(shop, body, field):
+    assert field in faults(problem(start(shop, **{"words": "mug", **body}), 422, "invalid"))

@@ -65,6 +65,9 @@ def test_by_words(shop):
         "min_probability": None,
         "min_score": None,
         "facets": [],
+        "photo_weight": None,
+        "like": [],
+        "unlike": [],
     }
     assert body["queue"] == {"position": 1, "eta_seconds": None}
     assert Job.objects.get().key == ""

@@ -288,3 +288,22 @@ def test_a_vector_that_is_not_there_after_all_is_made_from_the_photo(line):
     assert (outcome.fault, outcome.width) == (None, 320)
     (outcome,) = run(line, merchant, "index", [photo.model_copy(update={"embedded_by": "another-bundle"})])
     assert (outcome.fault, outcome.width) == (None, 320)
+
+
+def test_like_this_but_not_like_that(line):
+    merchant, works = uuid4(), [work(line, number) for number in range(80, 86)]
+    run(line, merchant, "index", works)
+    wanted, unwanted = works[1].photo_id, works[4].photo_id
+    alone = search(line, merchant, like=(wanted,))
+    assert (found(alone)[0], alone.verdict, alone.candidates[0].probability) == (81, None, None)
+    assert alone.candidates[0].scores.image == pytest.approx(1.0, abs=0.01)
+    against = search(line, merchant, like=(wanted,), unlike=(unwanted,))
+    assert found(against)[0] == 81
+    scores = [{each.product_id.int: each.scores.image for each in some.candidates} for some in (alone, against)]
+    assert scores[1][84] < scores[0][84]
+
+    with_photo = search(line, merchant, key=works[4].key, like=(wanted,))
+    assert set(found(with_photo)[:2]) == {81, 84}
+    missing = search(line, merchant, like=(uuid4(),))
+    assert (missing.fault.code, missing.fault.kind) == ("examples_missing", "client")
+    assert search(line, uuid4(), like=(wanted,)).candidates == ()

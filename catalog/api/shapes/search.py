@@ -76,14 +76,14 @@ class SearchBody(OptionsBody):
 
 
 class SearchForm(SearchBody):
-    """The same as a form: ``filters``, ``region`` and ``facets`` are JSON in a text part."""
+    """The same as a form: ``filters``, ``region``, ``facets``, ``like`` and ``unlike`` are JSON in a text part."""
 
     photo = FilePhoto(default=None, allow_null=True, help_text="The file.")
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Unpack the JSON parts; an empty part is one that was not sent."""
         plain = {name: data[name] for name in data if data[name] != ""}
-        for name in {"filters", "region", "facets"} & set(plain):
+        for name in {"filters", "region", "facets", "like", "unlike"} & set(plain):
             try:
                 plain[name] = json.loads(plain[name])
             except (TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from catalog.api.shapes.fields import Body
 from catalog.selectors.search_options import ATTRIBUTE, FACETS, Match, SearchOptions, Sort
 
 FACETS_LIMIT = 20
+EXAMPLES_LIMIT = 10
 OPTIONS = tuple(SearchOptions.model_fields)
 
 
@@ -48,6 +49,25 @@ class OptionsBody(Body):
         max_length=FACETS_LIMIT,
         help_text="What to count over the hits: `categories`, `brands`, `in_stock`, `prices`, `attributes.NAME`.",
     )
+    photo_weight = serializers.FloatField(
+        min_value=0,
+        max_value=1,
+        default=None,
+        allow_null=True,
+        help_text="What the photo counts beside the words: 1 is all of it, 0 only the words order.",
+    )
+    like = serializers.ListField(
+        child=serializers.UUIDField(),
+        default=list,
+        max_length=EXAMPLES_LIMIT,
+        help_text="Products to be like, beside the photo or in its place.",
+    )
+    unlike = serializers.ListField(
+        child=serializers.UUIDField(),
+        default=list,
+        max_length=EXAMPLES_LIMIT,
+        help_text="Products to be unlike; needs a photo or `like`.",
+    )
 
     def taken(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """The values with the options in one; refused where they mean nothing for this search."""
@@ -58,6 +78,12 @@ class OptionsBody(Body):
             for name in ("match", "min_probability"):
                 if getattr(options, name) != SearchOptions.model_fields[name].default:
                     raise serializers.ValidationError({name: ["Only a search by photo can tell."]})
+            if options.unlike and not options.like:
+                raise serializers.ValidationError({"unlike": ["Say what it should be like, too: a photo or `like`."]})
+        if options.photo_weight is not None and not (attrs["words"].strip() and (attrs["photo"] or options.like)):
+            raise serializers.ValidationError({"photo_weight": ["Send a photo and words to weigh."]})
+        if (options.like or options.unlike) and (options.match != "any" or options.min_probability is not None):
+            raise serializers.ValidationError({"like": ["A mixture of examples has no `match` and no probability."]})
         return attrs | {"options": options}
 
 
@@ -69,6 +95,9 @@ class OptionsShape(serializers.Serializer):
     min_probability = serializers.FloatField(allow_null=True)
     min_score = serializers.FloatField(allow_null=True)
     facets = serializers.ListField(child=serializers.CharField())
+    photo_weight = serializers.FloatField(allow_null=True)
+    like = serializers.ListField(child=serializers.UUIDField())
+    unlike = serializers.ListField(child=serializers.UUIDField())
 
 
 class FacetValueShape(serializers.Serializer):

@@ -80,6 +80,8 @@ class SearchViews(OpenToPages, TakesPhoto):
                 "search_empty",
                 "region_invalid",
                 "region_without_photo",
+                "product_not_found",
+                "example_without_photo",
                 *PHOTO_PROBLEMS,
             ),
         },
