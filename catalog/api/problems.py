@@ -55,6 +55,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "product_missing": (422, "Product missing", "Send `product_id` or `sku`."),
     "product_not_found": (404, "Product not found", "This merchant has no such product."),
     "sku_duplicate": (409, "Sku taken", "Change the product that has this sku, or use another one."),
+    "synonyms_too_many": (409, "Too many synonyms", "Delete a set before you add another."),
     "upload_empty": (422, "Upload empty", "The file has no bytes."),
     "upload_too_large": (413, "Upload too large", "Split it into several uploads."),
     "upload_finished": (409, "Upload finished", "A finished upload cannot be cancelled."),

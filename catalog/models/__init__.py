@@ -7,6 +7,7 @@ from .merchant import ApiKey, KeyKind, Membership, Merchant, Role
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
+from .synonyms import Synonyms
 from .upload import RowVerdict, Upload, UploadKind, UploadRow, UploadState
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Purpose",
     "Role",
     "RowVerdict",
+    "Synonyms",
     "Upload",
     "UploadKind",
     "UploadRow",

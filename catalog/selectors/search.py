@@ -50,11 +50,14 @@ def search_answer(*, merchant: Merchant, job: Job) -> Answer:
         return Answer([], 0, 0, [])
     options = SearchOptions.model_validate(job.request)
     every = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
+    readings = job.request.get("read_as", ())
     examples = {*options.like, *options.unlike}
     hits = [hit for hit in every if passes(hit.candidate, options) and hit.product.pk not in examples]
     if key := sort_key(options.sort):
         hits.sort(key=key)
-    shown = [replace(hit, why=f"{hit.why}{_why_asked(options)}") for hit in hits[: job.request["limit"]]]
+    shown = [
+        replace(hit, why=f"{hit.why}{_why_asked(options)}{_why_read(readings)}") for hit in hits[: job.request["limit"]]
+    ]
     return Answer(shown, len(hits), len(every), facets_of(hits, options.facets))
 
 
@@ -105,6 +108,12 @@ def _why_asked(options: SearchOptions) -> str:
     ]
     asked = ", ".join(part for part in said if part)
     return f" You asked for what is {asked}." if asked else ""
+
+
+def _why_read(readings: Sequence[dict[str, str]]) -> str:
+    """What else the words were taken for."""
+    told = ", ".join(f"“{each['word']}” also as “{each['read_as']}”" for each in readings)
+    return f" The words were read: {told}." if told else ""
 
 
 def _hit(product: ProductWithFigures, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:

@@ -29,6 +29,7 @@ from catalog.models import (
 from catalog.selectors.photo import example_photos
 from catalog.selectors.product import categories_within, product_list
 from catalog.selectors.search_options import DEPTH, SearchOptions
+from catalog.selectors.words import words_read, words_sent
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -66,7 +67,7 @@ def search_job_create(
         key = client.photo_store().write(photo).key
     now = timezone.now()
     request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
-    request |= options.model_dump(mode="json")
+    request |= options.model_dump(mode="json") | {"read_as": words_read(merchant=merchant, words=words)}
     with transaction.atomic():
         job = Job.objects.create(
             merchant=merchant,
@@ -113,7 +114,7 @@ def search_message(job: Job) -> Search:
         merchant_id=job.merchant_id,
         deadline=search_deadline(job),
         key=job.key or None,
-        words=job.request["words"],
+        words=words_sent(job.request["words"], job.request.get("read_as", ())),
         region=job.request["region"],
         filters=filters.model_copy(update={"categories": categories}),
         limit=min(max(job.request["limit"], options.depth) + len(examples), DEPTH),

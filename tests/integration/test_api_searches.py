@@ -64,6 +64,7 @@ def test_by_words(shop):
         "match": "any",
         "min_probability": None,
         "min_score": None,
+        "read_as": [],
         "facets": [],
         "photo_weight": None,
         "like": [],

@@ -122,10 +122,19 @@ class QueuePlaceShape(serializers.Serializer):
     eta_seconds = serializers.FloatField(allow_null=True, help_text="From the recent searches; null without any.")
 
 
+class ReadingShape(serializers.Serializer):
+    """A word that was also read as another."""
+
+    word = serializers.CharField()
+    read_as = serializers.CharField()
+    because = serializers.CharField(help_text="`spelling` or `synonym`.")
+
+
 class SearchRequestShape(OptionsShape):
     """What was asked for."""
 
     words = serializers.CharField()
+    read_as = ReadingShape(many=True, help_text="What else the words were searched by.")
     filters = FiltersBody()
     region = serializers.ListField(child=serializers.FloatField(), allow_null=True)
     limit = serializers.IntegerField()
@@ -156,7 +165,7 @@ class SearchSummary(serializers.ModelSerializer):
     def get_request(self, job: Job) -> dict[str, Any]:
         """What was asked for, with the photo's address."""
         url = self.context["request"].build_absolute_uri(job_photo_address(job.pk)) if job.key else None
-        asked = SearchOptions.model_validate(job.request).model_dump(mode="json") | job.request
+        asked = {"read_as": []} | SearchOptions.model_validate(job.request).model_dump(mode="json") | job.request
         return asked | {"filters": _with_money(job.request["filters"]), "photo_url": url}
 
 
