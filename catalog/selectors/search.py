@@ -56,7 +56,8 @@ def search_answer(*, merchant: Merchant, job: Job) -> Answer:
     if key := sort_key(options.sort):
         hits.sort(key=key)
     shown = [
-        replace(hit, why=f"{hit.why}{_why_asked(options)}{_why_read(readings)}") for hit in hits[: job.request["limit"]]
+        replace(hit, why=f"{hit.why}{_why_asked(options)}{_why_read(readings)}")
+        for hit in hits[: job.request.get("limit")]
     ]
     return Answer(shown, len(hits), len(every), facets_of(hits, options.facets))
 
