@@ -116,6 +116,12 @@ class Recogniser:
         found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
         return list(found)
 
+    def fuse(self, image: Vectors, texts: Sequence[ProductText]) -> Vectors:
+        """Photo vectors [N, dim], as `forward` made them once, and their products' texts of today to fused vectors."""
+        with torch.inference_mode():
+            fused, _ = self.model.fuse(torch.from_numpy(image).to(self.device), encode_texts(texts).to(self.device))
+        return _to_numpy(fused)
+
     def forward_text(self, texts: Sequence[ProductText]) -> Vectors:
         """Words (and prices) alone to unit vectors [N, dim] comparable with `fused`; zeros where a text is empty."""
         if not texts:

@@ -86,6 +86,8 @@ class PhotoWork(Part):
     """One photo of a chunk. ``product`` is set when it is to be indexed, absent when it is to be recognised.
 
     With a ``region`` only that part counts. ``items`` says what to look for: one product, or as many as there are.
+    ``embedded_by`` is the bundle that embedded this very photo and region before, for another product or text: a worker
+    that serves it finds the photo's vector in the index, and fuses it anew without opening the photo.
     """
 
     photo_id: UUID
@@ -93,6 +95,7 @@ class PhotoWork(Part):
     product: ProductFacts | None = None
     region: Region | None = None
     items: Items = "one"
+    embedded_by: str = ""
 
 
 class Chunk(Message):
@@ -116,7 +119,11 @@ class SearchFilters(Part):
 
 
 class Search(Message):
-    """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed."""
+    """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed.
+
+    ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are stored photos to be near to and far
+    from; with any of them nothing is judged: near to a mixture means no probability of being the same.
+    """
 
     job_id: UUID
     merchant_id: UUID
@@ -126,6 +133,9 @@ class Search(Message):
     region: Region | None = None
     filters: SearchFilters = SearchFilters()
     limit: int = Field(10, ge=1, le=100)
+    photo_weight: float | None = Field(None, ge=0, le=1)
+    like: tuple[UUID, ...] = ()
+    unlike: tuple[UUID, ...] = ()
 
 
 class Scores(Part):

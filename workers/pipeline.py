@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
+import numpy as np
+
 from recognition.errors import PhotoError, Unavailable
 from recognition.index import Filters, IndexQuery
 from recognition.proposals import Proposals
 from recognition.text import ProductText
-from workers.batching import DeadlinePassed, DeviceCall, DeviceItem
+from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, ItemVectors
 from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
 from workers.cuts import Cut, Size, cut_out, main_subject, things, without_doubles
+from workers.examples import Examples
 from workers.faults import fault_of
 from workers.line import Line
 from workers.metrics import stage
@@ -67,7 +70,9 @@ def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
     if chunk.purpose == "forget":
         _forget(line, tickets)
     else:
-        for group in _groups(tickets, line.batch):
+        if chunk.purpose == "index":
+            _fuse_known(line, tickets)
+        for group in _groups([ticket for ticket in _alive(tickets) if not ticket.cuts], line.batch):
             for ticket in group:
                 _open_and_decode(line, ticket)
             _send_to_device(line, group)
@@ -121,9 +126,10 @@ def _search(line: Line, search: Search) -> dict:
         words=words if words.has_words() else None,
         deadline=search.deadline,
     )
-    if item.pixels is None and item.words is None:
+    examples = Examples.of(line, search)
+    if item.pixels is None and item.words is None and not examples.like:
         raise PhotoError("search_empty", "The search has neither a photo nor a word to look for.")
-    vectors = line.device.submit_search(item).result()
+    vectors = ItemVectors() if item.pixels is None and item.words is None else line.device.submit_search(item).result()
     if photo and box is None and (box := main_subject(line, vectors, (photo.width, photo.height))):
         with stage("decode"):
             closer = line.recogniser.prepare(data, box, line.limits)
@@ -131,17 +137,46 @@ def _search(line: Line, search: Search) -> dict:
         vectors = line.device.submit_search(item).result()
     query = IndexQuery(
         filters=Filters(merchant_id=str(search.merchant_id), **search.filters.model_dump()),
-        image=vectors.image,
+        image=examples.mixed(vectors.image),
         text=vectors.words,
         words=search.words,
         limit=search.limit,
+        photo_weight=search.photo_weight,
     )
     with stage("index"):
         (hits,) = line.index.nearest([query])
-    if photo is None:
-        return {"candidates": tuple(to_candidate(hit) for hit in hits)}
+    if photo is None or search.like or search.unlike:
+        return {"candidates": tuple(to_candidate(hit) for hit in hits), "box": box}
     decision, candidates = judge(line.recogniser.bundle, hits)
     return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
+
+
+def _fuse_known(line: Line, tickets: Sequence[Ticket]) -> None:
+    """Photos whose vector the index holds already: only their product's text, price or filters changed.
+
+    One that the index does not hold after all (it was emptied, or the photo forgotten) goes the whole way.
+    """
+
+    def fuse(some: Sequence[Ticket]) -> None:
+        with stage("index"):
+            stored = line.index.image_vectors([str(ticket.work.photo_id) for ticket in some])
+        held = [(ticket, stored[str(ticket.work.photo_id)]) for ticket in some if str(ticket.work.photo_id) in stored]
+        if not held:
+            return
+        images, texts = np.stack([image for _, image in held]), [_text_of(ticket) for ticket, _ in held]
+        call = DeviceCall(lambda: line.recogniser.fuse(images, texts))
+        line.device.submit_bulk_call(call)
+        for (ticket, image), fused in zip(held, call.future.result(), strict=True):
+            item = DeviceItem()
+            item.future.set_result(ItemVectors(image=image, fused=fused))
+            ticket.cuts = [Cut(item, ticket.work.region)]
+
+    version = line.recogniser.bundle.version
+    _together([ticket for ticket in tickets if ticket.work.embedded_by == version and ticket.work.product], fuse)
+
+
+def _text_of(ticket: Ticket) -> ProductText:
+    return to_text(ticket.work.product) if ticket.work.product else ProductText()
 
 
 def _open_and_decode(line: Line, ticket: Ticket) -> None:

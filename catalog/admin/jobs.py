@@ -22,7 +22,7 @@ from catalog.annotated import JobWithFigures
 from catalog.models import Item, Job, JobKind
 from catalog.selectors.explanation import search_comparison
 from catalog.selectors.job import recognition_progress
-from catalog.selectors.search import hits_of
+from catalog.selectors.search import search_answer
 from catalog.web.cards import card_of
 from catalog.web.photos import job_photo_address, photo_address
 
@@ -127,7 +127,7 @@ def _page(job: Job) -> dict[str, Any]:
 
 
 def _search(job: Job) -> dict[str, Any]:
-    hits = hits_of(merchant=job.merchant, candidates=job.candidates, calibrated=job.calibrated)
+    answer = search_answer(merchant=job.merchant, job=job)
     filters = job.request.get("filters") or {}
     return {
         "photo": job_photo_address(job.pk, size="medium") if job.key else "",
@@ -135,8 +135,8 @@ def _search(job: Job) -> dict[str, Any]:
         "filters": [
             (name.replace("_", " "), _shown(value)) for name, value in filters.items() if value not in (None, [])
         ],
-        "cards": [card_of(hit, calibrated=job.calibrated) for hit in hits],
-        "gone": len(job.candidates) - len(hits),
+        "cards": [card_of(hit, calibrated=job.calibrated) for hit in answer.hits],
+        "gone": len(job.candidates) - answer.living,
     }
 
 

@@ -76,7 +76,9 @@ def fingerprint(request: Request) -> str:
     digest = hashlib.sha256()
     for part in (request.method or "", request.get_full_path()):
         _feed(digest, [part.encode()])
-    if hasattr(request.data, "lists"):
+    if isinstance(request.data, UploadedFile):
+        _feed(digest, _chunks(request.data))
+    elif hasattr(request.data, "lists"):
         for name, values in sorted(request.data.lists()):
             _feed(digest, [name.encode()])
             for value in values:

@@ -1,13 +1,17 @@
 """What some views add to the base: taking photos within their limit, and being called from a shop's page."""
 
-from typing import Any
+from collections.abc import Mapping
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -73,6 +77,20 @@ class KeepsJobs(ApiView):
         """What a list is narrowed to."""
         listed = jobs_kept(jobs=queryset) if self.action == "list" else queryset
         return super().filter_queryset(listed)
+
+
+class JsonLines(BaseParser):
+    """A body of JSON lines as a file: in memory while it is small, on disk after that."""
+
+    media_type = "application/x-ndjson"
+
+    def parse(  # type: ignore[override]  # whatever it gives is the request's data
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> UploadedFile:
+        """The whole body, unread. The view closes it."""
+        file = SpooledTemporaryFile(max_size=JSON_LIMIT)  # noqa: SIM115 - handed to the view
+        copyfileobj(stream, file)
+        return UploadedFile(file, "products.jsonl", self.media_type, size=file.tell())
 
 
 class OpenToPages(ApiView):

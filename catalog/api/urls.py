@@ -8,13 +8,16 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from catalog.api import health
 from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
+from catalog.api.views.bulk import BulkViews
 from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
+from catalog.api.views.export import ExportView
 from catalog.api.views.items import ItemViews
 from catalog.api.views.keys import KeyViews
 from catalog.api.views.photos import PhotoViews, ProductPhotoViews
 from catalog.api.views.products import ProductViews
 from catalog.api.views.recognitions import RecognitionViews
 from catalog.api.views.searches import SearchViews
+from catalog.api.views.synonyms import SynonymsViews
 from catalog.api.views.uploads import UploadRowViews, UploadViews
 from catalog.api.views.webhooks import WebhookDeliveryViews, WebhookEndpointViews
 
@@ -30,8 +33,16 @@ urlpatterns = [
         name="api-product",
     ),
     path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
+    path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
+    path(f"{V1}/products/export.zip", ExportView.as_view({"get": "export"}), name="api-products-export"),
     path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
     path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
+    path(f"{V1}/synonyms", SynonymsViews.as_view(LISTED), name="api-synonyms"),
+    path(
+        f"{V1}/synonyms/<uuid:id>",
+        SynonymsViews.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="api-synonyms-set",
+    ),
     path(f"{V1}/uploads", UploadViews.as_view(LISTED), name="api-uploads"),
     path(f"{V1}/uploads/<uuid:id>", UploadViews.as_view({"get": "retrieve"}), name="api-upload"),
     path(f"{V1}/uploads/<uuid:id>/cancel", UploadViews.as_view({"post": "cancel"}), name="api-upload-cancel"),

@@ -7,6 +7,7 @@ from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
 from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
+from .synonyms import Synonyms
 from .upload import UNFINISHED, RowVerdict, Upload, UploadKind, UploadRow, UploadState
 from .webhook import (
     TEST_EVENT,
@@ -50,6 +51,7 @@ __all__ = [
     "Role",
     "RowVerdict",
     "Scope",
+    "Synonyms",
     "Upload",
     "UploadKind",
     "UploadRow",

@@ -3,6 +3,7 @@
 Read by the API's product addresses, and by whoever must find a product of a merchant by id or sku.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
@@ -11,6 +12,9 @@ from django.db.models.functions import Coalesce
 from catalog.annotated import ProductWithFigures
 from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
 from workers.contract import ProductFacts
+
+BENEATH = "/*"
+CATEGORIES_LIMIT = 1_000  # beneath those of one filter; a catalogue with more has them in fewer parents
 
 
 def product_list(*, merchant: Merchant) -> QuerySet[Product]:
@@ -39,6 +43,22 @@ def products_matching(*, products: QuerySet[Product], words: str) -> QuerySet[Pr
     for word in words.split():
         products = products.filter(Q(sku__icontains=word) | Q(title__icontains=word) | Q(brand__icontains=word))
     return products
+
+
+def categories_within(*, merchant_id: UUID, categories: Sequence[str]) -> tuple[str, ...]:
+    """Categories to filter by, where ``Kitchen/*`` stands for Kitchen and all beneath it: one query, if any does.
+
+    One that nothing is in stays as it is, and nothing is found in it.
+    """
+    parents = [each.removesuffix(BENEATH) for each in categories if each.endswith(BENEATH)]
+    if not parents:
+        return tuple(categories)
+    inside = Q(category__in=parents)
+    for parent in parents:
+        inside |= Q(category__startswith=f"{parent}/")
+    living = Product.objects.filter(inside, merchant_id=merchant_id, deleted_at=None)
+    found = living.order_by("category").values_list("category", flat=True).distinct()[:CATEGORIES_LIMIT]
+    return tuple(dict.fromkeys((*categories, *found)))
 
 
 def product_facts(product: Product) -> ProductFacts:

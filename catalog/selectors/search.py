@@ -4,12 +4,13 @@ Comes after a result was stored; before the API and the page show it. Two querie
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from catalog.annotated import ProductWithFigures
-from catalog.models import Merchant, Photo, Purpose
+from catalog.models import Job, JobState, Merchant, Photo, Purpose
 from catalog.selectors.product import product_list, with_photos
+from catalog.selectors.search_options import Facet, SearchOptions, facets_of, passes, sort_key
 from workers.contract import Candidate
 
 LEADS = {
@@ -28,6 +29,37 @@ class Hit:
     photo_id: UUID | None
     candidate: Candidate
     why: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found: the hits to show, how many there are of them, and what was counted.
+
+    ``living``: candidates whose product still exists, those that the options sift out included.
+    """
+
+    hits: list[Hit]
+    found: int
+    living: int
+    facets: list[Facet]
+
+
+def search_answer(*, merchant: Merchant, job: Job) -> Answer:
+    """The hits of a finished search as its options want them; nothing of one that is not done."""
+    if job.state != JobState.DONE:
+        return Answer([], 0, 0, [])
+    options = SearchOptions.model_validate(job.request)
+    every = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
+    readings = job.request.get("read_as", ())
+    examples = {*options.like, *options.unlike}
+    hits = [hit for hit in every if passes(hit.candidate, options) and hit.product.pk not in examples]
+    if key := sort_key(options.sort):
+        hits.sort(key=key)
+    shown = [
+        replace(hit, why=f"{hit.why}{_why_asked(options)}{_why_read(readings)}")
+        for hit in hits[: job.request.get("limit")]
+    ]
+    return Answer(shown, len(hits), len(every), facets_of(hits, options.facets))
 
 
 def hits_of(*, merchant: Merchant, candidates: Sequence[dict], calibrated: bool) -> list[Hit]:
@@ -64,6 +96,25 @@ def why(*, candidate: Candidate, calibrated: bool) -> str:
     lead = LEADS[candidate.match] if from_photo else LEAD_WORDS
     details = ", ".join(part for part in parts if part)
     return f"{lead}: {details}." if details else f"{lead}."
+
+
+def _why_asked(options: SearchOptions) -> str:
+    """What of the question, beside photo and words, made the list what it is."""
+    said = [
+        f"like {len(options.like)} of your examples" if options.like else "",
+        f"unlike {len(options.unlike)}" if options.unlike else "",
+        f"with the photo counting {options.photo_weight:.0%} beside the words"
+        if options.photo_weight is not None
+        else "",
+    ]
+    asked = ", ".join(part for part in said if part)
+    return f" You asked for what is {asked}." if asked else ""
+
+
+def _why_read(readings: Sequence[dict[str, str]]) -> str:
+    """What else the words were taken for."""
+    told = ", ".join(f"“{each['word']}” also as “{each['read_as']}”" for each in readings)
+    return f" The words were read: {told}." if told else ""
 
 
 def _hit(product: ProductWithFigures, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:

@@ -133,14 +133,15 @@ def upload_bad_rows_csv(upload: Upload) -> Iterator[str]:
     a spreadsheet from taking a cell for a formula is taken away.
     """
     columns = [name for name in upload.columns if name.strip().lower() != RESERVED]
-    yield BOM + _line([*columns, RESERVED])
+    yield BOM + csv_line([*columns, RESERVED])
     rows = upload_rows(upload, problems_only=True).values_list("values", "problems")
     for values, problems in rows.iterator(chunk_size=CHUNK_ROWS):
         told = " ".join(f"{each['message']} [{each['code']}]" for each in problems)
-        yield _line([*(values.get(name, "") for name in columns), told])
+        yield csv_line([*(values.get(name, "") for name in columns), told])
 
 
-def _line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """One line of CSV; an apostrophe keeps a spreadsheet from taking a cell for a formula."""
     out = io.StringIO()
     csv.writer(out).writerow([f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells])
     return out.getvalue()

@@ -121,6 +121,7 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
             key=photo.key,
             product=product_facts(photo.product) if photo.product and photo.purpose == Purpose.INDEX else None,
             region=photo.region,
+            embedded_by=photo.bundle_version if photo.purpose == Purpose.INDEX else "",
             items="many" if _wants_many(photo) else "one",
         )
         for photo in photos

@@ -28,6 +28,10 @@ from catalog.models import (
     UploadState,
 )
 from catalog.selectors.job import kept_since
+from catalog.selectors.photo import example_photos
+from catalog.selectors.product import categories_within, product_list
+from catalog.selectors.search_options import DEPTH, SearchOptions
+from catalog.selectors.words import words_read, words_sent
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
@@ -38,6 +42,7 @@ from workers import client
 from workers.client import Unavailable
 from workers.contract import Items, Region, Search, SearchFilters
 
+NO_OPTIONS = SearchOptions()
 OWED = (JobState.PENDING, JobState.DISPATCHED)
 FORGOTTEN_AT_ONCE = 1_000
 
@@ -50,20 +55,23 @@ def search_job_create(
     filters: SearchFilters,
     region: Region | None = None,
     limit: int = 10,
+    options: SearchOptions = NO_OPTIONS,
 ) -> Job:
     """Commit a search and send it to the workers.
 
     Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo and words.
     """
     words = words.strip()
-    if photo is None and not words:
+    if photo is None and not words and not options.like:
         raise Refused("search_empty", "Send a photo, some words, or both.")
+    _check_examples(merchant, options)
     key = ""
     if photo is not None:
         client.inspect_photo(photo)
         key = client.photo_store().write(photo).key
     now = timezone.now()
     request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
+    request |= options.model_dump(mode="json") | {"read_as": words_read(merchant=merchant, words=words)}
     with transaction.atomic():
         job = Job.objects.create(
             merchant=merchant,
@@ -78,22 +86,45 @@ def search_job_create(
     return job
 
 
+def _check_examples(merchant: Merchant, options: SearchOptions) -> None:
+    wanted = {*options.like, *options.unlike}
+    if not wanted:
+        return
+    known = set(product_list(merchant=merchant).filter(pk__in=wanted).values_list("pk", flat=True))
+    if wanted - known:
+        raise Refused("product_not_found", "This merchant has no such product.", status=404)
+    if wanted - example_photos(merchant_id=merchant.pk, product_ids=wanted).keys():
+        raise Refused("example_without_photo", "An example has no indexed photo yet; nothing was started.")
+
+
 def search_deadline(job: Job) -> datetime:
     """When a search is over; only recognitions have no deadline."""
     return cast(datetime, job.deadline)
 
 
 def search_message(job: Job) -> Search:
-    """The message that asks a worker to run this search."""
+    """The message that asks a worker to run this search.
+
+    One query where a category stands for all beneath it, and one for examples.
+    """
+    options = SearchOptions.model_validate(job.request)
+    examples = {*options.like, *options.unlike}
+    photos = example_photos(merchant_id=job.merchant_id, product_ids=examples) if examples else {}
+    like, unlike = (tuple(photos[each] for each in some if each in photos) for some in (options.like, options.unlike))
+    filters = SearchFilters.model_validate(job.request["filters"])
+    categories = categories_within(merchant_id=job.merchant_id, categories=filters.categories)
     return Search(
         job_id=job.pk,
         merchant_id=job.merchant_id,
         deadline=search_deadline(job),
         key=job.key or None,
-        words=job.request["words"],
+        words=words_sent(job.request["words"], job.request.get("read_as", ())),
         region=job.request["region"],
-        filters=SearchFilters.model_validate(job.request["filters"]),
-        limit=job.request["limit"],
+        filters=filters.model_copy(update={"categories": categories}),
+        limit=min(max(job.request["limit"], options.depth) + len(examples), DEPTH),
+        photo_weight=options.photo_weight,
+        like=like,
+        unlike=unlike,
     )
 
 

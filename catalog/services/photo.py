@@ -183,8 +183,10 @@ def _owe(photo: Photo, **changes: Any) -> None:
 
 
 def photos_requeue(*, product: Product) -> int:
-    """Owe all index photos of a product anew, because its text or price changed. Returns how many.
+    """Owe all index photos of a product anew, because its text, price or stock changed. Returns how many.
 
+    Not to be embedded anew: the bundle that embedded a photo stays on it, and a worker that serves it only fuses the
+    vector that the index holds with what the product says now.
     Failed photos stay failed: new text does not mend a photo.
     """
     return photos_owe(Photo.objects.filter(product=product, purpose=Purpose.INDEX).exclude(state=LedgerState.FAILED))
@@ -202,7 +204,7 @@ def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str 
         photos = photos.filter(merchant=merchant)
     if done_by_other_than is not None:
         photos = photos.exclude(bundle_version=done_by_other_than)
-    return photos_owe(photos)
+    return photos_owe(photos, bundle_version="")
 
 
 @transaction.atomic

@@ -62,6 +62,17 @@ def currency_problem(price: Decimal | None, currency: str) -> Problem | None:
     return problem("currency_missing", "There is a price without a currency: write for example EUR.", field="currency")
 
 
+def values_lacking(values: Mapping[str, Any], held: Product | None) -> list[Problem]:
+    """What is missing once cleaned values, perhaps only some of them, are laid over the product that is there.
+
+    A product that is not there, or was deleted, has nothing to lay them over.
+    """
+    alive = held if held and not held.deleted_at else Product()
+    missing = [] if alive is held else [_missing(field) for field in REQUIRED if field not in values]
+    found = currency_problem(values.get("price", alive.price), values.get("currency", alive.currency))
+    return [*missing, found] if found else missing
+
+
 def apply_values(product: Product, values: Mapping[str, Any]) -> set[str]:
     """Set cleaned values on a product that is not saved yet; returns the names of the fields that changed."""
     changed = {field for field, value in values.items() if getattr(product, field) != value}

@@ -87,7 +87,7 @@ def _make_reference(item: Item, photo: Photo, product: Product) -> str:
     taken back for it. A photo of many things stays what it is: each of them that a reviewer confirms becomes a photo
     of its own, with the same bytes and its region.
     """
-    part = {"origin": PhotoOrigin.REVIEW, "region": item.compared}
+    part = {"origin": PhotoOrigin.REVIEW, "region": item.compared, "bundle_version": ""}
     held, owed = photo_take_back(product=product, sha256=photo.sha256, retry=True, **part)
     if held and held != photo:
         return ADDED if owed else HELD

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Job, JobState
 from catalog.selectors.job import OWED
-from catalog.selectors.search import hits_of
+from catalog.selectors.search import search_answer
 from catalog.web.cards import card_of
 from workers.client import Unavailable, live_workers
 
@@ -59,7 +59,7 @@ def answer_context(job: Job) -> dict[str, Any]:
     """What the answer's template needs, for a search that has ended."""
     if job.state != JobState.DONE:
         return {"trouble": _trouble(job)}
-    hits = hits_of(merchant=job.merchant, candidates=job.candidates, calibrated=job.calibrated)
+    hits = search_answer(merchant=job.merchant, job=job).hits
     filters = job.request.get("filters") or {}
     return {
         "cards": [card_of(hit, calibrated=job.calibrated) for hit in hits],

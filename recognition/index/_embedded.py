@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 from qdrant_edge import CountRequest, EdgeShard, Filter, ScrollRequest, UpdateOperation
 
 from recognition.errors import Unavailable
 from recognition.index import _edge, _schema
-from recognition.index._query import search
+from recognition.index._query import PointId, search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit
 
 OUTGROWN_POINTS = 100_000
@@ -64,6 +66,12 @@ class EmbeddedIndex:
             with self._engine() as shard:
                 hits += search(_edge.EdgeEngine(shard), some, dim=self._dim, image_weight=self._image_weight)
         return hits
+
+    def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        ids: list[PointId] = [UUID(_schema.point_id(photo_id)) for photo_id in photo_ids]
+        with self._engine() as shard:
+            records = shard.retrieve(ids, with_payload=["photo_id"], with_vector=[_schema.IMAGE]) if ids else []
+        return _schema.image_vectors((record.payload, record.vector) for record in records)
 
     def forget(self, photo_ids: Sequence[str]) -> None:
         if photo_ids:

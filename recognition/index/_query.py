@@ -84,22 +84,29 @@ class _Search:
         """A photo without words: ranked here by its two exact cosines, not by the engine's fusion."""
         return {part.using for part in self.parts} == {IMAGE, FUSED}
 
+    @cached_property
+    def by_weight(self) -> float | None:
+        """The photo's share, where photo and words are weighed against each other here."""
+        return self.query.photo_weight if len(self.parts) == 3 else None
+
     @property
     def depth(self) -> int:
         return max(OVERFETCH * self.query.limit, MIN_FETCH)
 
     def ask(self) -> Ask:
         """The next round; where candidates are ranked here, all of them are wanted and not the best fused."""
-        limit = self.depth * len(self.parts) if self.by_cosines else self.depth
+        ranked_here = self.by_cosines or self.by_weight is not None
+        limit = self.depth * len(self.parts) if ranked_here else self.depth
         return Ask(self.query.filters, self.parts, self.depth, limit, tuple(hit.product_id for hit in self.hits))
 
     def take(self, found: Sequence[Found], exact: Mapping[str, Mapping[PointId, float]]) -> None:
         """Rank one round of candidates and add the products in it; the search is done with enough or with no more.
 
-        Fused scores are relative to their round, so a product of a later round stays below those of the rounds
-        before; cosines and BM25 are absolute and sort freely.
+        Fused and weighed scores are relative to their round, so a product of a later round stays below those of the
+        rounds before; cosines and BM25 are absolute and sort freely.
         """
-        candidates = [self._candidate(point, exact) for point in found]
+        best_words = max(exact.get(WORDS, {}).values(), default=0.0)
+        candidates = [self._candidate(point, exact, best_words) for point in found]
         candidates.sort(key=lambda c: (-c.score, c.stored["product_id"], c.stored["photo_id"]))
         if len(self.parts) > 1 and not self.by_cosines:
             self.hits += _grouped(candidates[: self.depth], ceiling=self.hits[-1].score if self.hits else math.inf)
@@ -109,11 +116,14 @@ class _Search:
         self.done = len(self.hits) >= self.query.limit or len(found) < self.depth
         del self.hits[self.query.limit :]
 
-    def _candidate(self, point: Found, exact: Mapping[str, Mapping[PointId, float]]) -> _Candidate:
+    def _candidate(self, point: Found, exact: Mapping[str, Mapping[PointId, float]], best_words: float) -> _Candidate:
         scores = {part.using: exact[part.using].get(point.id, 0.0) for part in self.parts}
         score = point.score
-        if self.by_cosines:
+        if self.by_cosines or self.by_weight is not None:
             score = self.image_weight * scores[IMAGE] + (1 - self.image_weight) * scores[FUSED]
+        if self.by_weight is not None:
+            spoken = scores[WORDS] / best_words if best_words else 0.0
+            score = self.by_weight * score + (1 - self.by_weight) * spoken
         return _Candidate(score, scores, point.payload)
 
 
@@ -146,11 +156,18 @@ def _parts(query: IndexQuery, dim: int) -> tuple[Part, ...]:
     if query.image is not None:
         parts.append(Part(IMAGE, units[0].tolist()))
     if units:
-        parts.append(Part(FUSED, _unit(np.sum(units, axis=0)).tolist()))
+        parts.append(Part(FUSED, _unit(_middle(units, query.photo_weight)).tolist()))
     words = query_words(query.words)
     if words is not None:
         parts.append(Part(WORDS, words))
     return tuple(parts)
+
+
+def _middle(units: Sequence[np.ndarray], photo_weight: float | None) -> np.ndarray:
+    """The direction between photo and text: half-way, or as much nearer to the photo as it counts more."""
+    if photo_weight is None or len(units) < 2:
+        return np.sum(units, axis=0)
+    return photo_weight * units[0] + (1 - photo_weight) * units[1]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

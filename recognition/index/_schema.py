@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -56,6 +56,15 @@ def to_payload(payload: PointPayload) -> dict[str, Any]:
 def from_payload(stored: Mapping[str, Any]) -> PointPayload:
     """A payload read back from the engine."""
     return PointPayload(**{"price": None, "currency": None, **stored, "in_stock": bool(stored["in_stock"])})
+
+
+def image_vectors(records: Iterable[tuple[Mapping[str, Any] | None, Any]]) -> dict[str, np.ndarray]:
+    """The image vectors of retrieved points, given as payload and named vectors, by photo id."""
+    return {
+        payload["photo_id"]: np.asarray(vectors[IMAGE], dtype=np.float32)
+        for payload, vectors in records
+        if payload and vectors
+    }
 
 
 def checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

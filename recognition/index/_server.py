@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
+import numpy as np
 from qdrant_client import QdrantClient
 from qdrant_client import models as m
 from qdrant_client.http.exceptions import UnexpectedResponse
@@ -62,6 +63,14 @@ class ServerIndex:
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
         return [{p.id: p.score for p in answer.points} for answer in answers]
+
+    def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        if not photo_ids:
+            return {}
+        ids = [_schema.point_id(photo_id) for photo_id in photo_ids]
+        with self._engine() as client:
+            records = client.retrieve(self._collection, ids, with_payload=["photo_id"], with_vectors=[_schema.IMAGE])
+        return _schema.image_vectors((record.payload, record.vector) for record in records)
 
     def forget(self, photo_ids: Sequence[str]) -> None:
         if photo_ids:

@@ -57,13 +57,17 @@ class Filters:
 @dataclass(frozen=True)
 class IndexQuery:
     """A search by photo, words or both: ``image`` is the photo's vector, ``text`` the words' vector in the same
-    space (both ``[dim]``), ``words`` the words themselves for BM25; ``limit`` counts products."""
+    space (both ``[dim]``), ``words`` the words themselves for BM25; ``limit`` counts products.
+
+    ``photo_weight`` in [0, 1] weighs the photo against the words where both are given; None: the engine's fusion does.
+    """
 
     filters: Filters
     image: np.ndarray | None = None
     text: np.ndarray | None = None
     words: str = ""
     limit: int = 10
+    photo_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class ProductHit:
 
     - photo without words: ``image_weight * image_score + (1 - image_weight) * fused_score``, in [-1, 1];
     - ``words`` only, without ``text``: BM25; ``text`` without usable ``words``: ``fused_score``;
+    - photo and words with a ``photo_weight`` w: ``w`` times the score of the photo alone, and ``1 - w`` times BM25 as a
+      part (0..1) of the best BM25 among the candidates;
     - otherwise: the engine's distribution-based fusion (DBSF), a sum of one share of about 0..1 for each ranking.
 
     ``image_score``: cosine of the query photo with the stored ``image`` vector, None without a query photo.
@@ -115,6 +121,9 @@ class PhotoIndex(Protocol):
 
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
         """The best products of each query, best first, ties by product id; ValueError on a bad or empty query."""
+
+    def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The stored ``image`` vectors [dim], unit length, by photo id; ids that are not stored are left out."""
 
     def forget(self, photo_ids: Sequence[str]) -> None:
         """Remove photos; unknown ids are ignored."""

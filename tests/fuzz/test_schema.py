@@ -42,6 +42,7 @@ import json
 from tests.api_support import Shop, candidate, search_result
 from catalog.models import Upload
 from catalog.services.result import search_result_store
+from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 shop, keeper = Shop("shop"), Shop("keeper")
 product = shop.product("MUG-1", price="5.00", currency="EUR")
@@ -52,12 +53,14 @@ item = shop.item(product, job=recognition)
 upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
 endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
 delivery = endpoint_test(endpoint=endpoint)
+words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
 print(json.dumps({
     "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
     "ids": {
         "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk), "search-jobs": str(search.pk),
         "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(keeper.public_key.pk),
         "webhook-endpoints": str(endpoint.pk), "webhook-deliveries": str(delivery.pk),
+        "synonyms": str(words.pk),
     },
 }))
 """

@@ -15,11 +15,13 @@ from catalog.models import (
     JobKind,
     Photo,
     Product,
+    Synonyms,
     Upload,
     WebhookDelivery,
     WebhookEndpoint,
 )
 from catalog.services.key import api_key_find, api_key_revoke
+from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, client_of, jpeg, problem
 
@@ -103,6 +105,10 @@ def test_a_publishable_key_does_nothing_else(shop):
         ("get", "review-items"),
         ("get", f"review-items/{item.pk}"),
         ("post", f"review-items/{item.pk}/reject"),
+        ("post", "products/bulk"),
+        ("get", "products/export.zip"),
+        ("get", "synonyms"),
+        ("post", "synonyms"),
         ("get", "webhook-endpoints"),
         ("post", "webhook-endpoints"),
         *((method, path) for method, path, _ in webhooks_of(shop)),
@@ -119,6 +125,7 @@ def everything_of(shop):
     product, job, recognition = shop.product(), shop.search(), shop.recognition()
     photo, item = shop.photo(product), shop.item(product, job=recognition)
     upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+    words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
     return [
         ("get", f"products/{product.pk}", None),
         ("patch", f"products/{product.pk}", {"title": "Mine"}),
@@ -150,6 +157,9 @@ def everything_of(shop):
         ("patch", f"keys/{shop.public_key.pk}", {"name": "Mine"}),
         ("delete", f"keys/{shop.public_key.pk}", None),
         ("post", f"keys/{shop.public_key.pk}/rotate", {}),
+        ("get", f"synonyms/{words.pk}", None),
+        ("put", f"synonyms/{words.pk}", {"words": ["mug", "plate"]}),
+        ("delete", f"synonyms/{words.pk}", None),
         *webhooks_of(shop),
     ]
 
@@ -169,7 +179,7 @@ def webhooks_of(shop):
 
 
 def rows_of(merchant):
-    models = (Product, Photo, Upload, Job, WebhookEndpoint, WebhookDelivery)
+    models = (Product, Photo, Upload, Job, Synonyms, WebhookEndpoint, WebhookDelivery)
     return [list(model.objects.filter(merchant=merchant).order_by("pk").values()) for model in models] + [
         list(merchant.items.order_by("pk").values())
     ]

@@ -12,6 +12,7 @@ from catalog.api import urls
 from catalog.api.problems import PROBLEMS
 from catalog.models import LedgerState, Photo, Scope, Upload, UploadRow, WebhookAttempt
 from catalog.services.result import search_result_store
+from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, PROBLEM, candidate, jpeg, search_result
 
@@ -96,6 +97,7 @@ def full_answers(shop):
     upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
     trouble = [{"code": "x", "message": "X.", "field": "price", "photo": ""}]
     UploadRow.objects.create(upload=upload, number=2, verdict="refused", problems=trouble, values={"sku": "A"})
+    words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
     endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
     delivery = endpoint_test(endpoint=endpoint)
     WebhookAttempt.objects.create(
@@ -118,6 +120,8 @@ def full_answers(shop):
         ("/keys/{id}", f"keys/{shop.public_key.pk}"),
         ("/review-items", "review-items"),
         ("/review-items/{id}", f"review-items/{item.pk}"),
+        ("/synonyms", "synonyms"),
+        ("/synonyms/{id}", f"synonyms/{words.pk}"),
         ("/webhook-endpoints", "webhook-endpoints"),
         ("/webhook-endpoints/{id}", f"webhook-endpoints/{endpoint.pk}"),
         ("/webhook-deliveries", "webhook-deliveries"),

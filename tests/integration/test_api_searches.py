@@ -60,6 +60,15 @@ def test_by_words(shop):
         "region": None,
         "limit": 10,
         "photo_url": None,
+        "sort": "relevance",
+        "match": "any",
+        "min_probability": None,
+        "min_score": None,
+        "read_as": [],
+        "facets": [],
+        "photo_weight": None,
+        "like": [],
+        "unlike": [],
     }
     assert body["queue"] == {"position": 1, "eta_seconds": None}
     assert Job.objects.get().key == ""

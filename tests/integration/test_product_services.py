@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Job, JobKind, LedgerState, LooseBytes, Merchant, Photo, PhotoOrigin, Product, Purpose
+from catalog.services.dispatch import chunks_dispatch
 from catalog.services.errors import Refused
-from catalog.services.photo import bytes_sweep, photo_add, photo_remove, photos_delete, photos_requeue
+from catalog.services.photo import bytes_sweep, photo_add, photo_remove, photos_delete, photos_reindex, photos_requeue
 from catalog.services.product import (
     product_create,
     product_delete,
@@ -18,6 +19,7 @@ from catalog.services.product import (
     product_upsert,
 )
 from tests.drawing import jpeg
+from tests.worker import read_chunk
 from workers import client
 from workers.client import PhotoError
 
@@ -233,3 +235,38 @@ def test_bytes_stored_again_before_their_row_is_committed_stay(mug):
     assert bytes_sweep(now=timezone.now() + timedelta(hours=2)) == 0
     assert client.photo_store().exists(again.key)
     assert not LooseBytes.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "owed"),
+    [
+        ({"price": "9.90"}, 2),  # part of the fused vector, and of what searches filter by
+        ({"in_stock": False}, 2),
+        ({"title": "Deep sea mug"}, 2),
+        ({"attributes": {"care": "by hand"}}, 0),
+        ({"price": "14.90", "title": MUG["title"]}, 0),
+    ],
+)
+def test_no_change_of_a_product_has_its_photos_embedded_anew(mug, redis_server, live_worker, values, owed):
+    photos = [add(mug, number)[0] for number in (1, 2)]
+    Photo.objects.update(state=LedgerState.DONE, bundle_version="bundle-1")
+    product_update(product=mug, values=values)
+    assert Photo.objects.filter(state=LedgerState.PENDING).count() == owed
+    live_worker("bundle-1")
+    if owed:
+        chunks_dispatch()
+        with redis_server.client() as redis:
+            works = read_chunk(redis).photos
+        assert {(work.photo_id, work.embedded_by) for work in works} == {(photo.pk, "bundle-1") for photo in photos}
+
+
+def test_a_new_photo_and_a_reindex_are_embedded(mug, redis_server, live_worker):
+    add(mug, 1)
+    live_worker("bundle-1")
+    chunks_dispatch()
+    with redis_server.client() as redis:
+        assert [work.embedded_by for work in read_chunk(redis).photos] == [""]
+        Photo.objects.update(state=LedgerState.DONE, bundle_version="bundle-1", chunk_id=None)
+        assert photos_reindex() == 1
+        chunks_dispatch()
+        assert [work.embedded_by for work in read_chunk(redis).photos] == [""]

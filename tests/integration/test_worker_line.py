@@ -254,3 +254,56 @@ def test_the_worker_shows_its_card(line):
     assert (card.device, card.engine) == ("cpu", "embedded")
     assert line.client.queue_lengths()[BULK_QUEUE] == 0
     assert 0 < line.redis.ttl(line.worker.card_key()) <= 15
+
+
+def test_a_price_changes_what_is_stored_without_a_look_at_the_photo(line):
+    merchant, works = uuid4(), [work(line, number) for number in (70, 71)]
+    run(line, merchant, "index", works)
+    version = search(line, merchant, key=works[0].key).bundle_version
+    again = [
+        photo.model_copy(update={"product": product(70 + n, price=900.0, in_stock=False), "embedded_by": version})
+        for n, photo in enumerate(works)
+    ]
+    expected = line.store.write(draw_photo(72)).key
+    for photo in works:
+        line.store.delete(photo.key)  # whoever opened the photo now would fail
+    outcomes = run(line, merchant, "index", again)
+    assert [(outcome.fault, outcome.width) for outcome in outcomes] == [(None, None)] * 2
+    dear = search(line, merchant, key=expected, filters=SearchFilters(price_min=899.0, currency="EUR", in_stock=False))
+    assert sorted(found(dear)) == [70, 71]
+
+    # The fused vector is the one that embedding the photo with the new price would have given.
+    line.store.write(draw_photo(70))
+    before = search(line, merchant, key=works[0].key).candidates[0].scores
+    run(line, merchant, "index", [again[0].model_copy(update={"embedded_by": ""})])
+    after = search(line, merchant, key=works[0].key).candidates[0].scores
+    assert (before.image, before.fused) == (pytest.approx(after.image, abs=1e-4), pytest.approx(after.fused, abs=1e-4))
+
+
+def test_a_vector_that_is_not_there_after_all_is_made_from_the_photo(line):
+    merchant, photo = uuid4(), work(line, 75)
+    version = run(line, merchant, "index", [photo]) and search(line, merchant, key=photo.key).bundle_version
+    run(line, merchant, "forget", [photo])
+    (outcome,) = run(line, merchant, "index", [photo.model_copy(update={"embedded_by": version})])
+    assert (outcome.fault, outcome.width) == (None, 320)
+    (outcome,) = run(line, merchant, "index", [photo.model_copy(update={"embedded_by": "another-bundle"})])
+    assert (outcome.fault, outcome.width) == (None, 320)
+
+
+def test_like_this_but_not_like_that(line):
+    merchant, works = uuid4(), [work(line, number) for number in range(80, 86)]
+    run(line, merchant, "index", works)
+    wanted, unwanted = works[1].photo_id, works[4].photo_id
+    alone = search(line, merchant, like=(wanted,))
+    assert (found(alone)[0], alone.verdict, alone.candidates[0].probability) == (81, None, None)
+    assert alone.candidates[0].scores.image == pytest.approx(1.0, abs=0.01)
+    against = search(line, merchant, like=(wanted,), unlike=(unwanted,))
+    assert found(against)[0] == 81
+    scores = [{each.product_id.int: each.scores.image for each in some.candidates} for some in (alone, against)]
+    assert scores[1][84] < scores[0][84]
+
+    with_photo = search(line, merchant, key=works[4].key, like=(wanted,))
+    assert set(found(with_photo)[:2]) == {81, 84}
+    missing = search(line, merchant, like=(uuid4(),))
+    assert (missing.fault.code, missing.fault.kind) == ("examples_missing", "client")
+    assert search(line, uuid4(), like=(wanted,)).candidates == ()

@@ -331,6 +331,34 @@ def test_forget(index):
     assert products(index.nearest([IndexQuery(ACME, image=a)])[0]) == ["y"]
 
 
+def test_photo_and_words_are_weighed(index):
+    a, b = vectors(2)
+    index.upsert(
+        [point("photo", a, words="red lamp"), point("words", b, words="blue mug"), point("none", -a, words="x")]
+    )
+
+    def ranked(weight):
+        (hits,) = index.nearest([IndexQuery(ACME, image=a, text=b, words="blue mug", photo_weight=weight)])
+        return {hit.product_id: hit.score for hit in hits}
+
+    assert next(iter(ranked(1.0))) == "photo"
+    assert next(iter(ranked(0.0))) == "words"
+    assert ranked(0.0) == pytest.approx({"words": 1.0, "photo": 0.0, "none": 0.0}, abs=1e-6)
+    halves = ranked(0.5)
+    assert halves["words"] > 0.5 > halves["photo"] > halves["none"]
+
+
+def test_image_vectors_come_back_as_they_were_stored(index):
+    a, b = vectors(2)
+    assert index.image_vectors(["x"]) == {}
+    index.upsert([point("x", a), point("y", 3 * b)])
+    found = index.image_vectors(["y", "unknown", "x"])
+    assert set(found) == {"x", "y"}
+    assert found["x"] == pytest.approx(a / np.linalg.norm(a), abs=1e-6)
+    assert found["y"] == pytest.approx(b / np.linalg.norm(b), abs=1e-6)
+    assert (found["x"].dtype, index.image_vectors([])) == (np.float32, {})
+
+
 def test_set_payload_changes_what_filters_match(index):
     a, b = vectors(2)
     index.upsert([point("x1", a, product_id="x"), point("x2", b, product_id="x"), point("y1", b, product_id="y")])

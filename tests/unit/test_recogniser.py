@@ -99,6 +99,12 @@ def test_a_photo_does_not_depend_on_its_batch(recogniser, pixels):
         assert np.abs(alone.fused[0] - together.fused[at]).max() < 1e-4
 
 
+def test_a_photos_vector_is_fused_anew_without_the_photo(recogniser, pixels):
+    texts = [ProductText(title=f"thing {n}", price=1.0 + n, currency="EUR") for n in range(len(pixels))]
+    once = recogniser.forward(pixels, [None] * len(pixels))
+    assert recogniser.fuse(once.image, texts) == pytest.approx(recogniser.forward(pixels, texts).fused, abs=1e-5)
+
+
 def test_words_alone(recogniser):
     vectors = recogniser.forward_text([TEXT, ProductText("红色马克杯"), ProductText()])
     assert (vectors.shape, vectors.dtype) == ((3, 256), np.float32)

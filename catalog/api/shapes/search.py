@@ -17,9 +17,11 @@ from catalog.api.shapes.fields import (
 )
 from catalog.api.shapes.photo import Base64Photo, FilePhoto, PhotoAddress, photo_or_address
 from catalog.api.shapes.product import ProductBrief
+from catalog.api.shapes.search_options import FacetShape, OptionsBody, OptionsShape
 from catalog.models import Job, JobState
 from catalog.selectors.job import search_place
-from catalog.selectors.search import hits_of
+from catalog.selectors.search import Answer, search_answer
+from catalog.selectors.search_options import SearchOptions
 from catalog.services.currencies import CURRENCIES
 from catalog.services.errors import Refused
 from catalog.web.photos import job_photo_address
@@ -39,7 +41,9 @@ class NameList(serializers.ListField):
 class FiltersBody(Body):
     """What a search is narrowed to."""
 
-    categories = NameList(default=list, max_length=NAMES_LIMIT, help_text="Any of these categories.")
+    categories = NameList(
+        default=list, max_length=NAMES_LIMIT, help_text="Any of these; `Kitchen/*` is Kitchen and all beneath it."
+    )
     brands = NameList(default=list, max_length=NAMES_LIMIT, help_text="Any of these brands.")
     price_min = serializers.DecimalField(12, 2, min_value=0, default=None, allow_null=True, help_text="At least.")
     price_max = serializers.DecimalField(12, 2, min_value=0, default=None, allow_null=True, help_text="At most.")
@@ -62,7 +66,7 @@ class FiltersBody(Body):
         return attrs
 
 
-class SearchBody(Body):
+class SearchBody(OptionsBody):
     """A search by photo, by words, or by both."""
 
     photo = Base64Photo(default=None, allow_null=True, help_text="The file's bytes as base64.")
@@ -78,18 +82,18 @@ class SearchBody(Body):
         if attrs["region"] and attrs["photo"] is None and not attrs["photo_url"]:
             raise Refused("region_without_photo", "A region is a part of a photo: send the photo too.")
         filters = attrs["filters"] or FiltersBody().run_validation({})
-        return attrs | {"filters": SearchFilters.model_validate(filters)}
+        return self.taken(attrs | {"filters": SearchFilters.model_validate(filters)})
 
 
 class SearchForm(SearchBody):
-    """The same as a form: ``filters`` and ``region`` are JSON in a text part."""
+    """The same as a form: ``filters``, ``region``, ``facets``, ``like`` and ``unlike`` are JSON in a text part."""
 
     photo = FilePhoto(default=None, allow_null=True, help_text="The file.")
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Unpack the JSON parts; an empty part is one that was not sent."""
         plain = {name: data[name] for name in data if data[name] != ""}
-        for name in {"filters", "region"} & set(plain):
+        for name in {"filters", "region", "facets", "like", "unlike"} & set(plain):
             try:
                 plain[name] = json.loads(plain[name])
             except (TypeError, ValueError) as error:
@@ -121,10 +125,19 @@ class HitShape(serializers.Serializer):
     why = serializers.CharField(help_text="One sentence for people.")
 
 
-class SearchRequestShape(serializers.Serializer):
+class ReadingShape(serializers.Serializer):
+    """A word that was also read as another."""
+
+    word = serializers.CharField()
+    read_as = serializers.CharField()
+    because = serializers.CharField(help_text="`spelling` or `synonym`.")
+
+
+class SearchRequestShape(OptionsShape):
     """What was asked for."""
 
     words = serializers.CharField()
+    read_as = ReadingShape(many=True, help_text="What else the words were searched by.")
     filters = FiltersBody()
     region = serializers.ListField(child=serializers.FloatField(), allow_null=True)
     limit = serializers.IntegerField()
@@ -155,17 +168,20 @@ class SearchSummary(serializers.ModelSerializer):
     def get_request(self, job: Job) -> dict[str, Any]:
         """What was asked for, with the photo's address."""
         url = self.context["request"].build_absolute_uri(job_photo_address(job.pk)) if job.key else None
-        return job.request | {"filters": _with_money(job.request["filters"]), "photo_url": url}
+        asked = {"read_as": []} | SearchOptions.model_validate(job.request).model_dump(mode="json") | job.request
+        return asked | {"filters": _with_money(job.request["filters"]), "photo_url": url}
 
 
 class SearchShape(SearchSummary):
     """A search with its hits when it is done, or its place in the queue while it is not."""
 
     queue = serializers.SerializerMethodField()
+    found = serializers.SerializerMethodField()
+    facets = serializers.SerializerMethodField()
     hits = serializers.SerializerMethodField()
 
     class Meta(SearchSummary.Meta):
-        fields = [*SearchSummary.Meta.fields, "queue", "hits"]
+        fields = [*SearchSummary.Meta.fields, "queue", "found", "facets", "hits"]
         read_only_fields = fields
 
     @extend_schema_field(QueuePlaceShape(allow_null=True))
@@ -177,11 +193,22 @@ class SearchShape(SearchSummary):
     @extend_schema_field(HitShape(many=True))
     def get_hits(self, job: Job) -> list[dict[str, Any]]:
         """Products in order; those deleted since are left out."""
-        if job.state != JobState.DONE:
-            return []
-        merchant = self.context["request"].auth.merchant
-        found = hits_of(merchant=merchant, candidates=job.candidates, calibrated=job.calibrated)
-        return shaped_rows(HitShape, found, self.context)
+        return shaped_rows(HitShape, self._answer(job).hits, self.context)
+
+    def get_found(self, job: Job) -> int:
+        """How many hits there are, of which `limit` are shown; with any option, among the 100 nearest."""
+        return self._answer(job).found
+
+    @extend_schema_field(FacetShape(many=True))
+    def get_facets(self, job: Job) -> list[dict[str, Any]]:
+        """The facets asked for, counted over all `found`."""
+        return shaped_rows(FacetShape, self._answer(job).facets)
+
+    def _answer(self, job: Job) -> Answer:
+        """Read once for all fields."""
+        if getattr(self, "_read", (None, None))[0] is not job:
+            self._read = (job, search_answer(merchant=self.context["request"].auth.merchant, job=job))
+        return self._read[1]
 
 
 def _with_money(filters: dict[str, Any]) -> dict[str, Any]:

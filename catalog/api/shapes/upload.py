@@ -68,7 +68,8 @@ class UploadForm(Body):
     """A bulk upload, as a form."""
 
     file = serializers.FileField(
-        allow_empty_file=True, help_text="A ZIP of photos with a manifest (CSV or XLSX), or a ZIP of photos alone."
+        allow_empty_file=True,
+        help_text="A ZIP of photos with a manifest (CSV, XLSX or JSON lines), or a ZIP of photos alone.",
     )
     dry_run = serializers.BooleanField(default=False, help_text="Check every row and photo, change nothing.")
 

@@ -90,6 +90,8 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
                 "search_empty",
                 "region_invalid",
                 "region_without_photo",
+                "product_not_found",
+                "example_without_photo",
                 *PHOTO_PROBLEMS,
             ),
         },

@@ -16,6 +16,7 @@ from catalog.services.uploading.batch import upload_row
 from catalog.services.uploading.changes import Changes
 from catalog.services.uploading.entries import Entry
 from catalog.services.uploading.faults import EntryFault, UploadFault
+from catalog.services.uploading.lines import LINE_SUFFIXES, LinesManifest
 from catalog.services.uploading.manifest import Manifest, Row
 from catalog.services.uploading.names import ARCHIVE_SUFFIXES, PHOTO_SUFFIXES, NameIndex, suffix_of
 from catalog.services.uploading.photos import Outcome, PhotoTaker, nested_archive
@@ -33,7 +34,7 @@ class CatalogueImport:
         self._upload = upload
         self._file = _copied(source, entry)
         try:
-            self._manifest = Manifest(self._file)
+            self._manifest = _manifest(self._file, entry)
             folder = entry.name.rpartition("/")[0]
             self.taker = None if source.is_bare else PhotoTaker(source, folder=folder, keep=not upload.dry_run)
             self._survey(source, entry)
@@ -89,7 +90,7 @@ class CatalogueImport:
 
     def write(self, rows: Sequence[Row], taken: Mapping[str, Outcome]) -> list[UploadRow]:
         """See ``Importer.write``."""
-        changes = Changes(self._upload, rows)
+        changes = Changes(self._upload.merchant_id, rows, upload=self._upload)
         report = []
         for row in rows:
             judged = changes.judge(row, taken)
@@ -103,6 +104,10 @@ class CatalogueImport:
         if not self._upload.dry_run:
             changes.write_photos({row.number: row for row in report})
         return report
+
+
+def _manifest(file: IO[bytes], entry: Entry) -> Manifest | LinesManifest:
+    return LinesManifest(file) if suffix_of(entry.name) in LINE_SUFFIXES else Manifest(file)
 
 
 def _mark_used(index: NameIndex, row: Row, used: bytearray) -> None:
@@ -130,7 +135,7 @@ def _copied(source: Source, entry: Entry) -> IO[bytes]:
         raise UploadFault(code, f"The manifest cannot be read. {error.message}") from error
 
 
-def _note(entry: Entry, manifest: Manifest, unused: Sequence[str]) -> str:
+def _note(entry: Entry, manifest: Manifest | LinesManifest, unused: Sequence[str]) -> str:
     note = f"Manifest {entry.name[-100:]}: {manifest.note}."
     if unused:
         shown = ", ".join(name[-60:] for name in unused[:NAMED_LIMIT])

@@ -15,7 +15,7 @@ from django.utils import timezone
 from catalog.models import LedgerState, Photo, PhotoOrigin, Product, Purpose, RowVerdict, Upload, UploadRow
 from catalog.services.photo import NAME_LENGTH, photos_owe
 from catalog.services.problems import Problem, problem
-from catalog.services.product_values import FIELDS, INDEXED, apply_values
+from catalog.services.product_values import FIELDS, INDEXED, apply_values, values_lacking
 from catalog.services.uploading.manifest import Row, merged_attributes
 from catalog.services.uploading.photos import Outcome, Taken, photo_row
 
@@ -34,10 +34,11 @@ class Judgement:
 class Changes:
     """The changes of one batch."""
 
-    def __init__(self, upload: Upload, rows: Sequence[Row]) -> None:
+    def __init__(self, merchant_id: UUID, rows: Sequence[Row], *, upload: Upload | None) -> None:
+        self._merchant_id = merchant_id
         self._upload = upload
         skus = {row.sku for row in rows if row.sku}
-        locked = Product.objects.select_for_update().filter(merchant_id=upload.merchant_id, sku__in=skus)
+        locked = Product.objects.select_for_update().filter(merchant_id=merchant_id, sku__in=skus)
         self._products = {product.sku: product for product in locked.order_by("pk")}
         self._photos: dict[UUID, list[Photo]] = defaultdict(list)
         # Locked as well: one that a worker has just forgotten is waited for, and then not taken for one that is there.
@@ -57,11 +58,13 @@ class Changes:
         held = self._products.get(row.sku)
         if row.refused:
             return Judgement(RowVerdict.REFUSED, None, self._photo_problems(row, held, taken))
+        if row.is_partial and (lacking := values_lacking(row.values, held)):
+            return Judgement(RowVerdict.REFUSED, None, [*lacking, *self._photo_problems(row, held, taken)])
         if held is None or held.deleted_at:
             product = self._made(row, held)
             return Judgement(RowVerdict.CREATED, product, self._judge_photos(row, product, taken)[1])
         values = dict(row.values)
-        if "attributes" in values:
+        if "attributes" in values and not row.whole_attributes:
             values["attributes"] = merged_attributes(held.attributes, values["attributes"])
         changed = apply_values(held, values)
         if changed:
@@ -75,8 +78,9 @@ class Changes:
 
     def _made(self, row: Row, held: Product | None) -> Product:
         """A new product, or a deleted one that comes back with exactly the row's values."""
-        values = dict(row.values, attributes=merged_attributes({}, row.values.get("attributes", {})))
-        product = Product(merchant_id=self._upload.merchant_id, **values)
+        given = row.values.get("attributes", {})
+        values = dict(row.values, attributes=given if row.whole_attributes else merged_attributes({}, given))
+        product = Product(merchant_id=self._merchant_id, **values)
         if held is None:
             self._new_products.append(product)
             return product
@@ -128,7 +132,7 @@ class Changes:
         return {_name(photo.name): photo for photo in self._photos[product.pk] if photo.purpose == Purpose.INDEX}
 
     def _new_photo(self, row: Row, product: Product, taken: Taken, name: str) -> Photo:
-        photo = photo_row(taken, name=name, merchant_id=self._upload.merchant_id, product=product, upload=self._upload)
+        photo = photo_row(taken, name=name, merchant_id=self._merchant_id, product=product, upload=self._upload)
         self._new_photos.append((row.number, photo))
         return photo
 
@@ -168,12 +172,11 @@ class Changes:
             Product.objects.bulk_update(self._changed_products, sorted({*self._changed_fields, "updated_at"}))
 
     def write_photos(self, report: Mapping[int, UploadRow]) -> None:
-        """Write the photos, after the rows they belong to."""
-        for number, photo in self._new_photos:
-            photo.upload_row = report[number]
+        """Write the photos, after the rows they belong to; of rows that are not in the report they keep theirs."""
+        for number, photo in (*self._new_photos, *self._owed_photos.values()):
+            if number in report:
+                photo.upload_row = report[number]
         Photo.objects.bulk_create([photo for _, photo in self._new_photos])
-        for number, photo in self._owed_photos.values():
-            photo.upload_row = report[number]
         touched = self._moved_photos | {pk: photo for pk, (_, photo) in self._owed_photos.items()}
         if touched:
             Photo.objects.bulk_update(touched.values(), ["position", "upload_row"])
@@ -182,7 +185,8 @@ class Changes:
 
     def _owe(self, photos: Mapping[UUID, object] | set[UUID], purpose: Purpose) -> None:
         if photos:
-            photos_owe(Photo.objects.filter(pk__in=photos), purpose=purpose, upload=self._upload)
+            followed = {"upload": self._upload} if self._upload else {}
+            photos_owe(Photo.objects.filter(pk__in=photos), purpose=purpose, **followed)
 
 
 def _name(name: str) -> str:

@@ -4,6 +4,7 @@ Comes after ``sources`` and ``tables``, before ``catalogue`` writes. Rules for t
 API too (``services.product_values``).
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from catalog.services.uploading.tables import COLUMN_LIMIT, CsvTable, Record, Ta
 
 KNOWN = frozenset({*FIELDS, "images"} - {"attributes"})
 RESERVED = "problems"  # the column that a list of bad rows carries; it is ignored when the list comes back
+ATTRIBUTES = "attributes"  # a column with all of a product's attributes as one JSON object, as an export has it
 IMAGES_LIMIT = 100
 
-_TABLE_SUFFIXES = {".csv", ".tsv", ".xlsx"}
+_TABLE_SUFFIXES = {".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson"}
 _OTHER_SHEETS = {".xls", ".ods", ".numbers"}
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
@@ -29,7 +31,8 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 class Row:
     """One row on its way: as read (``cells``), as understood (``values``), and what is wrong with it.
 
-    ``images`` is ``None`` where the row says nothing about photos. A refused row changes nothing.
+    ``images`` is ``None`` where the row says nothing about photos. A refused row changes nothing. ``is_partial``: what
+    the row leaves out stays as it is. ``whole_attributes``: the given ones take the place of all that were there.
     """
 
     number: int
@@ -38,6 +41,8 @@ class Row:
     images: list[str] | None = None
     problems: list[Problem] = field(default_factory=list)
     refused: bool = False
+    is_partial: bool = False
+    whole_attributes: bool = False
 
     @property
     def sku(self) -> str:
@@ -46,7 +51,7 @@ class Row:
 
 
 def find_manifest(entries: Sequence[Entry]) -> Entry | None:
-    """The CSV or XLSX at the top or in one folder; ``None`` where there are only photos.
+    """The CSV, XLSX or JSON lines at the top or in one folder; ``None`` where there are only photos.
 
     Raises ``UploadFault``: manifest_ambiguous, manifest_unsupported.
     """
@@ -99,16 +104,22 @@ class Manifest:
     def _row(self, number: int, record: list[str]) -> Row:
         width = len(self.columns)
         cells = [_unguarded(cell) for cell in record[:width]] + [""] * (width - len(record))
-        row = Row(number, {name: _storable(cell) for name, cell in zip(self.columns, cells, strict=True)})
+        row = Row(number, {name: storable(cell) for name, cell in zip(self.columns, cells, strict=True)})
         given: dict[str, Any] = {}
         attributes: dict[str, str] = {}
+        whole = ""
         for name, heading, cell in zip(self._fields, self.columns, cells, strict=True):
             if name == "images":
-                row.images = _images(cell)
+                row.images = listed_images(cell)
             elif name in KNOWN:
                 given[name] = cell
+            elif name == ATTRIBUTES:
+                whole = cell.strip()
             elif name != RESERVED:
                 attributes[heading] = cell.strip()
+        if whole:
+            parsed = parsed_json(whole)
+            given[ATTRIBUTES], row.whole_attributes = whole if parsed is None else parsed, True
         row.values, row.problems = clean_values(given)
         if found := currency_problem(row.values.get("price"), given.get("currency", "").strip()):
             row.problems.append(found)
@@ -117,14 +128,16 @@ class Manifest:
             sentence = "The row has more cells than the header: is a text with the separator not in quotation marks?"
             row.problems.append(problem("row_too_many_cells", sentence))
         row.refused = bool(row.problems)
-        _limit_images(row)
+        limit_images(row)
         return row
 
     @staticmethod
     def _judge_attributes(row: Row, attributes: dict[str, str]) -> None:
         """Columns of the merchant's own. An empty cell takes the attribute away, see ``merged_attributes``."""
         if attributes:
-            cleaned, problems = clean_values({"attributes": attributes}, partial=True)
+            cleaned, problems = clean_values({ATTRIBUTES: attributes}, partial=True)
+            if row.whole_attributes and not problems:
+                cleaned[ATTRIBUTES] = merged_attributes(row.values.get(ATTRIBUTES, {}), attributes)
             row.values.update(cleaned)
             row.problems.extend(problems)
 
@@ -133,6 +146,18 @@ def merged_attributes(held: dict[str, Any], given: dict[str, str]) -> dict[str, 
     """A product's attributes after a row: columns set theirs, empty cells take theirs away, others stay."""
     kept = {name: value for name, value in held.items() if name not in given}
     return kept | {name: value for name, value in given.items() if value}
+
+
+def parsed_json(text: str) -> Any:
+    """The value that JSON means; ``None`` for what is none. NaN and the infinities are none, whatever Python thinks."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _understand(header: list[str]) -> list[str]:
@@ -153,12 +178,13 @@ def _understand(header: list[str]) -> list[str]:
     return fields
 
 
-def _images(cell: str) -> list[str] | None:
+def listed_images(cell: str) -> list[str] | None:
     """The listed names, each once; an empty cell says nothing about photos."""
     return list(dict.fromkeys(name for part in cell.split("|") if (name := part.strip()))) or None
 
 
-def _limit_images(row: Row) -> None:
+def limit_images(row: Row) -> None:
+    """Refuse photos beyond the limit, one by one."""
     if row.images and len(row.images) > IMAGES_LIMIT:
         sentence = f"The row lists {len(row.images)} photos; the first {IMAGES_LIMIT} are taken."
         row.problems.append(problem("images_too_many", sentence, field="images"))
@@ -170,6 +196,6 @@ def _unguarded(cell: str) -> str:
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
-def _storable(cell: str) -> str:
+def storable(cell: str) -> str:
     """PostgreSQL keeps no NUL in JSON."""
     return cell.replace("\0", "�")

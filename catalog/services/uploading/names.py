@@ -45,6 +45,17 @@ def is_junk(name: str) -> bool:
     )
 
 
+def is_plain_photo_name(name: str) -> bool:
+    """Whether a photo can lie in an archive under this name and be listed in a manifest by it, beside others."""
+    return (
+        name == normal_name(name)
+        and name.isprintable()
+        and "|" not in name
+        and suffix_of(name) in PHOTO_SUFFIXES
+        and not (is_unsafe(name) or is_junk(name) or _ADDRESS.match(name))
+    )
+
+
 def suffix_of(name: str) -> str:
     """The suffix in small letters, with its dot."""
     return PurePosixPath(name).suffix.lower()

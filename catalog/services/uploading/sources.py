@@ -24,7 +24,7 @@ from config.env import load_env
 from workers import client
 from workers.client import PhotoError, Unavailable
 
-MANIFEST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".xlsx"})
+MANIFEST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".jsonl", ".ndjson"})
 MANIFEST_LIMIT = 500_000_000  # bytes, unpacked
 IN_MEMORY = 1 << 20
 BLOCK = 1 << 18
@@ -212,7 +212,7 @@ class BareSource:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         if suffix_of(name) not in MANIFEST_SUFFIXES:
-            sentence = "The file is neither a ZIP archive nor a CSV or XLSX manifest."
+            sentence = "The file is neither a ZIP archive nor a manifest (CSV, XLSX, JSON lines)."
             raise UploadFault("archive_unreadable", sentence)
         self._file = file
         self.entries = [Entry(name, None)]

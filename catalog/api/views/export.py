@@ -1,0 +1,40 @@
+"""The whole catalogue as one file, in the form that a bulk upload reads back."""
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+
+from catalog.api.base import ApiView
+from catalog.api.schema import problems
+from catalog.api.scopes import PRODUCTS
+from catalog.api.shapes.product import ProductShape
+from catalog.api.streaming import streamed
+from catalog.selectors.export import CatalogueExport
+from catalog.selectors.product import product_list
+
+
+@extend_schema(tags=["products"])
+class ExportView(ApiView):
+    """Everything the merchant sells."""
+
+    selector = product_list
+    scopes = PRODUCTS
+    serializer_class = ProductShape
+
+    @extend_schema(
+        summary="Take the whole catalogue home",
+        responses={
+            (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "Every photo and a manifest, as a ZIP."),
+            **problems(),
+        },
+    )
+    def export(self, request: Request) -> StreamingHttpResponse:
+        """A ZIP that `uploads` reads back. It is sent while it is made: one that was cut off cannot be opened."""
+        name = f"{self.merchant.slug}.zip"
+        return streamed(
+            request,
+            CatalogueExport(self.merchant).blocks(),
+            content_type="application/zip",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )

@@ -1,0 +1,152 @@
+"""A catalogue taken home and read back: the same products, texts, prices and photos, wherever it is read back."""
+
+import io
+import zipfile
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+
+from catalog.models import Merchant, Photo, PhotoOrigin, Product, Purpose
+from catalog.selectors.export import CatalogueExport
+from catalog.services.photo import photo_add
+from catalog.services.product import product_create, product_delete
+from tests.api_support import API, Shop
+from tests.drawing import draw, jpeg
+from tests.uploads import codes, saved, send, verdicts
+from workers import client
+
+pytest_plugins = ("tests.api_fixtures",)
+
+ODD = {
+    "sku": "a/b c|ü#?",
+    "title": "=SUM(1)",
+    "brand": "'Hearth'",
+    "category": "Küche/Becher",
+    "description": 'Zwei\nZeilen, mit "Zeichen"; 蓝色茶杯\t\'=x',
+    "price": "1234.50",
+    "currency": "EUR",
+    "in_stock": False,
+    "attributes": {"ml": 350, "tags": ["blue", "=x"], "title": "of its own", "deep": {"a": None}, "Colour": "red"},
+}
+PLAIN = {"sku": "B-1", "title": "Plain", "attributes": {}}
+
+
+def add(product, data, name, **values):
+    photo, _ = photo_add(
+        merchant=product.merchant, product=product, data=data, name=name, origin=PhotoOrigin.API, **values
+    )
+    return photo
+
+
+@pytest.fixture
+def full(db):
+    """A merchant whose catalogue has everything that may go wrong on the way out."""
+    shop = Shop("full")
+    odd = product_create(merchant=shop.merchant, values=ODD)
+    plain = product_create(merchant=shop.merchant, values=PLAIN)
+    add(odd, jpeg(1), "mug.jpg", position=1)
+    add(odd, saved(draw(2), "PNG"), "=back.PNG", position=0)
+    add(odd, jpeg(3), "no suffix", position=2)
+    add(plain, jpeg(4), "MUG.jpg")
+    add(plain, jpeg(1), "mug.jpg", position=1)
+    add(plain, jpeg(5), "../../etc/x|y.jpg", position=2)
+    add(plain, jpeg(6), "deleted.jpg", position=3)
+    Photo.objects.filter(name="deleted.jpg").update(purpose=Purpose.FORGET)
+    product_delete(product=shop.product("GONE"))
+    return shop
+
+
+def content(merchant):
+    """All that a merchant sells, down to the bytes of the photos."""
+    facts = Product.objects.filter(merchant=merchant, deleted_at=None).order_by("sku")
+    values = list(facts.values(*ODD))
+    photos = Photo.objects.filter(product__merchant=merchant, purpose=Purpose.INDEX)
+    order = photos.order_by("product__sku", "position").values_list("product__sku", "position", "sha256", "key")
+    return values, [(sku, place, sha, client.photo_store().read(key)) for sku, place, sha, key in order]
+
+
+def test_everything_comes_back(full, tmp_path, capsys):
+    call_command("export", str(tmp_path / "full.zip"), "--merchant", "full")
+    said = capsys.readouterr().out
+    assert said.startswith("2 products and 6 photos: ")
+    archive = (tmp_path / "full.zip").read_bytes()
+    empty = Merchant.objects.create(slug="empty", name="Empty")
+    upload = send(empty, archive)
+    assert (codes(upload), verdicts(upload)) == ({}, {2: "created", 3: "created"})
+    assert content(empty) == content(full.merchant)
+    names = Photo.objects.filter(merchant=empty).order_by("product__sku", "position").values_list("name", flat=True)
+    kept = [name for name in names if not name.startswith("photos/")]
+    assert kept == ["MUG.jpg", "=back.PNG"]  # the others mean two photos, or cannot stand in an archive
+    again = send(empty, archive)
+    assert set(verdicts(again).values()) == {"unchanged"}
+    assert {path.name for path in tmp_path.iterdir()} == {"full.zip"}
+
+
+def test_over_the_api_as_any_server_sends_it(full):
+    response = full.client.get(f"{API}/products/export.zip")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/zip")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="full.zip"'
+    sent = b"".join(response.streaming_content)
+    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist()[-1] == "manifest.csv"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_over_asgi_it_is_sent_while_it_is_made(full, monkeypatch):
+    async def read():
+        headers = {"Authorization": f"Bearer {full.token}"}
+        response = await AsyncClient().get(f"{API}/products/export.zip", headers=headers)
+        return [block async for block in response.streaming_content]
+
+    blocks = async_to_sync(read)()
+    assert len(blocks) >= 6
+    with zipfile.ZipFile(io.BytesIO(b"".join(blocks))) as archive:
+        assert len(archive.namelist()) == 6  # one of six photos is that of two products
+
+
+def test_only_ones_own(full, other):
+    other.product("A")
+    sent = b"".join(other.client.get(f"{API}/products/export.zip").streaming_content)
+    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+        assert archive.namelist() == ["manifest.csv"]
+        assert archive.read("manifest.csv").decode("utf-8-sig").splitlines()[1].startswith("A,Mug A,")
+    assert full.public.get(f"{API}/products/export.zip").status_code == 403
+
+
+def test_a_photo_whose_bytes_are_gone_is_left_out(full, tmp_path, capsys):
+    client.photo_store().delete(Photo.objects.get(name="MUG.jpg").key)
+    call_command("export", str(tmp_path / "full.zip"), "--merchant", "full")
+    told = capsys.readouterr()
+    assert told.out.startswith("2 products and 5 photos: ")
+    assert told.err == "1 photos are left out: their bytes are no longer stored.\n"
+    upload = send(Merchant.objects.create(slug="empty", name="Empty"), (tmp_path / "full.zip").read_bytes())
+    assert codes(upload) == {}
+
+
+def test_what_cannot_be_written_leaves_nothing(full, tmp_path):
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("export", str(tmp_path / "none" / "full.zip"), "--merchant", "full")
+    with pytest.raises(CommandError, match="no merchant 'nobody'"):
+        call_command("export", str(tmp_path / "full.zip"), "--merchant", "nobody")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_statements_and_memory_grow_with_pages_only(db):
+    shop = Shop("many")
+    for number in range(3):
+        shop.product(f"P-{number}")
+
+    def statements():
+        with CaptureQueriesContext(connection) as seen:
+            list(CatalogueExport(shop.merchant).blocks())
+        return len(seen)
+
+    few = statements()
+    for number in range(3, 60):
+        shop.product(f"P-{number}")
+    assert statements() == few == 3

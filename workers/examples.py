@@ -1,0 +1,60 @@
+"""Like this but not like that: stored photos that a search is to be near to and far from, mixed into one vector.
+
+Used by ``pipeline`` for a search, before the index is asked. The mixture is Rocchio's (1971) for relevance feedback,
+computed on unit vectors: the query, plus the mean of what it should be like, minus a part of the mean of what it
+should not. Photos that this bundle's index does not hold count for nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from recognition.errors import PhotoError
+from workers.batching import Vector
+from workers.contract import Search
+from workers.line import Line
+from workers.metrics import stage
+
+UNLIKE_SHARE = 0.5  # as much as that and more, and what is left of the query points nowhere
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The vectors [dim] of the examples that were found in the index."""
+
+    like: Sequence[Vector] = ()
+    unlike: Sequence[Vector] = ()
+
+    @classmethod
+    def of(cls, line: Line, search: Search) -> "Examples":
+        """Read a search's examples. Raises PhotoError("examples_missing") where none of those to be like is there."""
+        if not (search.like or search.unlike):
+            return cls()
+        with stage("index"):
+            stored = line.index.image_vectors([str(photo_id) for photo_id in (*search.like, *search.unlike)])
+        like, unlike = (_found(stored, ids) for ids in (search.like, search.unlike))
+        if search.like and not like:
+            raise PhotoError("examples_missing", "The photos of the examples are not indexed yet: try again soon.")
+        return cls(like, unlike)
+
+    def mixed(self, image: Vector | None) -> Vector | None:
+        """The query's photo vector with the examples in it; None where there is neither photo nor example to be like.
+
+        Without either, what is not wanted has nothing to be taken from.
+        """
+        wanted = [vector for vector in (image, _mean(self.like)) if vector is not None]
+        if not wanted:
+            return None
+        unwanted = _mean(self.unlike)
+        mixture = np.sum(wanted, axis=0) / len(wanted)
+        return mixture if unwanted is None else mixture - UNLIKE_SHARE * unwanted
+
+
+def _found(stored: dict[str, Vector], photo_ids: Sequence[UUID]) -> list[Vector]:
+    return [stored[str(photo_id)] for photo_id in photo_ids if str(photo_id) in stored]
+
+
+def _mean(vectors: Sequence[Vector]) -> Vector | None:
+    return np.mean(vectors, axis=0) if vectors else None
