@@ -34,6 +34,7 @@ def test_the_defaults_start():
         ({"VITRINE_MODE": "testing"}, "VITRINE_MODE"),
         ({"VITRINE_TRUSTED_PROXIES": "10.0.0.0/8, proxy"}, "VITRINE_TRUSTED_PROXIES"),
         ({"VITRINE_TRUSTED_PROXIES": "10.0.0.1/8"}, "VITRINE_TRUSTED_PROXIES"),
+        ({"VITRINE_OUTBOUND_NETWORKS": "10.0.0.0/8, intranet"}, "VITRINE_OUTBOUND_NETWORKS"),
         ({"VITRINE_MODE": "production"}, "VITRINE_SECRET_KEY"),
         ({"VITRINE_MODE": "production", "VITRINE_SECRET_KEY": ""}, "VITRINE_SECRET_KEY"),
         ({"VITRINE_MODE": "production", "VITRINE_SECRET_KEY": "x" * 31}, "VITRINE_SECRET_KEY"),
