@@ -36,11 +36,12 @@ CHECKS = (
     "missing_required_header",
     "ignored_auth",
 )
-# One row of each kind. Keys are tried on a merchant of their own: who tries them revokes the one that asks, too.
+# One row of each kind, and finished ones to follow: a stream of others would outlast the time. Keys are tried on a
+# merchant of their own: who tries them revokes the one that asks, too.
 SEED = """
 import json
 from tests.api_support import Shop, candidate, search_result
-from catalog.models import Upload
+from catalog.models import Job, Upload
 from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
@@ -54,13 +55,16 @@ upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spo
 endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
 delivery = endpoint_test(endpoint=endpoint)
 words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
+followed = shop.recognition()
+Job.objects.filter(pk=followed.pk).update(state="done", finished_at=followed.created_at)
+read = Upload.objects.create(merchant=shop.merchant, name="b.zip", source="", state="done")
 print(json.dumps({
     "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
     "ids": {
         "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk), "search-jobs": str(search.pk),
         "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(keeper.public_key.pk),
         "webhook-endpoints": str(endpoint.pk), "webhook-deliveries": str(delivery.pk),
-        "synonyms": str(words.pk),
+        "synonyms": str(words.pk), "followed": str(followed.pk), "read": str(read.pk),
     },
 }))
 """
@@ -84,16 +88,18 @@ def site(tmp_path_factory):
 
 
 def configuration(ids):
-    """Addresses with an id go to rows that exist, where the document does not ask for something else."""
-    lines = []
-    for resource, row in ids.items():
-        lines += [
-            "[[operations]]",
-            f'include-path-regex = "/{resource}/.id"',
-            f'parameters = {{ "path.id" = "{row}" }}',
-        ]
-    lines += ["[[operations]]", 'include-path-regex = "product_id"', "[operations.parameters]"]
+    """Addresses with an id go to rows that exist. Of several entries for an address the first one counts."""
+    paths = {"/recognition-jobs/.id./events": ids.pop("followed"), "/uploads/.id./events": ids.pop("read")}
+    paths |= {f"/{resource}/.id": row for resource, row in ids.items()}
+    lines = [
+        f'hooks = "{Path(__file__).with_name("hooks.py")}"',
+        "[[operations]]",
+        'include-path-regex = "product_id"',
+        "[operations.parameters]",
+    ]
     lines += [f'"path.product_id" = "{ids["products"]}"', f'"path.id" = "{ids["search-jobs"]}"']
+    for path, row in paths.items():
+        lines += ["[[operations]]", f'include-path-regex = "{path}"', f'parameters = {{ "path.id" = "{row}" }}']
     return "\n".join(lines)
 
 
@@ -110,7 +116,7 @@ def configuration(ids):
 def test_every_answer_is_a_documented_one(site, tmp_path, caller, chosen):
     line, found = site
     settings = tmp_path / "schemathesis.toml"
-    settings.write_text(configuration(found["ids"]))
+    settings.write_text(configuration(dict(found["ids"])))
     token = [] if caller == "nobody" else ["--header", f"Authorization: Bearer {found[caller]}"]
     done = subprocess.run(
         [

@@ -183,7 +183,9 @@ def test_a_search_costs_the_same_for_one_hit_and_for_thirty(shop, django_assert_
     for count in (1, 30):
         item = shop.item(*(shop.product(f"S-{count}-{number}") for number in range(count)))
         job = shop.search()
-        Job.objects.filter(pk=job.pk).update(state="done", candidates=item.candidates)
+        Job.objects.filter(pk=job.pk).update(
+            state="done", candidates=item.candidates, request=job.request | {"limit": count}
+        )
         with django_assert_num_queries(KEY + 3):  # the job, the products, the matched photos
             assert len(shop.client.get(f"{API}/search-jobs/{job.pk}").json()["hits"]) == count
 
