@@ -65,7 +65,8 @@ def best_subject(
 ) -> tuple[float, float, float]:
     """`small`, `sure`, and the mean recall@1 that they reach, over scenes and ordinary photos.
 
-    Of what is no worse than the best by one standard error, that which cuts least: a cut throws away what lay round it.
+    Of what is no worse than the best by one standard error, that which cuts the fewest ordinary photos: a cut throws
+    away what lay round it.
     """
     names = np.array([product.name for product in products])
     stored = _vectors(recogniser, [product.photos[0].read_bytes() for product in products])[0]
@@ -77,7 +78,7 @@ def best_subject(
     figures = {(share_, sure): _mean_recall(asked, share_, sure) for share_ in _SMALL for sure in _SURE}
     best, error = max(figures.values())
     level = [place for place, (recall, _) in figures.items() if recall >= best - error]
-    share_, sure = min(level, key=lambda place: (place[0], -place[1]))
+    share_, sure = min(level, key=lambda place: (float(_is_cut(asked[-1], *place).mean()), place[0], -place[1]))
     return share_, sure, figures[share_, sure][0]
 
 
@@ -111,8 +112,11 @@ def _mean_recall(asked: Sequence[_Asked], small: float, sure: float) -> tuple[fl
 
 
 def _recall(asked: _Asked, small: float, sure: float) -> float:
-    cut = (asked.area <= small) & (asked.score >= sure)
-    return float(np.where(cut, asked.crop, asked.whole).mean())
+    return float(np.where(_is_cut(asked, small, sure), asked.crop, asked.whole).mean())
+
+
+def _is_cut(asked: _Asked, small: float, sure: float) -> NDArray[np.bool_]:
+    return (asked.area <= small) & (asked.score >= sure)
 
 
 def _vectors(
