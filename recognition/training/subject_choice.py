@@ -65,7 +65,7 @@ def best_subject(
 ) -> tuple[float, float, float]:
     """`small`, `sure`, and the mean recall@1 that they reach, over scenes and ordinary photos.
 
-    Of what is no worse than the best by one standard error, that which cuts least: a cut throws away what lay round it.
+    No ordinary photo may be cut: references are stored whole, so the very photo of one would no longer find it.
     """
     names = np.array([product.name for product in products])
     stored = _vectors(recogniser, [product.photos[0].read_bytes() for product in products])[0]
@@ -74,11 +74,11 @@ def best_subject(
     small = [(jpeg_of(scene.image), scene.products[0]) for scene in scenes if scene.products]
     ordinary = [(photo.read_bytes(), product.name) for product in products for photo in product.photos[1:]]
     asked = [_both(recogniser, stored, names, group) for group in (small, ordinary) if group]
-    figures = {(share_, sure): _mean_recall(asked, share_, sure) for share_ in _SMALL for sure in _SURE}
-    best, error = max(figures.values())
-    level = [place for place, (recall, _) in figures.items() if recall >= best - error]
-    share_, sure = min(level, key=lambda place: (place[0], -place[1]))
-    return share_, sure, figures[share_, sure][0]
+    places = [(share_, sure) for share_ in _SMALL for sure in _SURE]
+    harmless = [place for place in places if not _is_cut(asked[-1], *place).any()]
+    recalls = {place: float(np.mean([_recall(group, *place) for group in asked])) for place in harmless or places}
+    share_, sure = max(recalls, key=lambda place: (recalls[place], -place[0], place[1]))
+    return share_, sure, recalls[share_, sure]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +103,12 @@ def _both(
     return _Asked(area, subject[:, 4], *hits)
 
 
-def _mean_recall(asked: Sequence[_Asked], small: float, sure: float) -> tuple[float, float]:
-    """Recall@1, each group of photos counting the same, and its standard error."""
-    recalls = [_recall(group, small, sure) for group in asked]
-    variances = [recall * (1 - recall) / len(group.area) for recall, group in zip(recalls, asked, strict=True)]
-    return float(np.mean(recalls)), float(np.sqrt(sum(variances))) / len(asked)
-
-
 def _recall(asked: _Asked, small: float, sure: float) -> float:
-    cut = (asked.area <= small) & (asked.score >= sure)
-    return float(np.where(cut, asked.crop, asked.whole).mean())
+    return float(np.where(_is_cut(asked, small, sure), asked.crop, asked.whole).mean())
+
+
+def _is_cut(asked: _Asked, small: float, sure: float) -> NDArray[np.bool_]:
+    return (asked.area <= small) & (asked.score >= sure)
 
 
 def _vectors(

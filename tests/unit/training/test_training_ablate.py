@@ -51,7 +51,6 @@ def test_the_table_of_a_bundle(toys, tmp_path, capsys):
     assert stored["text missing"] == stored["photo only"] == asked["photo only"]
     # A query without a text is a photo alone: the shop is as it should be.
     assert asked["text missing"] == stored["fused"]
-    assert asked["text only"]["shop"]["recall@1"] == 1.0  # every title here is its own
     said = capsys.readouterr().out
     assert len(found["verdicts"]) == 4 and all(sentence in said for sentence in found["verdicts"])
 
