@@ -24,7 +24,7 @@ class Gate(nn.Module):
     """Weighs photo, words and price (gated multimodal unit, Arevalo et al., 2017, with a softmax over the parts).
 
     It sees the cosines between the parts, not the parts themselves: what it learned of a few hundred products then
-    holds for products of other shops (docs/decisions/model.md has the comparison).
+    holds for products of other shops (docs/decisions/fusion.md has the comparison).
     """
 
     def __init__(self) -> None:
