@@ -60,6 +60,11 @@ class LabelSet:
     temperature: float = 1.0
     known: float = 0.0
 
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+        """What training gave it; two sets with the same names can share a classifier."""
+        return self.fine, self.coarse, self.parents
+
 
 @dataclass(frozen=True)
 class Subject:

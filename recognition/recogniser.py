@@ -70,8 +70,7 @@ class Recogniser:
         if threads is not None:
             torch.set_num_threads(threads)
         bundle = load_bundle(bundle_dir)
-        model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels, bundle.subject)
-        load_weights(model, bundle.weights_path)
+        model = load_model(bundle)
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _best_dtype(place) if precision == "auto" else getattr(torch, precision)
         return cls(bundle, model, place, dtype)
@@ -194,8 +193,9 @@ class Recogniser:
         return self.model.image.project(features), best_of(*self.model.subject(seen))
 
 
-def load_weights(model: ProductEncoder, path: Path) -> None:
-    """Fill a model from a bundle's tensors. Raises BundleError where they do not fit it."""
+def load_model(bundle: Bundle) -> ProductEncoder:
+    """The network of a bundle, filled with its tensors, on the CPU. Raises BundleError where they do not fit it."""
+    model, path = ProductEncoder(bundle.arch, bundle.dim, bundle.labels, bundle.subject), bundle.weights_path
     try:
         tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
     except SafetensorError as error:
@@ -204,6 +204,7 @@ def load_weights(model: ProductEncoder, path: Path) -> None:
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
         raise BundleError(f"The tensors of {path} do not fit the network that the bundle names.")
     model.load_state_dict(tensors, strict=False)
+    return model
 
 
 def _middle_in(box: Box, region: Box) -> bool:

@@ -20,7 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from recognition.bundle import Preprocessing
 from recognition.training.data import Photo
+from recognition.training.errors import DataError
 from recognition.training.photo_list import write_photos
 
 _RUN, _START, _BEFORE = "run.json", "start.safetensors", "before.safetensors"
@@ -92,6 +94,18 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Any], device: torch.device
     )
 
 
-def best_average(folder: Path, facts: Mapping[str, Any]) -> Path:
-    """The file of the weights that are exported."""
-    return folder / facts["best"] / _AVERAGE
+def read_run(folder: Path) -> tuple[dict[str, Any], Tensors]:
+    """What a run ended as: the facts of run.json, and the weights of its best epoch as a bundle has them.
+
+    Raises DataError when it has no finished epoch.
+    """
+    facts = read_facts(folder)
+    if facts is None:
+        raise DataError(f"{folder} holds no run with a finished epoch.")
+    return facts, load_file(folder / facts["best"] / _AVERAGE)
+
+
+def look_of(facts: Mapping[str, Any]) -> Preprocessing:
+    """How the run's network sees a photo."""
+    look = facts["look"]
+    return Preprocessing(**look | {name: tuple(look[name]) for name in ("mean", "std")})

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors.numpy import load_file
 
-from recognition.bundle import Bundle, LabelSet, Preprocessing, load_bundle, save_bundle
+from recognition.bundle import Bundle, LabelSet, load_bundle, save_bundle
 from recognition.errors import BundleError
 from recognition.recogniser import Recogniser
 from recognition.training.calibrate import fit_calibration, fit_thresholds
 from recognition.training.card import write_card
-from recognition.training.checkpoints import best_average, read_facts
+from recognition.training.checkpoints import look_of, read_run
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.evaluate import Metrics, asked_and_stored, report
@@ -46,16 +45,14 @@ def export(
     Raises DataError when the run has no finished epoch or had other photos, or the sibling is of another network or of
     other labels.
     """
-    facts = read_facts(run)
-    if facts is None:
-        raise DataError(f"{run} holds no run with a finished epoch.")
-    photos, tensors = as_in_run(photos, run), load_file(best_average(run, facts)) | dict(learned or {})
-    look = facts["look"] | {name: tuple(facts["look"][name]) for name in ("mean", "std")}
+    facts, average = read_run(run)
+    photos = as_in_run(photos, run)
+    tensors = {name: tensor.numpy() for name, tensor in average.items()} | dict(learned or {})
     bundle = Bundle(
         version=version,
         arch=facts["plan"]["arch"],
         dim=facts["plan"]["dim"],
-        preprocessing=Preprocessing(**look),
+        preprocessing=look_of(facts),
         labels={name: _label_set(known) for name, known in facts["labels"].items()},
     )
     if sibling:
@@ -75,8 +72,8 @@ def _as_calibrated(bundle: Bundle, sibling: Path) -> Bundle:
         other = load_bundle(sibling)
     except BundleError as error:
         raise DataError(str(error)) from error
-    names = {name: (known.fine, known.coarse) for name, known in bundle.labels.items()}
-    if other.arch != bundle.arch or names != {name: (known.fine, known.coarse) for name, known in other.labels.items()}:
+    ours, theirs = ({name: known.names for name, known in each.labels.items()} for each in (bundle, other))
+    if other.arch != bundle.arch or theirs != ours:
         raise DataError(f"{sibling} is of another network or of other labels: its probabilities would not hold here.")
     return replace(
         bundle,

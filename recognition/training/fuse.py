@@ -19,14 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors.torch import load_file
 from torch import Tensor
 
 from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
 from recognition.training.augment import VIEWS, Augment, middle_square
 from recognition.training.cache import Cache, open_cache
-from recognition.training.checkpoints import best_average, read_facts
+from recognition.training.checkpoints import look_of, read_run
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.export import export
@@ -55,15 +54,13 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
-    facts = read_facts(options.run)
-    if facts is None:
-        raise DataError(f"{options.run} holds no run with a finished epoch.")
+    facts, tensors = read_run(options.run)
     plan, photos = facts["plan"], photos_of(options)
     model = ProductEncoder(plan["arch"], plan["dim"]).eval()
-    model.load_state_dict(load_file(best_average(options.run, facts)), strict=False)
+    model.load_state_dict(tensors, strict=False)  # the classifiers are left out: they have no part in this
+    model.image.fold(torch.float32)
     cache = open_cache(photos, options.run / "cache", cache_side(plan["size"]))
-    look = Preprocessing(**facts["look"])
-    learned = learn_words(model, as_in_run(photos, options.run), cache, look, options.seed, console)
+    learned = learn_words(model, as_in_run(photos, options.run), cache, look_of(facts), options.seed, console)
     bundle = export(options.run, photos, options.out, options.version or options.out.name, None, console, learned)
     console.print_json(json.dumps(bundle.metrics))
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 from torch import Tensor
 
 from recognition.bundle import Bundle, load_bundle, save_bundle
 from recognition.decide import Calibration, Thresholds
 from recognition.fusion import ProductEncoder
+from recognition.recogniser import load_model
 from recognition.training.cache import Cache, open_cache
 from recognition.training.card import training_of
 from recognition.training.data import Photo
@@ -104,10 +104,9 @@ def best_part(scores: Mapping[float, float]) -> float:
 
 def _folded(bundle: Bundle) -> tuple[ProductEncoder, FoldedNorms]:
     """The network of a bundle with its norms folded, and the way back."""
-    model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels)
-    tensors = {name: tensor.float() for name, tensor in load_file(bundle.weights_path).items()}
-    model.load_state_dict(tensors, strict=False)
-    return model.eval(), FoldedNorms(model.image.backbone)
+    model = load_model(bundle).eval()
+    model.subject = None  # it knows one backbone; that of a mixture is another
+    return model, FoldedNorms(model.image.backbone)
 
 
 def _story(bundle: Bundle) -> str:

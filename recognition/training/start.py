@@ -55,20 +55,16 @@ def start_model(arch: str, dim: int, weights: str, labels: Mapping[str, LabelSet
 def _take_over(model: ProductEncoder, folder: Path) -> None:
     bundle = load_bundle(folder)
     tensors = {name: tensor.float() for name, tensor in load_file(bundle.weights_path).items()}
-    known = [name for name, labels in model.label_sets.items() if _same_names(labels, bundle.labels.get(name))]
+    known = [
+        name
+        for name, labels in model.label_sets.items()
+        if name in bundle.labels and bundle.labels[name].names == labels.names
+    ]
     heads = [f"heads.{kind}.{name}" for name in known for kind in ("fine", "coarse")]
     modules = dict(model.named_modules())
     for part in ("image", "text", "gate", *(head for head in heads if head in modules)):
         own = {name.removeprefix(f"{part}."): each for name, each in tensors.items() if name.startswith(f"{part}.")}
         _fill(modules[part], own, str(folder), "that was asked for")
-
-
-def _same_names(labels: LabelSet, others: LabelSet | None) -> bool:
-    return others is not None and (labels.fine, labels.coarse, labels.parents) == (
-        others.fine,
-        others.coarse,
-        others.parents,
-    )
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], weights: str, arch: str) -> None:

@@ -71,12 +71,15 @@ def best_subject(
     stored = _vectors(recogniser, [product.photos[0].read_bytes() for product in products])[0]
     side = 2 * recogniser.bundle.preprocessing.size
     scenes = [studio.scene(number, "subject", (side, side)) for number in range(count)]
-    small = [(jpeg_of(scene.image), scene.products[0]) for scene in scenes if scene.products]
-    ordinary = [(photo.read_bytes(), product.name) for product in products for photo in product.photos[1:]]
-    asked = [_both(recogniser, stored, names, group) for group in (small, ordinary) if group]
+    shown = {
+        "small": [(jpeg_of(scene.image), scene.products[0]) for scene in scenes if scene.products],
+        "ordinary": [(photo.read_bytes(), product.name) for product in products for photo in product.photos[1:]],
+    }
+    asked = {name: _both(recogniser, stored, names, group) for name, group in shown.items() if group}
     places = [(share_, sure) for share_ in _SMALL for sure in _SURE]
-    harmless = [place for place in places if not _is_cut(asked[-1], *place).any()]
-    recalls = {place: float(np.mean([_recall(group, *place) for group in asked])) for place in harmless or places}
+    if "ordinary" in asked:  # nothing is cut at a small of 0, so there is always a place left
+        places = [place for place in places if not _is_cut(asked["ordinary"], *place).any()]
+    recalls = {place: float(np.mean([_recall(group, *place) for group in asked.values()])) for place in places}
     share_, sure = max(recalls, key=lambda place: (recalls[place], -place[0], place[1]))
     return share_, sure, recalls[share_, sure]
 
