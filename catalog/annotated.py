@@ -18,6 +18,12 @@ class ProductFigures(TypedDict):
     photos_indexed: int
 
 
+class VariantFigures(ProductFigures):
+    """Added by ``selectors.search`` to the other variants of what was found."""
+
+    found: bool
+
+
 class PhotosShown(TypedDict):
     """Prefetched for the admin's list of products."""
 
@@ -50,9 +56,10 @@ if TYPE_CHECKING:
 
     ProductWithFigures = WithAnnotations[Product, ProductFigures]
     ProductWithPhotos = WithAnnotations[Product, PhotosShown]
+    Variant = WithAnnotations[Product, VariantFigures]
     MerchantWithFigures = WithAnnotations[Merchant, MerchantFigures]
     JobWithFigures = WithAnnotations[Job, JobFigures]
     UploadWithFigures = WithAnnotations[Upload, UploadFigures]
 else:
-    ProductWithFigures = ProductWithPhotos = Product
+    ProductWithFigures = ProductWithPhotos = Variant = Product
     MerchantWithFigures, JobWithFigures, UploadWithFigures = Merchant, Job, Upload

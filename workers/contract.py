@@ -70,7 +70,11 @@ class Part(BaseModel):
 
 
 class ProductFacts(Part):
-    """The product that a photo shows, as the worker needs it: text and price to fuse, payload to filter by."""
+    """The product that a photo shows, as the worker needs it: text and price to fuse, payload to filter and group by.
+
+    ``attributes`` are names with values, a name as often as it has values. ``group`` is what variants of one article
+    share.
+    """
 
     product_id: UUID
     title: str
@@ -80,6 +84,8 @@ class ProductFacts(Part):
     price: float | None = None
     currency: str | None = None
     in_stock: bool = True
+    attributes: tuple[tuple[str, str], ...] = ()
+    group: str = ""
 
 
 class PhotoWork(Part):
@@ -107,8 +113,17 @@ class Chunk(Message):
     photos: tuple[PhotoWork, ...] = Field(min_length=1, max_length=CHUNK_LIMIT)
 
 
+class AttributeFilter(Part):
+    """One attribute that a product must have: any of these values, or a number between these bounds (included)."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    min: float | None = None
+    max: float | None = None
+
+
 class SearchFilters(Part):
-    """What a search is narrowed to, evaluated inside the index engine."""
+    """What a search is narrowed to, evaluated inside the index engine; each of the attributes must be met."""
 
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
@@ -116,13 +131,22 @@ class SearchFilters(Part):
     price_max: float | None = None
     currency: str | None = None
     in_stock: bool | None = None
+    attributes: tuple[AttributeFilter, ...] = ()
+
+
+class Example(Part):
+    """A photo that is no part of the index, to be near to or far from; with a ``region`` only that part counts."""
+
+    key: str
+    region: Region | None = None
 
 
 class Search(Message):
     """A shopper's search: a photo (by its storage key), words, or both. Not run once ``deadline`` has passed.
 
-    ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are stored photos to be near to and far
-    from; with any of them nothing is judged: near to a mixture means no probability of being the same.
+    ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are photos of the index to be near to
+    and far from, ``like_photos`` and ``unlike_photos`` other ones; with any of them nothing is judged: near to a
+    mixture means no probability of being the same. ``grouped``: variants of one article count once in ``limit``.
     """
 
     job_id: UUID
@@ -136,6 +160,9 @@ class Search(Message):
     photo_weight: float | None = Field(None, ge=0, le=1)
     like: tuple[UUID, ...] = ()
     unlike: tuple[UUID, ...] = ()
+    like_photos: tuple[Example, ...] = ()
+    unlike_photos: tuple[Example, ...] = ()
+    grouped: bool = True
 
 
 class Scores(Part):

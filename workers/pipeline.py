@@ -1,8 +1,9 @@
 """A photo's way through a worker, top to bottom: open, decode, forward, index, decide, outcome.
 
-Comes after ``tasks`` unpacked the message and before ``results`` sends the answer. Decoding runs in the calling
-thread while the device works on the photos before. Each step skips what failed in an earlier one, so one bad photo
-never takes its neighbours with it; a service that is away gives every photo it concerns a fault of kind "retry".
+Comes after ``tasks`` unpacked a chunk and before ``results`` sends the answer; a search goes by ``search``. Decoding
+runs in the calling thread while the device works on the photos before. Each step skips what failed in an earlier one,
+so one bad photo never takes its neighbours with it; a service that is away gives every photo it concerns a fault of
+kind "retry".
 
 What is embedded is a cut: the whole photo, the region that the caller marked, the photo's main subject where that is
 small in the frame, or each of the things that were found in a photo of many (docs/decisions/scenes.md).
@@ -13,23 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
 
-from recognition.errors import PhotoError, Unavailable
+from recognition.errors import Unavailable
 from recognition.index import Filters, IndexQuery
 from recognition.proposals import Proposals
 from recognition.text import ProductText
-from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, ItemVectors
-from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork, Search, SearchResult
+from workers.batching import DeviceCall, DeviceItem, ItemVectors
+from workers.contract import Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork
 from workers.cuts import Cut, Size, cut_out, main_subject, things, without_doubles
-from workers.examples import Examples
 from workers.faults import fault_of
 from workers.line import Line
 from workers.metrics import stage
-from workers.translate import judge, to_candidate, to_point, to_text
+from workers.translate import judge, to_point, to_text
 
 RECOGNISE_LIMIT = 10  # products that a recognised photo is compared with
 
@@ -93,62 +92,6 @@ def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
         outcomes=tuple(ticket.outcome() for ticket in tickets),
         seconds=time.perf_counter() - started,
     )
-
-
-def run_search(line: Line, search: Search) -> SearchResult:
-    """Answer one search, unless its deadline passes before the device is free. Never raises."""
-    started = time.perf_counter()
-    bundle = line.recogniser.bundle
-    answer = SearchResult(
-        job_id=search.job_id, worker=line.name, bundle_version=bundle.version, calibrated=bundle.calibration.calibrated
-    )
-    try:
-        answer = answer.model_copy(update=_search(line, search))
-    except DeadlinePassed:
-        answer = answer.model_copy(update={"expired": True})
-    except Exception as error:
-        answer = answer.model_copy(update={"fault": fault_of(error)})
-    return answer.model_copy(update={"seconds": time.perf_counter() - started})
-
-
-def _search(line: Line, search: Search) -> dict:
-    """The fields of the answer: open and decode, forward, nearest, decide."""
-    if datetime.now(UTC) > search.deadline:
-        raise DeadlinePassed
-    photo, data, box = None, b"", search.region
-    if search.key:
-        with stage("decode"):
-            data = line.store.read(search.key)
-            photo = line.recogniser.prepare(data, search.region, line.limits)
-    words = ProductText(title=search.words)
-    item = DeviceItem(
-        pixels=photo.pixels if photo else None,
-        words=words if words.has_words() else None,
-        deadline=search.deadline,
-    )
-    examples = Examples.of(line, search)
-    if item.pixels is None and item.words is None and not examples.like:
-        raise PhotoError("search_empty", "The search has neither a photo nor a word to look for.")
-    vectors = ItemVectors() if item.pixels is None and item.words is None else line.device.submit_search(item).result()
-    if photo and box is None and (box := main_subject(line, vectors, (photo.width, photo.height))):
-        with stage("decode"):
-            closer = line.recogniser.prepare(data, box, line.limits)
-        item = DeviceItem(pixels=closer.pixels, words=item.words, deadline=search.deadline)
-        vectors = line.device.submit_search(item).result()
-    query = IndexQuery(
-        filters=Filters(merchant_id=str(search.merchant_id), **search.filters.model_dump()),
-        image=examples.mixed(vectors.image),
-        text=vectors.words,
-        words=search.words,
-        limit=search.limit,
-        photo_weight=search.photo_weight,
-    )
-    with stage("index"):
-        (hits,) = line.index.nearest([query])
-    if photo is None or search.like or search.unlike:
-        return {"candidates": tuple(to_candidate(hit) for hit in hits), "box": box}
-    decision, candidates = judge(line.recogniser.bundle, hits)
-    return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
 
 
 def _fuse_known(line: Line, tickets: Sequence[Ticket]) -> None:

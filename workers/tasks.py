@@ -29,8 +29,8 @@ from workers.explain import run_explain
 from workers.faults import fault_of
 from workers.line import Line
 from workers.pipeline import run_chunk as run_chunk_on
-from workers.pipeline import run_search as run_search_on
 from workers.results import keep_explanation, send_chunk_result, send_search_result
+from workers.search import run_search as run_search_on
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from recognition.bundle import Bundle
 from recognition.decide import Decision, Similarity, decide, relation
-from recognition.index import PhotoPoint, PointPayload, ProductHit
+from recognition.index import AttributeFilter, Filters, PhotoPoint, PointPayload, ProductHit
 from recognition.text import ProductText
 from workers.batching import ItemVectors
-from workers.contract import Candidate, PhotoWork, ProductFacts, Scores
+from workers.contract import Candidate, PhotoWork, ProductFacts, Scores, SearchFilters
 
 
 def judge(bundle: Bundle, hits: Sequence[ProductHit]) -> tuple[Decision, tuple[Candidate, ...]]:
@@ -54,9 +54,17 @@ def to_point(merchant_id: str, work: PhotoWork, vectors: ItemVectors) -> PhotoPo
         price=product.price,
         currency=product.currency,
         in_stock=product.in_stock,
+        group=product.group,
+        attributes=product.attributes,
     )
     words = " ".join((product.title, product.brand, product.category, product.description))
     return PhotoPoint(payload, image, fused, words)
+
+
+def to_filters(merchant_id: UUID, filters: SearchFilters) -> Filters:
+    """What a search is narrowed to, as the index takes it."""
+    attributes = tuple(AttributeFilter(**each.model_dump()) for each in filters.attributes)
+    return Filters(merchant_id=str(merchant_id), attributes=attributes, **filters.model_dump(exclude={"attributes"}))
 
 
 def to_text(product: ProductFacts) -> ProductText:

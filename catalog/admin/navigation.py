@@ -19,6 +19,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page("Products", "sell", "admin:catalog_product_changelist", sees),
                 _page("Photos", "photo_library", "admin:catalog_photo_changelist", sees),
                 _page("Uploads", "upload", "admin:catalog_upload_changelist", sees),
+                _page("Synonyms", "translate", "admin:catalog_synonyms_changelist", sees),
             ],
         },
         {

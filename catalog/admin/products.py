@@ -83,10 +83,10 @@ class ProductAdmin(RefusalsAsMessages, MerchantScoped, ModelAdmin):
     list_select_related = ["merchant"]
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ["title", "sku", "brand", "category"]
+    search_fields = ["title", "sku", "variant_group", "brand", "category"]
     inlines = [PhotoInline]
     fieldsets = [
-        (None, {"fields": ["merchant", ("sku", "brand"), "title", "category", "description"]}),
+        (None, {"fields": ["merchant", ("sku", "brand"), "title", "category", "variant_group", "description"]}),
         ("Offer", {"fields": [("price", "currency"), "in_stock", "attributes"]}),
         ("New photos", {"fields": ["new_photos"]}),
     ]

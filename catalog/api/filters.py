@@ -59,6 +59,7 @@ class ProductFilters(filters.FilterSet):
 
     q = filters.CharFilter(method="search", max_length=200, label="Words in sku, title or brand.")
     sku = filters.CharFilter(max_length=100, label="Exactly this sku.")
+    variant_group = filters.CharFilter(max_length=100, label="Variants of this article.")
     category = filters.CharFilter(max_length=200, label="Exactly this category.")
     brand = filters.CharFilter(max_length=120, label="Exactly this brand.")
     currency = filters.CharFilter(max_length=3, label="Prices in this currency.")

@@ -23,7 +23,7 @@ from catalog.models import ApiKey, Job, KeyKind
 from catalog.selectors.job import is_kept, jobs_kept
 from catalog.selectors.key import origin_is_open
 from catalog.services.errors import Refused
-from catalog.services.photo_address import photo_fetch
+from catalog.services.photo_address import FetchError, photo_fetch, photos_fetch
 from config.env import load_env
 
 
@@ -56,6 +56,20 @@ class FetchesPhotos(ApiView):
             return photo
         self.check_may_fetch()
         return photo_fetch(merchant_id=self.merchant.pk, url=url)
+
+    def photos_sent(self, urls: Mapping[str, str]) -> dict[str, bytes | FetchError]:
+        """What lies at these addresses, by the names of the fields that they came in, or why there is nothing."""
+        if not urls:
+            return {}
+        self.check_may_fetch()
+        found: dict[str, bytes | FetchError] = {}
+        for field, each in zip(urls, photos_fetch(merchant_id=self.merchant.pk, urls=list(urls.values())), strict=True):
+            if isinstance(each, FetchError):
+                found[field] = each
+                continue
+            with each:
+                found[field] = each.read()
+        return found
 
     def check_may_fetch(self) -> None:
         """Whoever finds a publishable key in a page must not send this server anywhere with it."""

@@ -63,6 +63,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "photos_missing": (422, "Photos missing", "Send at least one photo."),
     "photos_refused": (422, "Photos refused", "`errors` names every photo that cannot be used; nothing was started."),
     "search_empty": (422, "Empty search", "Send a photo, some words, or both."),
+    "example_not_found": (404, "Example not found", "This merchant has no such search any more. Send the photo."),
     "example_without_photo": (422, "Example without photo", "Wait until a photo of it is indexed, or name another."),
     "region_invalid": (422, "Region not valid", "Send left, top, right, bottom as parts (0 to 1) of the photo."),
     "region_without_photo": (422, "Region without photo", "Send the photo too."),

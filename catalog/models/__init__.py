@@ -1,7 +1,7 @@
 """The tables, one module a concern; the rest of the app imports from here."""
 
 from .idempotency import IdempotencyRecord
-from .job import Job, JobKind, JobState
+from .job import ExamplePhoto, Job, JobKind, JobState
 from .ledger import Ledger, LedgerState
 from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant, Role, Scope
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
@@ -30,6 +30,7 @@ __all__ = [
     "DeliveryState",
     "DisabledReason",
     "EventType",
+    "ExamplePhoto",
     "IdempotencyRecord",
     "Item",
     "ItemState",

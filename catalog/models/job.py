@@ -73,3 +73,23 @@ class Job(Ledger):
     def explanation(self) -> str:
         """The reason of the verdict as a sentence for people."""
         return REASONS.get(self.reason, self.reason)
+
+
+class ExamplePhoto(models.Model):
+    """A photo that a search is to be like, or unlike; a worker embeds it beside the query. Its bytes lie under ``key``.
+
+    Examples that are products are named in the search's request: the index holds their photos.
+    """
+
+    job = models.ForeignKey("catalog.Job", on_delete=models.CASCADE, related_name="example_photos")
+    like = models.BooleanField(help_text="Whether to be near to it; else far from it.")
+    key = models.CharField(max_length=200, help_text="Storage key.")
+    region = models.JSONField(null=True, blank=True, help_text="The part of it that counts.")
+
+    class Meta:
+        ordering = ["pk"]
+        # Bytes are deleted only when no example refers to them either.
+        indexes = [models.Index(fields=["key"], name="example_key")]
+
+    def __str__(self) -> str:
+        return f"{'like' if self.like else 'unlike'} {self.key}"

@@ -12,6 +12,9 @@ class Product(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="products")
     sku = models.CharField("SKU", max_length=100)
+    variant_group = models.CharField(
+        max_length=100, blank=True, help_text="The same for products that are variants of one article (size, colour)."
+    )
     title = models.CharField(max_length=300)
     brand = models.CharField(max_length=120, blank=True)
     category = models.CharField(max_length=200, blank=True, help_text="A path such as Home/Lighting is welcome.")
@@ -39,6 +42,9 @@ class Product(models.Model):
         indexes = [
             models.Index(fields=["merchant", "-created_at", "id"], name="product_list"),
             models.Index(fields=["merchant", "category"], name="product_category"),
+            models.Index(
+                fields=["merchant", "variant_group"], condition=~models.Q(variant_group=""), name="product_variants"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -25,7 +25,8 @@ from workers.client import PhotoError
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
-    "sku", "title", "brand", "category", "description", "price", "currency", "in_stock", "attributes", "images",
+    "sku", "title", "brand", "category", "description", "price", "currency", "in_stock", "variant_group", "attributes",
+    "images",
 )  # fmt: skip
 PAGE = 200
 BLOCK = 1 << 18
@@ -141,6 +142,7 @@ def _cells(product: Product, names: Sequence[str]) -> list[str]:
         "" if product.price is None else f"{product.price:.2f}",
         product.currency,
         "yes" if product.in_stock else "no",
+        product.variant_group,
         json.dumps(product.attributes, ensure_ascii=False),
         "|".join(names),
     ]

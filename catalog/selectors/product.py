@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 
 from catalog.annotated import ProductWithFigures
 from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
+from catalog.selectors.attributes import attribute_pairs
 from workers.contract import ProductFacts
 
 BENEATH = "/*"
@@ -62,7 +63,7 @@ def categories_within(*, merchant_id: UUID, categories: Sequence[str]) -> tuple[
 
 
 def product_facts(product: Product) -> ProductFacts:
-    """A product as the workers need it: its text and price to fuse, and what searches filter by."""
+    """A product as the workers need it: its text and price to fuse, and what searches filter and group by."""
     return ProductFacts(
         product_id=product.pk,
         title=product.title,
@@ -72,6 +73,8 @@ def product_facts(product: Product) -> ProductFacts:
         price=None if product.price is None else float(product.price),
         currency=product.currency or None,
         in_stock=product.in_stock,
+        attributes=attribute_pairs(product.attributes),
+        group=product.variant_group,
     )
 
 

@@ -1,17 +1,24 @@
 """Turns the candidates that a worker sent into hits: living products, in order, each with the reason why.
 
-Comes after a result was stored; before the API and the page show it. Two queries, however many candidates.
+Comes after a result was stored; before the API and the page show it. Two queries, however many candidates, and a third
+for other variants of what is shown.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from catalog.annotated import ProductWithFigures
-from catalog.models import Job, JobState, Merchant, Photo, Purpose
+from django.db.models import BooleanField, ExpressionWrapper, Q, Window
+from django.db.models.functions import RowNumber
+
+from catalog.annotated import ProductWithFigures, Variant
+from catalog.models import Job, JobState, Merchant, Photo, Product, Purpose
+from catalog.selectors.attributes import attribute_values
 from catalog.selectors.product import product_list, with_photos
-from catalog.selectors.search_options import Facet, SearchOptions, facets_of, passes, sort_key
-from workers.contract import Candidate
+from catalog.selectors.search_options import Facet, SearchOptions, articles_of, facets_of, passes, sort_key
+from workers.contract import AttributeFilter, Candidate, SearchFilters
+
+VARIANTS_SHOWN = 50  # of one article
 
 LEADS = {
     "same": "The same product as in the photo",
@@ -23,17 +30,21 @@ LEAD_WORDS = "Its text matches the words"
 
 @dataclass(frozen=True)
 class Hit:
-    """A candidate whose product still exists. ``photo_id`` is the matched photo, or the main one when that is gone."""
+    """A candidate whose product still exists. ``photo_id`` is the matched photo, or the main one when that is gone.
+
+    ``variants`` are the others of its article, where that is one hit: those that were found, and those that were not.
+    """
 
     product: ProductWithFigures
     photo_id: UUID | None
     candidate: Candidate
     why: str
+    variants: Sequence[Variant] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search found: the hits to show, how many there are of them, and what was counted.
+    """What a search found: the hits to show, how many there are of them (an article counts once), what was counted.
 
     ``living``: candidates whose product still exists, those that the options sift out included.
     """
@@ -55,11 +66,13 @@ def search_answer(*, merchant: Merchant, job: Job) -> Answer:
     hits = [hit for hit in every if passes(hit.candidate, options) and hit.product.pk not in examples]
     if key := sort_key(options.sort):
         hits.sort(key=key)
-    shown = [
-        replace(hit, why=f"{hit.why}{_why_asked(options)}{_why_read(readings)}")
-        for hit in hits[: job.request.get("limit")]
-    ]
-    return Answer(shown, len(hits), len(every), facets_of(hits, options.facets))
+    articles = articles_of(hits, grouped=options.group_variants)
+    shown = articles[: job.request.get("limit")]
+    variants = _variants(merchant, shown) if options.group_variants else {}
+    asked = f"{_why_asked(options)}{_why_read(readings)}"
+    filters = SearchFilters.model_validate(job.request.get("filters") or {})
+    answered = [_explained(hit, len(more), variants, filters, asked) for hit, *more in shown]
+    return Answer(answered, len(articles), len(every), facets_of(articles, options.facets))
 
 
 def hits_of(*, merchant: Merchant, candidates: Sequence[dict], calibrated: bool) -> list[Hit]:
@@ -98,11 +111,54 @@ def why(*, candidate: Candidate, calibrated: bool) -> str:
     return f"{lead}: {details}." if details else f"{lead}."
 
 
+def _variants(merchant: Merchant, articles: Sequence[Sequence[Hit]]) -> dict[str, list[Variant]]:
+    """The variants of these articles by their group, found ones first. One query, where there are any."""
+    groups = {hits[0].product.variant_group for hits in articles} - {""}
+    if not groups:
+        return {}
+    found = Q(pk__in=[hit.product.pk for hits in articles for hit in hits])
+    place = Window(RowNumber(), partition_by="variant_group", order_by=["-found", "sku"])
+    products = with_photos(product_list(merchant=merchant).filter(variant_group__in=groups))
+    marked = products.annotate(found=ExpressionWrapper(found, output_field=BooleanField())).annotate(place=place)
+    variants: dict[str, list[Variant]] = {}
+    for product in marked.filter(place__lte=VARIANTS_SHOWN + 1).order_by("place"):
+        variants.setdefault(product.variant_group, []).append(product)
+    return variants
+
+
+def _explained(hit: Hit, found: int, variants: dict[str, list[Variant]], filters: SearchFilters, asked: str) -> Hit:
+    """A hit as it is shown, ``found`` other variants of which were found too."""
+    article = variants.get(hit.product.variant_group, []) if hit.product.variant_group else []
+    others = [each for each in article if each.pk != hit.product.pk][:VARIANTS_SHOWN]
+    reasons = f"{_why_attributes(hit.product, filters.attributes)}{_why_variants(len(others), found)}{asked}"
+    return replace(hit, why=f"{hit.why}{reasons}", variants=others)
+
+
+def _why_attributes(product: Product, asked: Sequence[AttributeFilter]) -> str:
+    """What of the attributes that were asked for it has."""
+    told = [f"{each.name} {' and '.join(_having(product, each))}" for each in asked]
+    return f" It has {', '.join(told)}." if told else ""
+
+
+def _having(product: Product, asked: AttributeFilter) -> list[str]:
+    """The values that were asked for; all that it has now where none of them is left, or a range was asked for."""
+    values = attribute_values(product.attributes.get(asked.name))
+    return [value for value in values if value in asked.values] or values or ["no more"]
+
+
+def _why_variants(others: int, found: int) -> str:
+    """That it stands for more than itself."""
+    if not others:
+        return ""
+    return f" It stands for {others + 1} variants of one article, {found + 1} of which were found."
+
+
 def _why_asked(options: SearchOptions) -> str:
     """What of the question, beside photo and words, made the list what it is."""
+    like, unlike = len(options.like + options.like_photos), len(options.unlike + options.unlike_photos)
     said = [
-        f"like {len(options.like)} of your examples" if options.like else "",
-        f"unlike {len(options.unlike)}" if options.unlike else "",
+        f"like {like} of your examples" if like else "",
+        f"unlike {unlike}" if unlike else "",
         f"with the photo counting {options.photo_weight:.0%} beside the words"
         if options.photo_weight is not None
         else "",

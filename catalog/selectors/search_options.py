@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from catalog.models import Product
-from workers.contract import Candidate
+from catalog.selectors.attributes import attribute_values
+from workers.contract import Candidate, Region
 
 DEPTH = 100  # candidates that are looked at where hits are sorted, sifted or counted; the most that a worker sends
 FACETS = ("categories", "brands", "in_stock", "prices")
@@ -23,14 +24,26 @@ ATTRIBUTE = "attributes."  # a facet of one attribute: attributes.colour
 Sort = Literal["relevance", "price_asc", "price_desc", "newest"]
 Match = Literal["any", "similar", "same"]
 
+SIFTING = ("sort", "match", "min_probability", "min_score", "facets")  # options that need to see more than is shown
+
 _ALLOWED = {"any": {"same", "similar", "other"}, "similar": {"same", "similar"}, "same": {"same"}}
+
+
+class ExampleAsked(BaseModel):
+    """What is told later of a photo that was an example: the part that counted, and the search that it came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    region: Region | None = None
+    search_id: UUID | None = None
 
 
 class SearchOptions(BaseModel):
     """``match``: only the same product, or also what looks similar. ``min_score`` is the least ``scores.rank``.
 
     ``photo_weight`` (0..1) weighs the photo against the words; ``like`` and ``unlike`` are products to be near to and
-    far from, which are no hits themselves.
+    far from, which are no hits themselves, ``like_photos`` and ``unlike_photos`` other photos. With ``group_variants``
+    an article is one hit, whichever of its variants are found.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,12 +56,14 @@ class SearchOptions(BaseModel):
     photo_weight: float | None = None
     like: tuple[UUID, ...] = ()
     unlike: tuple[UUID, ...] = ()
+    like_photos: tuple[ExampleAsked, ...] = ()
+    unlike_photos: tuple[ExampleAsked, ...] = ()
+    group_variants: bool = True
 
     @property
     def depth(self) -> int:
         """How many candidates these options need to look at; 0: no more than are shown."""
-        asked = self.model_copy(update={"photo_weight": None, "like": (), "unlike": ()})
-        return DEPTH if asked != SearchOptions() else 0
+        return DEPTH if any(getattr(self, each) != SearchOptions.model_fields[each].default for each in SIFTING) else 0
 
 
 class Found(Protocol):
@@ -61,6 +76,9 @@ class Found(Protocol):
     @property
     def candidate(self) -> Candidate:
         """As the worker sent it."""
+
+
+AnyFound = TypeVar("AnyFound", bound=Found)
 
 
 @dataclass(frozen=True)
@@ -91,9 +109,19 @@ def passes(candidate: Candidate, options: SearchOptions) -> bool:
     )
 
 
-def facets_of(hits: Sequence[Found], names: Iterable[str]) -> list[Facet]:
-    """The facets asked for, counted over these hits."""
-    return [Facet(name, _prices(hits) if name == "prices" else _counted(hits, name)) for name in names]
+def articles_of(hits: Iterable[AnyFound], *, grouped: bool) -> list[list[AnyFound]]:
+    """The hits as articles in their order, the variants of one together where they are ``grouped``."""
+    articles: dict[str, list[AnyFound]] = {}
+    for number, hit in enumerate(hits):
+        group = hit.product.variant_group if grouped else ""
+        articles.setdefault(f"group {group}" if group else f"hit {number}", []).append(hit)
+    return list(articles.values())
+
+
+def facets_of(articles: Sequence[Sequence[Found]], names: Iterable[str]) -> list[Facet]:
+    """The facets asked for. An article counts once for each value that any of its found variants has: as many hits
+    come back when the search is narrowed to it."""
+    return [Facet(name, _prices(articles) if name == "prices" else _counted(articles, name)) for name in names]
 
 
 def sort_key(sort: Sort) -> Callable[[Found], Any] | None:
@@ -106,8 +134,10 @@ def sort_key(sort: Sort) -> Callable[[Found], Any] | None:
     return keys.get(sort)
 
 
-def _counted(hits: Sequence[Found], name: str) -> tuple[FacetValue, ...]:
-    counts = Counter(value for hit in hits for value in set(_values(hit.product, name)))
+def _counted(articles: Sequence[Sequence[Found]], name: str) -> tuple[FacetValue, ...]:
+    counts = Counter(
+        value for hits in articles for value in {each for hit in hits for each in _values(hit.product, name)}
+    )
     return tuple(
         FacetValue(value, counts[value]) for value in sorted(counts, key=lambda value: (-counts[value], value))
     )
@@ -121,21 +151,13 @@ def _values(product: Product, name: str) -> list[str]:
     return attribute_values(product.attributes.get(name.removeprefix(ATTRIBUTE)))
 
 
-def attribute_values(value: Any) -> list[str]:
-    """An attribute as the texts that one filters by: of a list each, of an object none."""
-    each = value if isinstance(value, list) else [value]
-    plain = [str(one).lower() if isinstance(one, bool) else str(one) for one in each if _is_plain(one)]
-    return [text for text in plain if text]
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float)
-
-
-def _prices(hits: Sequence[Found]) -> tuple[FacetValue, ...]:
+def _prices(articles: Sequence[Sequence[Found]]) -> tuple[FacetValue, ...]:
     prices: dict[str, list[Decimal]] = {}
-    for hit in hits:
-        if hit.product.price is not None:
-            prices.setdefault(hit.product.currency, []).append(hit.product.price)
-    found = (FacetValue(currency, len(each), min(each), max(each)) for currency, each in prices.items())
+    counts: Counter[str] = Counter()
+    for hits in articles:
+        priced = [hit.product for hit in hits if hit.product.price is not None]
+        counts.update({product.currency for product in priced})
+        for product in priced:
+            prices.setdefault(product.currency, []).append(cast(Decimal, product.price))
+    found = (FacetValue(currency, counts[currency], min(each), max(each)) for currency, each in prices.items())
     return tuple(sorted(found, key=lambda value: (-value.count, value.value)))

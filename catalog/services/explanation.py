@@ -43,8 +43,9 @@ def explanation_find(*, comparison: Comparison, seconds: float) -> Explanation |
 
 
 def _question(comparison: Comparison, versions: list[str]) -> Explain:
-    product = product_facts(comparison.hit.product)
-    told = product.model_dump(mode="json", exclude={"product_id", "in_stock"})  # what the network reads
+    facts = product_facts(comparison.hit.product)
+    product = facts.model_copy(update={"attributes": (), "group": ""})  # only filters need to know of them
+    told = product.model_dump(mode="json", exclude={"product_id", "in_stock", "attributes", "group"})
     matched = comparison.matched
     asked = [comparison.key, comparison.region, comparison.words, matched.key, matched.region]
     return Explain(

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from catalog.models import (
+    ExamplePhoto,
     Job,
     JobKind,
     JobState,
@@ -29,18 +30,19 @@ from catalog.models import (
 )
 from catalog.selectors.job import kept_since
 from catalog.selectors.photo import example_photos
-from catalog.selectors.product import categories_within, product_list
+from catalog.selectors.product import categories_within
 from catalog.selectors.search_options import DEPTH, SearchOptions
 from catalog.selectors.words import words_read, words_sent
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
 from catalog.services.photo import photo_add
+from catalog.services.search_examples import ExampleSent, examples_check, examples_keep, examples_told
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
-from workers.contract import Items, Region, Search, SearchFilters
+from workers.contract import Example, Items, Region, Search, SearchFilters
 
 NO_OPTIONS = SearchOptions()
 OWED = (JobState.PENDING, JobState.DISPATCHED)
@@ -56,19 +58,22 @@ def search_job_create(
     region: Region | None = None,
     limit: int = 10,
     options: SearchOptions = NO_OPTIONS,
+    examples: Sequence[ExampleSent] = (),
 ) -> Job:
-    """Commit a search and send it to the workers.
+    """Commit a search and send it to the workers. ``examples`` are photos beside the products that the options name.
 
-    Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo and words.
+    Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo, words and anything
+    to be like, and as ``search_examples``.
     """
     words = words.strip()
-    if photo is None and not words and not options.like:
+    if photo is None and not words and not options.like and not any(each.like for each in examples):
         raise Refused("search_empty", "Send a photo, some words, or both.")
-    _check_examples(merchant, options)
-    key = ""
+    examples_check(merchant=merchant, options=options)
     if photo is not None:
         client.inspect_photo(photo)
-        key = client.photo_store().write(photo).key
+    example_rows = examples_keep(merchant=merchant, sent=examples)
+    options = options.model_copy(update=examples_told(sent=examples, kept=example_rows))
+    key = client.photo_store().write(photo).key if photo is not None else ""
     now = timezone.now()
     request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
     request |= options.model_dump(mode="json") | {"read_as": words_read(merchant=merchant, words=words)}
@@ -82,19 +87,11 @@ def search_job_create(
             deadline=now + timedelta(seconds=load_env().search_deadline_seconds),
             lease_until=now + timedelta(seconds=load_env().search_deadline_seconds),
         )
+        for row in example_rows:
+            row.job = job
+        ExamplePhoto.objects.bulk_create(example_rows)
         transaction.on_commit(partial(search_job_send, job=job))
     return job
-
-
-def _check_examples(merchant: Merchant, options: SearchOptions) -> None:
-    wanted = {*options.like, *options.unlike}
-    if not wanted:
-        return
-    known = set(product_list(merchant=merchant).filter(pk__in=wanted).values_list("pk", flat=True))
-    if wanted - known:
-        raise Refused("product_not_found", "This merchant has no such product.", status=404)
-    if wanted - example_photos(merchant_id=merchant.pk, product_ids=wanted).keys():
-        raise Refused("example_without_photo", "An example has no indexed photo yet; nothing was started.")
 
 
 def search_deadline(job: Job) -> datetime:
@@ -105,12 +102,14 @@ def search_deadline(job: Job) -> datetime:
 def search_message(job: Job) -> Search:
     """The message that asks a worker to run this search.
 
-    One query where a category stands for all beneath it, and one for examples.
+    One query where a category stands for all beneath it, and one for each kind of examples.
     """
     options = SearchOptions.model_validate(job.request)
     examples = {*options.like, *options.unlike}
     photos = example_photos(merchant_id=job.merchant_id, product_ids=examples) if examples else {}
     like, unlike = (tuple(photos[each] for each in some if each in photos) for some in (options.like, options.unlike))
+    rows = list(job.example_photos.all()) if options.like_photos or options.unlike_photos else []
+    shown = [(row.like, Example(key=row.key, region=row.region)) for row in rows]
     filters = SearchFilters.model_validate(job.request["filters"])
     categories = categories_within(merchant_id=job.merchant_id, categories=filters.categories)
     return Search(
@@ -125,6 +124,9 @@ def search_message(job: Job) -> Search:
         photo_weight=options.photo_weight,
         like=like,
         unlike=unlike,
+        like_photos=tuple(example for wanted, example in shown if wanted),
+        unlike_photos=tuple(example for wanted, example in shown if not wanted),
+        grouped=options.group_variants,
     )
 
 
@@ -204,7 +206,9 @@ def jobs_forget(*, now: datetime) -> int:
     """
     due = Job.objects.filter(finished_at__lt=kept_since(), forgotten_at=None).order_by("finished_at")
     jobs = list(due.only("key")[:FORGOTTEN_AT_ONCE])
-    loose = {job.key: LooseBytes(sha256=job.key.rpartition("/")[2], key=job.key, since=now) for job in jobs if job.key}
+    examples = ExamplePhoto.objects.filter(job__in=jobs)
+    keys = {*examples.values_list("key", flat=True), *(job.key for job in jobs)} - {""}
+    loose = {key: LooseBytes(sha256=key.rpartition("/")[2], key=key, since=now) for key in keys}
     with transaction.atomic():
         LooseBytes.objects.bulk_create(
             [loose[key] for key in sorted(loose)],
@@ -212,6 +216,7 @@ def jobs_forget(*, now: datetime) -> int:
             unique_fields=["sha256"],
             update_fields=["since"],
         )
+        examples.delete()
         same = Job.objects.filter(pk__in=[job.pk for job in jobs])
         same.filter(kind=JobKind.SEARCH).update(request={}, key="", candidates=[], box=None, reason="")
         same.update(forgotten_at=now)

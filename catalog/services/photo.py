@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from catalog.models import (
     UNDECIDED,
+    ExamplePhoto,
     Item,
     Job,
     LedgerState,
@@ -197,6 +198,14 @@ def photos_retry(*, photos: QuerySet[Photo]) -> int:
     return photos_owe(photos.filter(state=LedgerState.FAILED))
 
 
+def photos_refresh(*, merchant: Merchant | None = None) -> int:
+    """Owe indexed photos anew without looking at them: the index is to know all about their products that this release
+    can tell it, beside the vectors that it holds. Returns how many.
+    """
+    photos = Photo.objects.filter(purpose=Purpose.INDEX, state=LedgerState.DONE)
+    return photos_owe(photos if merchant is None else photos.filter(merchant=merchant))
+
+
 def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str | None = None) -> int:
     """Owe indexed photos anew: all, or those that a bundle other than the one given embedded. Returns how many."""
     photos = Photo.objects.filter(purpose=Purpose.INDEX, state=LedgerState.DONE)
@@ -233,7 +242,9 @@ def bytes_sweep(*, now: datetime) -> int:
     """
     due = list(LooseBytes.objects.filter(since__lt=now - BYTES_KEPT).order_by("since")[:SWEPT_AT_ONCE])
     used = set(Photo.objects.filter(sha256__in=[loose.sha256 for loose in due]).values_list("sha256", flat=True))
-    searched = set(Job.objects.filter(key__in=[loose.key for loose in due]).values_list("key", flat=True))
+    keys = [loose.key for loose in due]
+    searched = set(Job.objects.filter(key__in=keys).values_list("key", flat=True))
+    searched |= set(ExamplePhoto.objects.filter(key__in=keys).values_list("key", flat=True))
     deleted = 0
     for loose in due:
         listed = LooseBytes.objects.filter(pk=loose.pk, since=loose.since)  # not one that was let go again meanwhile

@@ -15,10 +15,10 @@ from catalog.services.currencies import CURRENCIES
 from catalog.services.problems import Problem, problem
 
 REQUIRED = ("sku", "title")
-LENGTHS = {"sku": 100, "title": 300, "brand": 120, "category": 200, "description": 10_000}
+LENGTHS = {"sku": 100, "variant_group": 100, "title": 300, "brand": 120, "category": 200, "description": 10_000}
 FIELDS = (*LENGTHS, "price", "currency", "in_stock", "attributes")
 # What the index knows about a product: a change of any of these makes its photos owed again.
-INDEXED = frozenset({"title", "brand", "category", "description", "price", "currency", "in_stock"})
+INDEXED = frozenset(FIELDS) - {"sku"}
 
 PRICE_LIMIT = Decimal("9999999999.99")
 ATTRIBUTE_LIMIT = 100
@@ -196,6 +196,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 _CLEANERS: dict[str, Callable[[str, Any], Any]] = {
     "sku": _line,
+    "variant_group": _line,
     "title": _line,
     "brand": _line,
     "category": _line,

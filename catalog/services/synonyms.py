@@ -11,11 +11,13 @@ from catalog.services.errors import Refused
 from catalog.services.problems import problem
 
 SETS_LIMIT = 1_000  # all of a merchant's are read for each search by words
+WORDS_LIMIT = 20  # of a set
+WORD_LENGTH = 60
 
 
 def synonyms_create(*, merchant: Merchant, words: Sequence[str]) -> Synonyms:
-    """Add a set. Raises ``Refused``: ``invalid`` (synonyms_too_few), ``synonyms_too_many`` (409)."""
-    different = _different(words)
+    """Add a set. Raises ``Refused``: ``invalid`` (see ``synonyms_cleaned``), ``synonyms_too_many`` (409)."""
+    different = synonyms_cleaned(words)
     if Synonyms.objects.filter(merchant=merchant).count() >= SETS_LIMIT:
         raise Refused("synonyms_too_many", f"At most {SETS_LIMIT:,} sets are kept: delete one first.", status=409)
     return Synonyms.objects.create(merchant=merchant, words=different)
@@ -23,7 +25,7 @@ def synonyms_create(*, merchant: Merchant, words: Sequence[str]) -> Synonyms:
 
 def synonyms_change(*, synonyms: Synonyms, words: Sequence[str]) -> Synonyms:
     """Put other words in the place of a set's. Raises ``Refused("invalid")``."""
-    synonyms.words = _different(words)
+    synonyms.words = synonyms_cleaned(words)
     synonyms.save(update_fields=["words"])
     return synonyms
 
@@ -33,13 +35,24 @@ def synonyms_delete(*, synonyms: Synonyms) -> None:
     synonyms.delete()
 
 
-def _different(words: Sequence[str]) -> list[str]:
-    """The words that a search tells apart, in their order."""
+def synonyms_cleaned(words: Sequence[str]) -> list[str]:
+    """The words that a search tells apart, in their order.
+
+    Raises ``Refused("invalid")``: synonyms_too_few, synonyms_words_too_many, synonyms_word_too_long.
+    """
     different: dict[str, str] = {}
     for word in words:
         if key := " ".join(folded(word)):
             different.setdefault(key, word.strip())
     if len(different) < 2:
-        found = problem("synonyms_too_few", "Send two different words or more.", field="words")
-        raise Refused("invalid", "Some values are not valid; nothing was changed.", problems=[found])
+        raise _invalid("synonyms_too_few", "Send two different words or more.")
+    if len(words) > WORDS_LIMIT:
+        raise _invalid("synonyms_words_too_many", f"Send at most {WORDS_LIMIT} words.")
+    if max(map(len, different.values())) > WORD_LENGTH:
+        raise _invalid("synonyms_word_too_long", f"A word has at most {WORD_LENGTH} characters.")
     return list(different.values())
+
+
+def _invalid(code: str, sentence: str) -> Refused:
+    found = problem(code, sentence, field="words")
+    return Refused("invalid", "Some values are not valid; nothing was changed.", problems=[found])

@@ -9,6 +9,7 @@ from pathlib import Path
 from recognition.index._embedded import EmbeddedIndex
 from recognition.index._server import ServerIndex
 from recognition.index.types import (
+    AttributeFilter,
     Filters,
     IndexHealth,
     IndexQuery,
@@ -19,6 +20,7 @@ from recognition.index.types import (
 )
 
 __all__ = [
+    "AttributeFilter",
     "Filters",
     "IndexHealth",
     "IndexQuery",

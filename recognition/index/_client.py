@@ -1,7 +1,7 @@
 """Between our types and the Qdrant client's: collection settings, points, filters, one query, errors."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
@@ -9,9 +9,9 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import Ask, Part, PointId
+from recognition.index._query import NOTHING, Ask, Part, PointId
 from recognition.index._words import SparseWords, document_words
-from recognition.index.types import Filters, PhotoPoint
+from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
 _RETRY_STATUS = frozenset({401, 403, 408, 429})
 
@@ -56,8 +56,8 @@ def to_point(point: PhotoPoint, dim: int) -> m.PointStruct:
     )
 
 
-def to_filter(filters: Filters, without_products: Sequence[str] = ()) -> m.Filter:
-    """The merchant always, the rest where given."""
+def to_filter(filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING) -> m.Filter:
+    """The merchant always, the rest where given. ``without``: fields with values that a point must not have."""
     must: list[m.Condition] = [equals(_schema.TENANT, filters.merchant_id)]
     for key, values in (("category", filters.categories), ("brand", filters.brands)):
         if values:
@@ -68,11 +68,12 @@ def to_filter(filters: Filters, without_products: Sequence[str] = ()) -> m.Filte
         must.append(equals("currency", filters.currency))
     if filters.in_stock is not None:
         must.append(equals("in_stock", int(filters.in_stock)))
+    must += [condition for wanted in filters.attributes for condition in _attribute(wanted)]
     must_not: list[m.Condition] = []
     if filters.exclude_photo_ids:
         must_not.append(m.HasIdCondition(has_id=[_schema.point_id(photo_id) for photo_id in filters.exclude_photo_ids]))
-    if without_products:
-        must_not.append(m.FieldCondition(key="product_id", match=m.MatchAny(any=list(without_products))))
+    for key, unwanted in without.items():
+        must_not.append(m.FieldCondition(key=key, match=m.MatchAny(any=list(unwanted))))
     return m.Filter(must=must, must_not=must_not or None)
 
 
@@ -81,20 +82,38 @@ def equals(key: str, value: str | int) -> m.FieldCondition:
     return m.FieldCondition(key=key, match=m.MatchValue(value=value))
 
 
+def _attribute(wanted: AttributeFilter) -> Iterator[m.Condition]:
+    if wanted.values:
+        terms = [_schema.term(wanted.name, value) for value in wanted.values]
+        yield m.FieldCondition(key="attributes", match=m.MatchAny(any=terms))
+    if wanted.min is not None or wanted.max is not None:
+        between = m.FieldCondition(key="value", range=m.Range(gte=wanted.min, lte=wanted.max))
+        nested = m.Nested(key="numbers", filter=m.Filter(must=[equals("name", wanted.name), between]))
+        yield m.NestedCondition(nested=nested)
+
+
 def candidates_request(ask: Ask, params: m.SearchParams | None) -> m.QueryRequest:
     """One query for one ask: a nearest search, or one prefetch a part with DBSF over them."""
     allowed = to_filter(ask.filters, ask.without)
     if len(ask.parts) == 1:
         part = ask.parts[0]
         return m.QueryRequest(
-            query=_vector(part), using=part.using, filter=allowed, params=params, limit=ask.limit, with_payload=True
+            query=_vector(part),
+            using=part.using,
+            filter=allowed,
+            params=params,
+            limit=ask.limit,
+            with_payload=_schema.ANSWERED,
         )
     prefetches = [
         m.Prefetch(query=_vector(part), using=part.using, filter=allowed, params=params, limit=ask.depth)
         for part in ask.parts
     ]
     return m.QueryRequest(
-        prefetch=prefetches, query=m.FusionQuery(fusion=m.Fusion.DBSF), limit=ask.limit, with_payload=True
+        prefetch=prefetches,
+        query=m.FusionQuery(fusion=m.Fusion.DBSF),
+        limit=ask.limit,
+        with_payload=_schema.ANSWERED,
     )
 
 

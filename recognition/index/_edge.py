@@ -1,7 +1,7 @@
 """Between our types and Qdrant Edge's: configuration, points, filters, one query, errors."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -37,9 +37,9 @@ from qdrant_edge import (
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import Ask, Found, Part, PointId
+from recognition.index._query import NOTHING, Ask, Found, Part, PointId
 from recognition.index._words import SparseWords, document_words
-from recognition.index.types import Filters, PhotoPoint
+from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
 _Condition: TypeAlias = (
     FieldCondition | IsEmptyCondition | IsNullCondition | HasIdCondition | HasVectorCondition | NestedCondition | Filter
@@ -78,12 +78,16 @@ class EdgeEngine:
         allowed = to_filter(ask.filters, ask.without)
         if len(ask.parts) == 1:
             return QueryRequest(
-                ask.limit, query=_nearest(ask.parts[0]), filter=allowed, params=self._exact, with_payload=True
+                ask.limit,
+                query=_nearest(ask.parts[0]),
+                filter=allowed,
+                params=self._exact,
+                with_payload=_schema.ANSWERED,
             )
         prefetches = [
             Prefetch(ask.depth, query=_nearest(part), filter=allowed, params=self._exact) for part in ask.parts
         ]
-        return QueryRequest(ask.limit, prefetches=prefetches, query=_DBSF, with_payload=True)
+        return QueryRequest(ask.limit, prefetches=prefetches, query=_DBSF, with_payload=_schema.ANSWERED)
 
 
 def config(dim: int) -> EdgeConfig:
@@ -98,11 +102,23 @@ def config(dim: int) -> EdgeConfig:
 def create_shard(folder: Path, dim: int) -> None:
     """An empty shard with its payload indexes, closed again."""
     shard = EdgeShard.create(str(folder), config(dim))
-    for name, kind in _schema.PAYLOAD_INDEXES.items():
-        schema = KeywordIndexParams(is_tenant=True) if name == _schema.TENANT else _INDEX_TYPES[kind]
-        shard.update(UpdateOperation.create_field_index(name, schema))
+    _index_payload(shard)
     shard.flush()
     shard.close()
+
+
+def load_shard(folder: Path, dim: int) -> EdgeShard:
+    """A shard that is there; payload indexes that it has not yet, because another release made it, are made now."""
+    shard = EdgeShard.load(str(folder), config(dim))
+    _index_payload(shard)
+    return shard
+
+
+def _index_payload(shard: EdgeShard) -> None:
+    for name in _schema.PAYLOAD_INDEXES.keys() - shard.info().payload_schema.keys():
+        kind = _INDEX_TYPES[_schema.PAYLOAD_INDEXES[name]]
+        schema = KeywordIndexParams(is_tenant=True) if name == _schema.TENANT else kind
+        shard.update(UpdateOperation.create_field_index(name, schema))
 
 
 def to_point(point: PhotoPoint, dim: int) -> Point:
@@ -122,8 +138,8 @@ def equals(key: str, value: str | int) -> FieldCondition:
     return FieldCondition(key, match=MatchValue(value))
 
 
-def to_filter(filters: Filters, without_products: Sequence[str] = ()) -> Filter:
-    """The merchant always, the rest where given."""
+def to_filter(filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING) -> Filter:
+    """The merchant always, the rest where given. ``without``: fields with values that a point must not have."""
     must: list[_Condition] = [equals(_schema.TENANT, filters.merchant_id)]
     for key, values in (("category", filters.categories), ("brand", filters.brands)):
         if values:
@@ -134,12 +150,23 @@ def to_filter(filters: Filters, without_products: Sequence[str] = ()) -> Filter:
         must.append(equals("currency", filters.currency))
     if filters.in_stock is not None:
         must.append(equals("in_stock", int(filters.in_stock)))
+    must += [condition for wanted in filters.attributes for condition in _attribute(wanted)]
     must_not: list[_Condition] = []
     if filters.exclude_photo_ids:
         must_not.append(HasIdCondition({_schema.point_id(photo_id) for photo_id in filters.exclude_photo_ids}))
-    if without_products:
-        must_not.append(FieldCondition("product_id", match=MatchAny(list(without_products))))
+    for key, unwanted in without.items():
+        must_not.append(FieldCondition(key, match=MatchAny(list(unwanted))))
     return Filter(must=must, must_not=must_not)
+
+
+def _attribute(wanted: AttributeFilter) -> Iterator[_Condition]:
+    if wanted.values:
+        yield FieldCondition(
+            "attributes", match=MatchAny([_schema.term(wanted.name, value) for value in wanted.values])
+        )
+    if wanted.min is not None or wanted.max is not None:
+        between = FieldCondition("value", range=RangeFloat(gte=wanted.min, lte=wanted.max))
+        yield NestedCondition("numbers", Filter(must=[equals("name", wanted.name), between]))
 
 
 @contextlib.contextmanager

@@ -194,4 +194,4 @@ def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
         except OSError:  # another process was faster; it holds the shard, which loading says
             shutil.rmtree(new, ignore_errors=True)
     with _edge.translated(folder):
-        return EdgeShard.load(str(place), _edge.config(dim))
+        return _edge.load_shard(place, dim)

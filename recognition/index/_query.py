@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from recognition.index.types import Filters, IndexQuery, ProductHit
 
 OVERFETCH = 6
 MIN_FETCH = 60
+VARIANTS_KEPT = 10  # of one article, the best; more of them tell nothing new and would fill the answer
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 PointId: TypeAlias = int | str | UUID
 
@@ -33,14 +36,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Ask:
-    """One Qdrant query: the ``depth`` nearest by each part, fused; at most ``limit`` points of other products than
-    ``without`` come back."""
+    """One Qdrant query: the ``depth`` nearest by each part, fused; at most ``limit`` points come back, none of them
+    with a value that ``without`` names for a field."""
 
     filters: Filters
     parts: tuple[Part, ...]
     depth: int
     limit: int
-    without: tuple[str, ...]
+    without: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class _Search:
         """The next round; where candidates are ranked here, all of them are wanted and not the best fused."""
         ranked_here = self.by_cosines or self.by_weight is not None
         limit = self.depth * len(self.parts) if ranked_here else self.depth
-        return Ask(self.query.filters, self.parts, self.depth, limit, tuple(hit.product_id for hit in self.hits))
+        return Ask(self.query.filters, self.parts, self.depth, limit, self._known())
 
     def take(self, found: Sequence[Found], exact: Mapping[str, Mapping[PointId, float]]) -> None:
         """Rank one round of candidates and add the products in it; the search is done with enough or with no more.
@@ -113,8 +116,25 @@ class _Search:
         else:
             self.hits += _grouped(candidates[: self.depth])
             self.hits.sort(key=lambda hit: (-hit.score, hit.product_id))
-        self.done = len(self.hits) >= self.query.limit or len(found) < self.depth
-        del self.hits[self.query.limit :]
+        count = self._keep_wanted()
+        self.done = count >= self.query.limit or len(found) < self.depth
+
+    def _known(self) -> Mapping[str, Sequence[str]]:
+        """What the next round leaves out: the products of the rounds before, whole articles where they count once."""
+        alone = [hit.product_id for hit in self.hits if not (self.query.grouped and hit.payload.group)]
+        groups = {hit.payload.group: None for hit in self.hits if self.query.grouped and hit.payload.group}
+        return {key: values for key, values in (("product_id", alone), ("group", list(groups))) if values}
+
+    def _keep_wanted(self) -> int:
+        """Drop what is more than was asked for; returns how many products, or articles, are left."""
+        kept: dict[str, list[ProductHit]] = {}
+        for hit in self.hits:
+            grouped = self.query.grouped and hit.payload.group
+            kept.setdefault(f"group {grouped}" if grouped else hit.product_id, []).append(hit)
+        wanted = list(kept.values())[: self.query.limit]
+        chosen = {hit.product_id for hits in wanted for hit in hits[:VARIANTS_KEPT]}
+        self.hits = [hit for hit in self.hits if hit.product_id in chosen]
+        return len(wanted)
 
     def _candidate(self, point: Found, exact: Mapping[str, Mapping[PointId, float]], best_words: float) -> _Candidate:
         scores = {part.using: exact[part.using].get(point.id, 0.0) for part in self.parts}

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,18 @@ PAYLOAD_INDEXES: Mapping[str, str] = {
     "price": "float",
     "currency": "keyword",
     "in_stock": "integer",  # 0 or 1: Qdrant Edge 0.9 reads a bool in a filter as a number, which no bool field matches
+    "group": "keyword",
+    "attributes": "keyword",
+    "numbers[].name": "keyword",
+    "numbers[].value": "float",
 }
-CHANGEABLE = frozenset({"category", "brand", "price", "currency", "in_stock"})
+CHANGEABLE = frozenset({"category", "brand", "price", "currency", "in_stock", "group", "attributes"})
+ANSWERED = [field.name for field in fields(PointPayload) if field.name != "attributes"]  # what comes back with a point
 UPSERT_BATCH = 256
 SCROLL_PAGE = 1000
 
+_TERM = "\x1f"  # between an attribute's name and its value; no text of a product holds it
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _PHOTO_NAMESPACE = uuid.UUID("6f0d3f0e-7c0b-5f0a-9d55-0b6b6a1f6a11")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -49,13 +56,15 @@ def point_id(photo_id: str) -> str:
 
 
 def to_payload(payload: PointPayload) -> dict[str, Any]:
-    """The stored form of a payload: what is None is left out, as the engine itself does when a field is set to null."""
-    return {key: value for key, value in stored_changes(asdict(payload)).items() if value is not None}
+    """The stored form of a payload: what is empty is left out, as the engine does where a field is set to null."""
+    return {key: value for key, value in stored_changes(asdict(payload)).items() if value not in (None, "", [])}
 
 
 def from_payload(stored: Mapping[str, Any]) -> PointPayload:
     """A payload read back from the engine."""
-    return PointPayload(**{"price": None, "currency": None, **stored, "in_stock": bool(stored["in_stock"])})
+    told = {name: stored[name] for name in ANSWERED if name in stored}
+    told["in_stock"] = bool(stored["in_stock"])
+    return PointPayload(**{"category": "", "brand": "", "price": None, "currency": None, **told})
 
 
 def image_vectors(records: Iterable[tuple[Mapping[str, Any] | None, Any]]) -> dict[str, np.ndarray]:
@@ -75,9 +84,26 @@ def checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     return stored_changes(changes)
 
 
-def stored_changes(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Payload fields as they are stored: ``in_stock`` as 0 or 1."""
-    return {key: int(value) if key == "in_stock" else value for key, value in fields.items()}
+def stored_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Payload fields as they are stored: ``in_stock`` as 0 or 1, attributes as terms, and as numbers where they are."""
+    stored: dict[str, Any] = {key: int(value) if key == "in_stock" else value for key, value in changes.items()}
+    if "attributes" in stored:
+        pairs = stored.pop("attributes")
+        numbers = ((name, number_of(value)) for name, value in pairs)
+        stored["attributes"] = [term(name, value) for name, value in pairs]
+        stored["numbers"] = [{"name": name, "value": number} for name, number in numbers if number is not None]
+    return stored
+
+
+def term(name: str, value: str) -> str:
+    """An attribute's value as one keyword. All attributes share one field: keys are the merchants' own, and Qdrant
+    wants an index made for each key before it is fast (docs/decisions/index.md)."""
+    return f"{name}{_TERM}{value}"
+
+
+def number_of(value: str) -> float | None:
+    """The number that a value says, None where it says none."""
+    return float(value) if _NUMBER.fullmatch(value) else None
 
 
 def checked_vector(vector: np.ndarray, dim: int, what: str) -> np.ndarray:

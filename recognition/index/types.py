@@ -12,7 +12,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PointPayload:
-    """What filters and answers need to know of a photo's product; ``price`` is in units of ``currency``."""
+    """What filters and answers need to know of a photo's product; ``price`` is in units of ``currency``.
+
+    ``group`` is what products that are variants of one article share, "" where there are none. ``attributes`` are names
+    with values, a name as often as it has values; they can be filtered by, and do not come back with a hit.
+    """
 
     merchant_id: str
     product_id: str
@@ -22,6 +26,8 @@ class PointPayload:
     price: float | None
     currency: str | None
     in_stock: bool
+    group: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,26 @@ class PhotoPoint:
 
 
 @dataclass(frozen=True)
+class AttributeFilter:
+    """One attribute: any of these values, and a number between these bounds (included), where given.
+
+    A value that is a number, or a text that says one (``"350"``, ``"-0.5"``), is in ranges; of several values one
+    that fits is enough.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
 class Filters:
     """Which photos may answer. ``merchant_id`` always applies; an empty tuple or None leaves the rest open.
 
-    ``categories`` and ``brands`` mean "any of". ``price_min`` and ``price_max`` include their bounds, and a product
-    without a price is in no range. Prices are compared as numbers: give ``currency`` with a range where a merchant
-    sells in several.
+    ``categories`` and ``brands`` mean "any of"; each of the ``attributes`` must be met. ``price_min`` and
+    ``price_max`` include their bounds, and a product without a price is in no range. Prices are compared as numbers:
+    give ``currency`` with a range where a merchant sells in several.
     """
 
     merchant_id: str
@@ -51,6 +71,7 @@ class Filters:
     price_max: float | None = None
     currency: str | None = None
     in_stock: bool | None = None
+    attributes: tuple[AttributeFilter, ...] = ()
     exclude_photo_ids: tuple[str, ...] = ()
 
 
@@ -58,6 +79,8 @@ class Filters:
 class IndexQuery:
     """A search by photo, words or both: ``image`` is the photo's vector, ``text`` the words' vector in the same
     space (both ``[dim]``), ``words`` the words themselves for BM25; ``limit`` counts products.
+
+    ``grouped``: variants of one article count once, and the answer holds those of them that are near, the best first.
 
     ``photo_weight`` in [0, 1] weighs the photo against the words where both are given; None: the engine's fusion does.
     """
@@ -68,6 +91,7 @@ class IndexQuery:
     words: str = ""
     limit: int = 10
     photo_weight: float | None = None
+    grouped: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +153,7 @@ class PhotoIndex(Protocol):
         """Remove photos; unknown ids are ignored."""
 
     def set_payload(self, product_id: str, *, merchant_id: str, **changes: object) -> None:
-        """Change category, brand, price, currency or in_stock on all photos of a product."""
+        """Change category, brand, price, currency, in_stock, group or attributes on all photos of a product."""
 
     def count(self, filters: Filters | None = None) -> int:
         """Photos that match, exactly; all photos of this version without ``filters``."""

@@ -46,7 +46,8 @@ from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 shop, keeper = Shop("shop"), Shop("keeper")
-product = shop.product("MUG-1", price="5.00", currency="EUR")
+product = shop.product("MUG-1", price="5.00", currency="EUR", variant_group="MUG", attributes={"colour": "red"})
+shop.product("MUG-2", variant_group="MUG")
 photo, search = shop.photo(product), shop.search()
 search_result_store(result=search_result(search, candidate(product, photo, text=1.0), verdict="SURE"))
 recognition = shop.recognition()

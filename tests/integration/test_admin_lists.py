@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from catalog.models import Decision, LedgerState, Membership, Upload, UploadState
 from catalog.services.result import search_result_store
+from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import Shop, candidate, search_result
 from tests.drawing import jpeg
@@ -43,12 +44,14 @@ def one_of_each(number):
     Membership.objects.create(user=person, merchant=shop.merchant)
     endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/", events=["job.finished"])
     endpoint_test(endpoint=endpoint)
+    synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
     return shop
 
 
 LISTS = [
     "catalog_product", "catalog_photo", "catalog_upload", "catalog_job", "catalog_item", "catalog_decision",
-    "catalog_merchant", "catalog_apikey", "catalog_webhookendpoint", "catalog_webhookdelivery", "auth_user",
+    "catalog_merchant", "catalog_apikey", "catalog_webhookendpoint", "catalog_webhookdelivery", "catalog_synonyms",
+    "auth_user",
 ]  # fmt: skip
 
 
@@ -223,6 +226,7 @@ def test_retry_in_bulk_leaves_photos_that_did_not_fail(admin, shop):
         "catalog_apikey",
         "catalog_upload",
         "catalog_webhookendpoint",
+        "catalog_synonyms",
         "auth_user",
     ],
 )

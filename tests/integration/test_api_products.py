@@ -20,6 +20,7 @@ MUG = {
     "price": "12.90",
     "currency": "EUR",
     "in_stock": False,
+    "variant_group": "MUG",
     "attributes": {"volume_ml": 350, "tags": ["blue"]},
 }
 

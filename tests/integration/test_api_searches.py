@@ -24,6 +24,7 @@ FILTERS = {
     "price_max": "20",
     "currency": "eur",
     "in_stock": True,
+    "attributes": {"colour": ["red", "red", 5, True], "volume_ml": {"min": 300, "max": None}, "size": {"max": 40.5}},
 }
 STORED_FILTERS = {
     "categories": ["Mugs"],
@@ -32,6 +33,7 @@ STORED_FILTERS = {
     "price_max": "20.00",
     "currency": "EUR",
     "in_stock": True,
+    "attributes": {"colour": ["red", "5", "true"], "volume_ml": {"min": 300.0}, "size": {"max": 40.5}},
 }
 NO_FILTERS = {
     "categories": [],
@@ -40,6 +42,7 @@ NO_FILTERS = {
     "price_max": None,
     "currency": None,
     "in_stock": None,
+    "attributes": {},
 }
 
 
@@ -69,6 +72,9 @@ def test_by_words(shop):
         "photo_weight": None,
         "like": [],
         "unlike": [],
+        "like_photos": [],
+        "unlike_photos": [],
+        "group_variants": True,
     }
     assert body["queue"] == {"position": 1, "eta_seconds": None}
     assert Job.objects.get().key == ""
@@ -199,8 +205,10 @@ def test_a_finished_search(shop):
             "price": "12.90",
             "currency": "EUR",
             "in_stock": True,
+            "variant_group": "",
             "attributes": {},
         },
+        "variants": [],
         "match": "same",
         "probability": 0.87,
         "scores": {"rank": 0.9, "image": 0.91, "fused": 0.81, "text": 3.5},

@@ -1,21 +1,30 @@
-"""A catalogue with a real worker behind it: taken home and read back it answers the same; deleted it is forgotten."""
+"""A catalogue with a real worker behind it: taken home and read back it answers the same; deleted it is forgotten.
+
+And it is searched as people mean it: in two languages, by attributes, by articles, by photos of other things.
+"""
 
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 
 from catalog.models import LedgerState, Merchant, Photo, Product
 from catalog.selectors.export import CatalogueExport
+from catalog.selectors.search import search_answer
+from catalog.selectors.search_options import SearchOptions
 from catalog.services.dispatch import chunks_dispatch
-from catalog.services.photo import photo_remove
+from catalog.services.job import search_job_create
+from catalog.services.photo import photo_remove, photos_refresh
 from catalog.services.product import product_delete, product_update
-from catalog.services.result import chunk_result_store
+from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.search_examples import ExampleSent
+from catalog.services.synonyms import synonyms_create
 from tests.broker import free_port, start_redis
 from tests.drawing import HEADER, jpeg
 from tests.integration.test_worker_line import soon
 from tests.uploads import send
 from tests.worker import WorkerProcess, bundle_folder, client_of, read_result
-from workers.contract import Search, SearchFilters
+from workers.contract import AttributeFilter, Search, SearchFilters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PRODUCTS = 4
@@ -99,3 +108,116 @@ def test_a_change_is_found_and_a_deletion_forgotten(worker, shop):
     assert not Product.objects.filter(pk=gone.pk).exists()
     assert set(answers(worker, shop, key=keys[gone.pk])) == {"P-0", "P-1"}
     assert Product.objects.filter(pk=kept.pk).exists()
+
+
+CLOSET = """
+MUG-R,Stoneware mug red,20,MUG,red,300
+MUG-B,Stoneware mug blue,21,MUG,blue,350
+VASE,青花瓷花瓶,22,,blue,
+POT,紫砂茶壶,23,,brown,600
+LAMP,Brass desk lamp,24,,,
+"""
+
+
+@pytest.fixture
+def closet(worker):
+    """A catalogue with titles in two languages, attributes, and an article with two variants."""
+    cache.clear()
+    merchant = Merchant.objects.create(slug=f"closet-{uuid4().hex[:8]}", name="Closet")
+    header = "sku,title,images,variant_group,colour,volume_ml"
+    rows = [line.split(",") for line in CLOSET.strip().splitlines()]
+    table = [",".join([sku, title, f"{photo}.jpg", *more]) for sku, title, photo, *more in rows]
+    files = {"m.csv": "\n".join([header, *table]).encode()} | {f"{row[2]}.jpg": jpeg(int(row[2])) for row in rows}
+    assert send(merchant, files).rows_created == len(rows)
+    settle(worker[1])
+    return merchant
+
+
+def looked_up(worker, merchant, *, photo=None, words="", attributes=(), examples=(), limit=10, **options):
+    """The hits of a search made as the API makes it, answered by the worker, read as the API reads it."""
+    job = search_job_create(
+        merchant=merchant,
+        photo=photo,
+        words=words,
+        filters=SearchFilters(attributes=tuple(AttributeFilter(**each) for each in attributes)),
+        limit=limit,
+        options=SearchOptions(**options),
+        examples=[ExampleSent(f"like.{n}", **each) for n, each in enumerate(examples)],
+    )
+    assert search_result_store(result=read_result(worker[1]))
+    job.refresh_from_db()
+    assert (job.state, job.error_message) == ("done", "")
+    return search_answer(merchant=merchant, job=job).hits
+
+
+def skus(hits):
+    return [hit.product.sku for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "spoken"),
+    [
+        ("马克杯", None, {"MUG-R", "MUG-B"}),  # the titles are English: by a synonym
+        ("蓝色马克杯", "MUG-B", {"MUG-R", "MUG-B"}),  # two words of a script without spaces, each with a synonym
+        ("茶壶", "POT", {"POT"}),
+        ("紫沙茶壶", "POT", {"POT"}),  # one wrong character
+        ("青花磁花瓶", "VASE", {"VASE"}),
+        ("stonware", None, {"MUG-R", "MUG-B"}),  # one letter missing
+        ("brass lmap", "LAMP", {"LAMP"}),  # two letters swapped
+        ("茶壶 and lamp", None, {"POT", "LAMP"}),
+    ],
+)
+def test_words_of_two_languages(worker, closet, words, first, spoken):
+    synonyms_create(merchant=closet, words=["mug", "马克杯"])
+    synonyms_create(merchant=closet, words=["blue", "蓝色"])
+    hits = looked_up(worker, closet, words=words, group_variants=False)
+    found = {hit.product.sku for hit in hits if hit.candidate.scores.text}
+    assert found == spoken
+    assert skus(hits)[0] in ({first} if first else spoken)
+
+
+def test_attributes_and_articles_follow_the_catalogue_without_a_look_at_the_photos(worker, closet):
+    red, big = {"name": "colour", "values": ("red",)}, {"name": "volume_ml", "min": 320.0}
+    for query in ({"photo": jpeg(20)}, {"words": "mug 茶壶"}, {"photo": jpeg(20), "words": "mug"}):
+        assert skus(looked_up(worker, closet, attributes=[red], **query)) == ["MUG-R"]
+        assert set(skus(looked_up(worker, closet, attributes=[big], **query))) == {"MUG-B", "POT"}
+        assert skus(looked_up(worker, closet, attributes=[red, big], **query)) == []
+    hit, *others = looked_up(worker, closet, photo=jpeg(20))
+    assert (hit.product.sku, skus(others).count("MUG-B")) == ("MUG-R", 0)
+    assert [(each.sku, each.found) for each in hit.variants] == [("MUG-B", True)]
+
+    for photo in Photo.objects.filter(merchant=closet):
+        worker[0].photo_store().delete(photo.key)  # whoever looks at one now finds nothing
+    mug = Product.objects.get(merchant=closet, sku="MUG-R")
+    product_update(product=mug, values={"attributes": {"colour": "green", "volume_ml": 400}, "variant_group": ""})
+    settle(worker[1])
+    assert skus(looked_up(worker, closet, words="mug", attributes=[red])) == []
+    assert set(skus(looked_up(worker, closet, words="mug", attributes=[big]))) == {"MUG-R", "MUG-B", "POT"}
+    assert photos_refresh(merchant=closet) == 5
+    settle(worker[1])
+    assert set(Photo.objects.filter(merchant=closet).values_list("state", flat=True)) == {LedgerState.DONE}
+    assert set(skus(looked_up(worker, closet, words="mug"))[:2]) == {"MUG-R", "MUG-B"}
+
+
+def test_limit_counts_articles(worker, closet):
+    assert len(looked_up(worker, closet, photo=jpeg(20), limit=2)) == 2
+    assert skus(looked_up(worker, closet, photo=jpeg(20), limit=1)) == ["MUG-R"]
+    first, second = looked_up(worker, closet, photo=jpeg(20), limit=2, group_variants=False)
+    assert (first.product.sku, list(first.variants), list(second.variants)) == ("MUG-R", [], [])
+
+
+def test_photos_to_be_like_and_unlike(worker, closet):
+    whole = {"like": True, "region": (0.0, 0.0, 1.0, 1.0)}
+    like = looked_up(worker, closet, examples=[{"data": jpeg(22), **whole}])
+    assert skus(like)[0] == "VASE"
+    assert like[0].candidate.scores.image == pytest.approx(1.0, abs=0.01)
+    assert (like[0].candidate.probability, like[0].why.endswith("like 1 of your examples.")) == (None, True)
+    unlike = {"data": jpeg(24), "like": False, "region": (0.0, 0.0, 1.0, 1.0)}
+    against = looked_up(worker, closet, examples=[{"data": jpeg(22), **whole}, unlike])
+    scores = [{hit.product.sku: hit.candidate.scores.image for hit in hits} for hits in (like, against)]
+    assert skus(against)[0] == "VASE" and scores[1]["LAMP"] < scores[0]["LAMP"]
+    pot = Product.objects.get(merchant=closet, sku="POT")
+    mixed = looked_up(worker, closet, like=(pot.pk,), examples=[{"data": jpeg(22), **whole}])
+    assert skus(mixed)[0] == "VASE" and "POT" not in skus(mixed)
+    half = looked_up(worker, closet, examples=[{"data": jpeg(22), "like": True, "region": (0.0, 0.0, 0.5, 0.5)}])
+    assert half[0].candidate.scores.image < 0.99

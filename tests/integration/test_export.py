@@ -31,6 +31,7 @@ ODD = {
     "price": "1234.50",
     "currency": "EUR",
     "in_stock": False,
+    "variant_group": "=Group, one",
     "attributes": {"ml": 350, "tags": ["blue", "=x"], "title": "of its own", "deep": {"a": None}, "Colour": "red"},
 }
 PLAIN = {"sku": "B-1", "title": "Plain", "attributes": {}}

@@ -169,5 +169,5 @@ def test_forgetting_takes_the_same_statements_for_one_and_for_thirty(shop, djang
             )
             for n in range(count)
         )
-        with django_assert_num_queries(6):  # read, let go, forget, note; a savepoint's two
+        with django_assert_num_queries(8):  # read, examples, let go, forget three, note; a savepoint's two
             assert jobs_forget(now=timezone.now()) == count

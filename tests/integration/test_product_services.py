@@ -110,7 +110,7 @@ def test_an_update_changes_the_fields_given_and_owes_the_photos_again(mug):
     photo.refresh_from_db()
     assert (photo.state, photo.chunk_id) == (LedgerState.PENDING, None)
     Photo.objects.update(state=LedgerState.DONE)
-    product_update(product=mug, values={"price": "12.00", "attributes": {"Colour": "green"}})
+    product_update(product=mug, values={"price": "12.00", "attributes": {}})
     photo.refresh_from_db()
     assert photo.state == LedgerState.DONE
 
@@ -243,7 +243,9 @@ def test_bytes_stored_again_before_their_row_is_committed_stay(mug):
         ({"price": "9.90"}, 2),  # part of the fused vector, and of what searches filter by
         ({"in_stock": False}, 2),
         ({"title": "Deep sea mug"}, 2),
-        ({"attributes": {"care": "by hand"}}, 0),
+        ({"attributes": {"care": "by hand"}}, 2),
+        ({"variant_group": "MUG"}, 2),
+        ({"sku": "MUG-2"}, 0),
         ({"price": "14.90", "title": MUG["title"]}, 0),
     ],
 )

@@ -53,3 +53,12 @@ def test_an_unknown_merchant_is_refused(photos):
     with pytest.raises(CommandError, match="no merchant 'nobody'"):
         call_command("reindex", "--all", "--merchant", "nobody")
     assert owed(photos) == set()
+
+
+def test_with_their_vectors_kept_no_bundle_is_forgotten(photos, capsys):
+    call_command("reindex", "--keep-vectors", "--merchant", "harbour")
+    assert owed(photos) == {"old", "new"}
+    assert Photo.objects.get(pk=photos["old"].pk).bundle_version == "b1"
+    assert capsys.readouterr().out == "2 photos are to be stored again with their vectors.\n"
+    with pytest.raises(CommandError, match="not allowed with"):
+        call_command("reindex", "--keep-vectors", "--all")

@@ -13,9 +13,11 @@ from recognition import decide
 from workers.contract import (
     CHUNK_LIMIT,
     REASONS,
+    AttributeFilter,
     Candidate,
     Chunk,
     ChunkResult,
+    Example,
     Explain,
     Explanation,
     Fault,
@@ -108,6 +110,17 @@ MESSAGES = [
         searches_done=3,
         started_at=NOW,
         notes=("outgrown",),
+    ),
+    Search(
+        job_id=ID,
+        merchant_id=ID,
+        deadline=NOW,
+        filters=SearchFilters(
+            attributes=(AttributeFilter(name="colour", values=("red",)), AttributeFilter(name="ml", min=300.0))
+        ),
+        like_photos=(Example(key="ab/cd/abcd", region=(0.0, 0.1, 0.5, 1.0)),),
+        unlike_photos=(Example(key="cd/ab/cdab"),),
+        grouped=False,
     ),
 ]
 

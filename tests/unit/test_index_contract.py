@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
-from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, open_index
+from recognition.index import AttributeFilter, Filters, IndexQuery, PhotoPoint, PointPayload, open_index
 
 SERVER_URL = os.environ.get("VITRINE_TEST_QDRANT_URL", "")
 IN_MEMORY = Path("/dev/shm")
@@ -198,6 +198,85 @@ def test_filters(index, filters, expected):
     )
     assert set(products(by_photo)) == set(products(by_words)) == set(products(by_both)) == expected
     assert index.count(wanted) == len(expected)
+
+
+SHIRTS = {
+    "red": (("colour", "red"), ("size", "38"), ("size", "40")),
+    "blue": (("colour", "blue"), ("size", "40.5"), ("Größe.[0]", "="), ("wash", "30 °C")),
+    "both": (("colour", "red"), ("colour", "blue"), ("size", "XL"), ("size=40", "red")),
+    "bare": (),
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([("colour", ("red",))], {"red", "both"}),
+        ([("colour", ("red", "blue", "pink"))], {"red", "blue", "both"}),
+        ([("colour", ("red",)), ("size", ("XL", "44"))], {"both"}),
+        ([("colour", ("red",)), ("size", ("40.5",))], set()),
+        ([("size", ("40",))], {"red"}),
+        ([("size", (), 39.0, None)], {"red", "blue"}),
+        ([("size", (), None, 38.0)], {"red"}),
+        ([("size", (), 40.1, 50.0)], {"blue"}),
+        ([("size", (), 38.5, 39.5)], set()),
+        ([("wash", (), 0.0, 100.0)], set()),
+        ([("colour", (), 0.0, None)], set()),
+        ([("Größe.[0]", ("=",))], {"blue"}),
+        ([("nothing", ("red",))], set()),
+    ],
+)
+def test_attributes_narrow_every_kind_of_search(index, wanted, expected):
+    drawn = vectors(len(SHIRTS))
+    index.upsert(
+        [
+            point(name, drawn[i], words="shirt", attributes=attributes)
+            for i, (name, attributes) in enumerate(SHIRTS.items())
+        ]
+    )
+    filters = Filters("acme", attributes=tuple(AttributeFilter(*each) for each in wanted))
+    answers = index.nearest(
+        [
+            IndexQuery(filters, image=drawn[0]),
+            IndexQuery(filters, words="shirt"),
+            IndexQuery(filters, image=drawn[0], text=drawn[1], words="shirt"),
+        ]
+    )
+    assert [set(products(hits)) for hits in answers] == [expected] * 3
+    assert index.count(filters) == len(expected)
+
+
+def test_attributes_and_group_change_without_a_vector(index):
+    (a,) = vectors(1)
+    index.upsert([point("x", a, attributes=(("colour", "red"), ("ml", "300")), group="shirt")])
+    index.set_payload("x", merchant_id="acme", attributes=(("colour", "blue"),), group="")
+    assert index.count(Filters("acme", attributes=(AttributeFilter("colour", ("red",)),))) == 0
+    assert index.count(Filters("acme", attributes=(AttributeFilter("ml", min=0.0),))) == 0
+    (hits,) = index.nearest([IndexQuery(Filters("acme", attributes=(AttributeFilter("colour", ("blue",)),)), image=a)])
+    assert [(hit.payload.group, hit.payload.attributes) for hit in hits] == [("", ())]
+
+
+@pytest.mark.parametrize("kind", ["photo", "words", "both"])
+def test_variants_of_an_article_count_once(index, kind):
+    near, b, c = vectors(3)
+    crowd = near + 0.02 * vectors(150, 5)
+    index.upsert(
+        [point(f"v{i:03d}", crowd[i], words="mug", group="mug") for i in range(150)]
+        + [point(f"w{i}", near + (0.5 + i) * b, words="mug mug", group="jug") for i in range(2)]
+        + [point("alone", near + c, words="mug"), point("mug", near + 2 * c, words="mug")]
+    )
+    query = {
+        "photo": IndexQuery(ACME, image=near, limit=4),
+        "words": IndexQuery(ACME, words="mug", limit=4),
+        "both": IndexQuery(ACME, image=near, words="mug", limit=4),
+    }[kind]
+    (grouped,), (each,) = index.nearest([replace(query, grouped=True)]), index.nearest([query])
+    articles = [hit.payload.group or hit.product_id for hit in grouped]
+    assert set(articles) == {"mug", "jug", "alone"}
+    assert {hit.product_id for hit in grouped if not hit.payload.group} == {"alone", "mug"}
+    assert (articles.count("jug"), sum(hit.payload.group == "mug" for hit in grouped)) == (2, 10)
+    assert [hit.score for hit in grouped] == sorted((hit.score for hit in grouped), reverse=True)
+    assert len(each) == 4
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recognition.errors import Unavailable
-from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _embedded, open_index
+from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _embedded, _schema, open_index
 from recognition.index._embedded import EmbeddedIndex
 
 ACME = Filters("acme")
@@ -37,6 +37,20 @@ def point(number, merchant="acme"):
     vector = np.random.default_rng(number).normal(size=256)
     payload = PointPayload(merchant, f"p{number}", f"photo{number}", "mugs", "Kiln", 1.0, "EUR", True)
     return PhotoPoint(payload, vector, vector, f"mug number{number}")
+
+
+def test_a_shard_of_an_earlier_release_gets_the_indexes_that_it_lacks(tmp_path, monkeypatch):
+    fields = dict(_schema.PAYLOAD_INDEXES)
+    with monkeypatch.context() as patch:
+        patch.setattr(_schema, "PAYLOAD_INDEXES", {"merchant_id": "keyword"})
+        index = open_index(str(tmp_path), version="v")
+        index.upsert([point(1)])
+        index.close()
+    for _ in range(2):
+        index = open_index(str(tmp_path), version="v")
+        assert index._shard.info().payload_schema.keys() == fields.keys()
+        assert index.count(Filters("acme", brands=("Kiln",))) == 1
+        index.close()
 
 
 def flush_threads():

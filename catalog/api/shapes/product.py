@@ -5,7 +5,9 @@ from rest_framework import serializers
 from catalog.api.shapes.fields import PhotoUrl
 from catalog.models import Product
 
-FACTS = ["sku", "title", "brand", "category", "description", "price", "currency", "in_stock", "attributes"]
+FACTS = [
+    "sku", "title", "brand", "category", "description", "price", "currency", "in_stock", "variant_group", "attributes",
+]  # fmt: skip
 PRICE = {"min_value": 0, "help_text": "Decimal string, for example `12.90`; null when unknown."}
 
 
@@ -52,5 +54,20 @@ class ProductBrief(serializers.ModelSerializer):
 
     class Meta:
         model = Product
-        fields = ["id", "sku", "title", "brand", "category", "price", "currency", "in_stock", "attributes"]
+        fields = [
+            "id", "sku", "title", "brand", "category", "price", "currency", "in_stock", "variant_group", "attributes",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class VariantShape(serializers.ModelSerializer):
+    """Another variant of the article that a hit stands for."""
+
+    attributes = serializers.DictField(help_text="Whatever else the merchant keeps about it.")
+    photo_url = PhotoUrl(source="main_photo_id", allow_null=True, size="medium", help_text="Its main photo, signed.")
+    found = serializers.BooleanField(help_text="Whether it was found as well: it passes the filters, and is near.")
+
+    class Meta:
+        model = Product
+        fields = ["id", "sku", "title", "price", "currency", "in_stock", "attributes", "photo_url", "found"]
         read_only_fields = fields

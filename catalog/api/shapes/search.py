@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from catalog.api.shapes.attributes import AttributesField, attributes_told
 from catalog.api.shapes.fields import (
     Body,
     LedgerError,
@@ -16,7 +17,7 @@ from catalog.api.shapes.fields import (
     state_field,
 )
 from catalog.api.shapes.photo import Base64Photo, FilePhoto, PhotoAddress, photo_or_address
-from catalog.api.shapes.product import ProductBrief
+from catalog.api.shapes.product import ProductBrief, VariantShape
 from catalog.api.shapes.search_options import FacetShape, OptionsBody, OptionsShape
 from catalog.models import Job, JobState
 from catalog.selectors.job import search_place
@@ -49,6 +50,9 @@ class FiltersBody(Body):
     price_max = serializers.DecimalField(12, 2, min_value=0, default=None, allow_null=True, help_text="At most.")
     currency = serializers.CharField(max_length=3, default=None, allow_null=True, help_text="ISO 4217, of the prices.")
     in_stock = serializers.BooleanField(default=None, allow_null=True, help_text="Only what is (not) in stock.")
+    attributes = AttributesField(
+        default=tuple, help_text="Names with values (any of them), or with the least and most of a number; all names."
+    )
 
     def validate_currency(self, value: str | None) -> str | None:
         """Only currencies that products may have."""
@@ -86,7 +90,10 @@ class SearchBody(OptionsBody):
 
 
 class SearchForm(SearchBody):
-    """The same as a form: ``filters``, ``region``, ``facets``, ``like`` and ``unlike`` are JSON in a text part."""
+    """The same as a form: ``filters``, ``region``, ``facets``, ``like`` and ``unlike`` are JSON in a text part.
+
+    The ``photo`` of an example is the name of another part, with the file.
+    """
 
     photo = FilePhoto(default=None, allow_null=True, help_text="The file.")
 
@@ -98,7 +105,18 @@ class SearchForm(SearchBody):
                 plain[name] = json.loads(plain[name])
             except (TypeError, ValueError) as error:
                 raise serializers.ValidationError({name: ["Send JSON in this part."]}) from error
-        return super().to_internal_value(plain)
+        return super().to_internal_value(self._with_files(plain))
+
+    def _with_files(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """The parts with each example's file in its place, where its ``photo`` names one."""
+        files = {name: parts[name] for name in parts.keys() - self.fields.keys()}
+        used = set()
+        for name in {"like", "unlike"} & parts.keys():
+            for example in parts[name] if isinstance(parts[name], list) else ():
+                if isinstance(example, dict) and "photo" in example:
+                    used.add(str(example["photo"]))
+                    example["photo"] = files.get(str(example["photo"]))
+        return {name: part for name, part in parts.items() if name not in used or name in self.fields}
 
 
 class ScoresShape(serializers.Serializer):
@@ -122,6 +140,7 @@ class HitShape(serializers.Serializer):
         source="candidate.probability", allow_null=True, help_text="That it is this very product, from 0 to 1."
     )
     scores = ScoresShape(source="candidate.scores")
+    variants = VariantShape(many=True, help_text="The other variants of its article, at most 50; see `group_variants`.")
     why = serializers.CharField(help_text="One sentence for people.")
 
 
@@ -169,7 +188,7 @@ class SearchSummary(serializers.ModelSerializer):
         """What was asked for, with the photo's address."""
         url = self.context["request"].build_absolute_uri(job_photo_address(job.pk)) if job.key else None
         asked = {"read_as": []} | SearchOptions.model_validate(job.request).model_dump(mode="json") | job.request
-        return asked | {"filters": _with_money(job.request["filters"]), "photo_url": url}
+        return asked | {"filters": _filters_told(job.request["filters"]), "photo_url": url}
 
 
 class SearchShape(SearchSummary):
@@ -211,7 +230,8 @@ class SearchShape(SearchSummary):
         return self._read[1]
 
 
-def _with_money(filters: dict[str, Any]) -> dict[str, Any]:
-    """The message to the workers has prices as numbers; the API says money as decimal strings."""
+def _filters_told(filters: dict[str, Any]) -> dict[str, Any]:
+    """As the API takes them: money as decimal strings, attributes by name; workers have numbers and a list."""
     prices = {name: filters[name] for name in ("price_min", "price_max")}
-    return filters | {name: None if price is None else f"{price:.2f}" for name, price in prices.items()}
+    told = {name: None if price is None else f"{price:.2f}" for name, price in prices.items()}
+    return filters | told | {"attributes": attributes_told(SearchFilters.model_validate(filters).attributes)}

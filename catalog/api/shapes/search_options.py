@@ -5,12 +5,11 @@ from typing import Any, get_args
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.api.shapes.fields import Body
+from catalog.api.shapes.examples import EXAMPLES_LIMIT, ExampleField, examples_split
+from catalog.api.shapes.fields import Body, RegionField
 from catalog.selectors.search_options import ATTRIBUTE, FACETS, Match, SearchOptions, Sort
 
 FACETS_LIMIT = 20
-EXAMPLES_LIMIT = 10
-OPTIONS = tuple(SearchOptions.model_fields)
 
 
 class FacetName(serializers.CharField):
@@ -57,34 +56,49 @@ class OptionsBody(Body):
         help_text="What the photo counts beside the words: 1 is all of it, 0 only the words order.",
     )
     like = serializers.ListField(
-        child=serializers.UUIDField(),
+        child=ExampleField(),
         default=list,
         max_length=EXAMPLES_LIMIT,
-        help_text="Products to be like, beside the photo or in its place.",
+        help_text="Products and photos to be like, beside the photo or in its place.",
     )
     unlike = serializers.ListField(
-        child=serializers.UUIDField(),
+        child=ExampleField(),
         default=list,
         max_length=EXAMPLES_LIMIT,
-        help_text="Products to be unlike; needs a photo or `like`.",
+        help_text="Products and photos to be unlike; needs a photo or `like`.",
+    )
+    group_variants = serializers.BooleanField(
+        default=True, help_text="Whether products of one `variant_group` are one hit, with its other `variants`."
     )
 
     def taken(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """The values with the options in one; refused where they mean nothing for this search."""
-        options = SearchOptions(**{name: attrs.pop(name) for name in OPTIONS})
+        """The values with the options in one, and the photos among the examples; refused where they mean nothing."""
+        like, unlike, photos = examples_split(attrs.pop("like"), attrs.pop("unlike"))
+        given = {name: attrs.pop(name) for name in SearchOptions.model_fields if name in attrs}
+        options = SearchOptions(**given, like=like, unlike=unlike)
+        by_photo = attrs["photo"] is not None or bool(attrs["photo_url"])
+        is_like = bool(like) or any(each.sent.like for each in photos)
+        is_mixed = bool(like or unlike or photos)
         if options.sort.startswith("price") and not attrs["filters"].currency:
             raise serializers.ValidationError({"sort": ["A price only means something with filters.currency."]})
-        if attrs["photo"] is None:
+        if not by_photo:
             for name in ("match", "min_probability"):
                 if getattr(options, name) != SearchOptions.model_fields[name].default:
                     raise serializers.ValidationError({name: ["Only a search by photo can tell."]})
-            if options.unlike and not options.like:
+            if is_mixed and not is_like:
                 raise serializers.ValidationError({"unlike": ["Say what it should be like, too: a photo or `like`."]})
-        if options.photo_weight is not None and not (attrs["words"].strip() and (attrs["photo"] or options.like)):
+        if options.photo_weight is not None and not (attrs["words"].strip() and (by_photo or is_like)):
             raise serializers.ValidationError({"photo_weight": ["Send a photo and words to weigh."]})
-        if (options.like or options.unlike) and (options.match != "any" or options.min_probability is not None):
+        if is_mixed and (options.match != "any" or options.min_probability is not None):
             raise serializers.ValidationError({"like": ["A mixture of examples has no `match` and no probability."]})
-        return attrs | {"options": options}
+        return attrs | {"options": options, "examples": photos}
+
+
+class ExampleShape(serializers.Serializer):
+    """A photo that was an example."""
+
+    region = RegionField(allow_null=True, help_text="The part of it that counted; null: all of it.")
+    search_id = serializers.UUIDField(allow_null=True, help_text="The search whose photo it was, if it was one's.")
 
 
 class OptionsShape(serializers.Serializer):
@@ -96,8 +110,11 @@ class OptionsShape(serializers.Serializer):
     min_score = serializers.FloatField(allow_null=True)
     facets = serializers.ListField(child=serializers.CharField())
     photo_weight = serializers.FloatField(allow_null=True)
-    like = serializers.ListField(child=serializers.UUIDField())
-    unlike = serializers.ListField(child=serializers.UUIDField())
+    like = serializers.ListField(child=serializers.UUIDField(), help_text="Products.")
+    unlike = serializers.ListField(child=serializers.UUIDField(), help_text="Products.")
+    like_photos = ExampleShape(many=True)
+    unlike_photos = ExampleShape(many=True)
+    group_variants = serializers.BooleanField()
 
 
 class FacetValueShape(serializers.Serializer):

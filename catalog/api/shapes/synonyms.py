@@ -4,9 +4,7 @@ from rest_framework import serializers
 
 from catalog.api.shapes.fields import Body
 from catalog.models import Synonyms
-
-WORDS_LIMIT = 20
-WORD_LENGTH = 60
+from catalog.services.synonyms import WORD_LENGTH, WORDS_LIMIT
 
 
 class SynonymsShape(serializers.ModelSerializer):

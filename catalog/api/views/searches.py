@@ -1,5 +1,6 @@
 """Searches: start one by photo, words or both, wait for it, read it, cancel it."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,18 @@ from catalog.api.filters import JobFilters
 from catalog.api.mixins import FetchesPhotos, KeepsJobs, OpenToPages, TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import SEARCHES
+from catalog.api.shapes.examples import PHOTOS_LIMIT
 from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
 from catalog.api.views.photos import PHOTO_PROBLEMS
 from catalog.api.waiting import wait_for
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.job import OWED, job_list
+from catalog.services.errors import Refused
 from catalog.services.job import job_cancel, search_job_create
 from catalog.services.notify import job_channel
+from catalog.services.photo_address import FetchError
+from catalog.services.problems import problem
+from config.env import load_env
 
 EXAMPLES = [
     OpenApiExample(
@@ -65,6 +71,11 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
     scopes = SEARCHES
     publishable = frozenset({"create", "retrieve", "events"})
 
+    def body_limit(self) -> int:
+        """A form is spooled to disk; JSON is held in memory, so all its photos together are as one large photo."""
+        more = PHOTOS_LIMIT * load_env().photo_max_bytes if is_form(self.request) else 0
+        return super().body_limit() + more
+
     @extend_schema(
         summary="List searches",
         responses={
@@ -91,7 +102,9 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
                 "region_invalid",
                 "region_without_photo",
                 "product_not_found",
+                "example_not_found",
                 "example_without_photo",
+                "photos_refused",
                 *PHOTO_PROBLEMS,
             ),
         },
@@ -100,13 +113,31 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
         """By photo, by words, or by both, served before all bulk work. With `Prefer: wait=5` one call is enough."""
         body = (SearchForm if is_form(request) else SearchBody)(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        asked["photo"] = self.photo_sent(asked["photo"], asked.pop("photo_url"))
-        job = search_job_create(merchant=self.merchant, **asked)
+        job = search_job_create(merchant=self.merchant, **self._fetched(body.validated_data))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-search", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED
         return Response(self.shaped(job), status=200 if finished else 202, headers=waited | {"Location": location})
+
+    def _fetched(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What was asked with every photo that was named by its address, fetched together.
+
+        Raises ``FetchError`` for the search's own photo, ``Refused("photos_refused")`` naming every bad example.
+        """
+        url, examples = asked.pop("photo_url"), asked.pop("examples")
+        urls = {"photo": url} if url else {}
+        found = self.photos_sent(urls | {each.sent.field: each.url for each in examples if each.url})
+        if isinstance(photo := found.get("photo", asked["photo"]), FetchError):
+            raise photo
+        bad = [
+            problem(each.code, each.message, field=field)
+            for field, each in found.items()
+            if isinstance(each, FetchError)
+        ]
+        if bad:
+            raise Refused("photos_refused", "Some photos cannot be used; nothing was started.", problems=bad)
+        sent = [replace(each.sent, data=found.get(each.sent.field, each.sent.data)) for each in examples]
+        return asked | {"photo": photo, "examples": sent}
 
     @extend_schema(
         summary="Read a search",

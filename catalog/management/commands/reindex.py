@@ -1,4 +1,5 @@
-"""``manage.py reindex``: owe indexed photos to the workers again, after a new bundle or a move to another index.
+"""``manage.py reindex``: owe indexed photos to the workers again, after a new bundle, a move to another index or (with
+``--keep-vectors``) a release whose index knows more about products.
 
 The ledger does the rest: photos are embedded anew in chunks, fairly between merchants, while searches go on.
 """
@@ -9,7 +10,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Merchant
-from catalog.services.photo import photos_reindex
+from catalog.services.photo import photos_refresh, photos_reindex
 from workers import client
 from workers.client import Unavailable
 
@@ -21,7 +22,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Which photos."""
-        parser.add_argument("--all", action="store_true", help="Every indexed photo, whatever embedded it.")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--all", action="store_true", help="Every indexed photo, whatever embedded it.")
+        which.add_argument(
+            "--keep-vectors",
+            action="store_true",
+            help="Every indexed photo, without looking at it: what the index says about its product is written anew.",
+        )
         parser.add_argument("--merchant", metavar="SLUG", help="Only this merchant's.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,6 +38,9 @@ class Command(BaseCommand):
             merchant = Merchant.objects.filter(slug=options["merchant"]).first()
             if merchant is None:
                 raise CommandError(f"There is no merchant {options['merchant']!r}.")
+        if options["keep_vectors"]:
+            self.stdout.write(f"{photos_refresh(merchant=merchant)} photos are to be stored again with their vectors.")
+            return
         owed = photos_reindex(merchant=merchant, done_by_other_than=None if options["all"] else live_bundle())
         self.stdout.write(f"{owed} photos are to be embedded again.")
 
