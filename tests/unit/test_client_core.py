@@ -6,8 +6,8 @@ import pytest
 
 from catalog.services.webhooks.signature import secret_new, signed_headers
 from vitrine import Vitrine
-from vitrine._flows import Decoder, RawEvent
-from vitrine._steps import Answer, Send, Sleep
+from vitrine._flows import Decoder, RawEvent, followed
+from vitrine._steps import Answer, Next, Request, Send, Sleep
 from vitrine.errors import (
     AnswerInvalid,
     ConnectionFailed,
@@ -19,6 +19,7 @@ from vitrine.errors import (
     TooManyRequests,
     VitrineError,
 )
+from vitrine.models import Synonyms
 from vitrine.resources.products import Products, _batches
 from vitrine.resources.synonyms import SynonymSets
 from vitrine.webhooks import verify
@@ -116,6 +117,29 @@ def test_events_out_of_bytes_cut_anywhere():
         events = [event for at in range(0, len(data), size) for event in decoder.feed(data[at : at + size])]
         assert events == [RawEvent("1", "job.progress", '{"a": "ü: \\n"}'), RawEvent("end", "x", "{}")]
         assert decoder.retry == 0.25
+
+
+def test_a_stream_that_is_cut_off_goes_on_after_the_last_event(client):
+    def event(ident, name):
+        return b'id: %s\nevent: %s\ndata: {"id": "1", "words": [], "created_at": "2026-11-23T18:00:00Z"}\n\n' % (
+            ident.encode(), name.encode()
+        )  # fmt: skip
+
+    flow = followed(lambda name: Synonyms, Request("GET", "x/events"), 2)
+    opened = next(flow)
+    assert opened.request.headers == {} and flow.send(Answer(200, {})) == Next()
+    assert flow.send(b"retry: 100\n\n" + event("7", "x.progress")).value.name == "x.progress"
+    assert next(flow) == Next()
+    assert flow.throw(ConnectionFailed("cut")) == Sleep(0.1)
+    assert next(flow).request.headers == {"Last-Event-ID": "7"}
+    assert flow.send(Answer(200, {})) == Next()
+    assert flow.send(None) == Sleep(2.0)  # it ended without the last event: come again
+    assert next(flow).request.headers == {"Last-Event-ID": "7"}
+    assert flow.send(Answer(200, {})) == Next()
+    last = flow.send(event("end", "x.finished"))
+    assert (last.value.id, last.value.data.id) == ("end", "1")
+    with pytest.raises(StopIteration):
+        next(flow)
 
 
 def test_a_bulk_call_is_cut_into_batches():
