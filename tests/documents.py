@@ -9,7 +9,6 @@ request ends it. Python blocks share their names, a JavaScript block is a module
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -62,16 +61,17 @@ def commands_of(code: str) -> list[str]:
     commands, waiting = [], ""
     for line in code.splitlines():
         waiting += line + "\n"
-        if (
-            line.endswith("\\")
-            or subprocess.run(["bash", "-n"], input=waiting, text=True, capture_output=True).returncode
-        ):
+        if line.endswith("\\") or not _is_whole(waiting):
             continue
         if any(each.strip() and not each.lstrip().startswith("#") for each in waiting.splitlines()):
             commands.append(waiting)
         waiting = ""
     assert not waiting, f"bash does not understand: {waiting}"
     return commands
+
+
+def _is_whole(command: str) -> bool:
+    return subprocess.run(["bash", "-n"], input=command, text=True, capture_output=True).returncode == 0
 
 
 class Session:
@@ -120,10 +120,11 @@ class Session:
             self._python.stdin.close()
             self._python.wait(30)
             self._python.stdout.close()
+            self._python = None
 
 
 def workplace(folder: Path, root: Path) -> dict[str, str]:
-    """Make a folder look like a checkout to a reader's commands; the environment in which they run there.
+    """Make a folder look like a checkout to a reader's commands; what belongs to their environment there.
 
     ``curl`` fails where it is refused, and Python finds the client.
     """
@@ -134,4 +135,4 @@ def workplace(folder: Path, root: Path) -> dict[str, str]:
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     (folder / ".curlrc").write_text('fail-with-body\nsilent\nshow-error\nmax-time = "60"\n')
-    return {**os.environ, "CURL_HOME": str(folder), "PYTHONPATH": str(root / "clients" / "python" / "src")}
+    return {"CURL_HOME": str(folder), "PYTHONPATH": str(root / "clients" / "python" / "src")}
