@@ -98,6 +98,7 @@ def reader(line, tmp_path_factory):
             "https://example.com/street.jpg": elsewhere.url,
         }
         yield reader
+        reader.close()
 
 
 class Reader(Session):
@@ -111,6 +112,7 @@ class Reader(Session):
 
     def open_document(self):
         """Begin to read, with nothing remembered of another document."""
+        self.close()
         self.environment, self._ids = dict(self._begun), {}
 
     def run(self, block):
@@ -170,7 +172,6 @@ def test_every_example_runs(reader, document):
                 reader.run(block)
             except AssertionError as failed:
                 raise AssertionError(f"{block}: {failed}") from failed
-    reader.close()
 
 
 def test_javascript_was_run():

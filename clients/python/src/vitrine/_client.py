@@ -40,6 +40,8 @@ class _Client(Resources[Mode]):
         ``timeout``: seconds without an answer, of each try. ``retries``: how often a request is sent again when no
         answer came, Vitrine was away (5xx) or asked to wait (429).
         """
+        if not key:
+            raise ValueError("no API key was given")
         super().__init__(cast(Runner, self))
         self.timeout, self.retries = timeout, retries
         self._url = url.rstrip("/") + "/api/v1/"

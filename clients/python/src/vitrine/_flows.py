@@ -118,7 +118,8 @@ def followed(kind: Callable[[str], type[Any]], request: Request, retries: int) -
     last, failures = "", 0
     while True:
         again = {"Last-Event-ID": last} if last else {}
-        answer = yield from sent(replace(request, headers={**request.headers, **again}), retries, Open)
+        asked = replace(request, headers={**request.headers, **again}, wait=SILENCE)
+        answer = yield from sent(asked, retries, Open)
         if answer.status == 204:
             return
         decoder = Decoder()

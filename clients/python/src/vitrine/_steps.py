@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request below ``/api/v1``. ``wait``: seconds that Vitrine may hold its answer (``Prefer: wait``)."""
+    """One HTTP request below ``/api/v1``. ``wait``: seconds that Vitrine may say nothing, beyond the ``timeout``."""
 
     method: str
     path: str
