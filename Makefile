@@ -27,7 +27,8 @@ test: $(STAMP) ## every test that this machine can run; says what it skipped and
 	@$(PY) -m pytest $(PYTEST)
 
 lint: $(STAMP) ## ruff and mypy
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy config catalog workers recognition
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy config catalog workers recognition \
+		&& cd clients/python && ../../$(VENV)/bin/mypy src typed.py
 
 format: $(STAMP) ## ruff's fixes
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .

@@ -136,6 +136,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "WEBHOOKS": "catalog.api.webhooks.WEBHOOKS",
     "ENUM_NAME_OVERRIDES": {  # several resources have a kind
         "KeyKindEnum": "catalog.models.KeyKind",
         "UploadKindEnum": "catalog.api.shapes.upload.KINDS",

@@ -64,7 +64,7 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> Response:
 def _ours(exc: Exception) -> Problem | None:
     if isinstance(exc, Refused):
         errors = [{"field": p.get("field", ""), "code": p["code"], "message": p["message"]} for p in exc.problems]
-        passing = exc.status == 503 or exc.code == IN_PROGRESS
+        passing = exc.status in (429, 503) or exc.code == IN_PROGRESS
         return Problem(exc.status, exc.code, exc.message, errors, {"Retry-After": RETRY_SECONDS} if passing else {})
     if isinstance(exc, PhotoError):
         return Problem(PHOTO_STATUS.get(exc.code, 422), exc.code, exc.message)

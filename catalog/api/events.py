@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -26,8 +27,12 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
-from catalog.models import Item
+from catalog.api.authentication import key_of
+from catalog.api.visitors import visitor_of
+from catalog.models import Item, KeyKind
 from catalog.services.listen import Listener, listening
+from catalog.services.streams import Share, stream_begin
+from config.env import load_env
 
 HEADER = "Last-Event-ID"
 MEDIA_TYPE = "text/event-stream"
@@ -113,7 +118,8 @@ def events_responses(told: str) -> dict[Any, Any]:
 def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> HttpResponseBase:
     """The response that follows a row: ``topic`` begins the names of its events, ``look`` reads it from SQL.
 
-    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone.
+    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone. Raises ``Refused``
+    (429) where too many streams are open.
     """
     last = request.headers.get(HEADER, "")
     if last == END:
@@ -123,8 +129,33 @@ def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> H
         return HttpResponse(content_type=MEDIA_TYPE, headers=headers)
     if not connection.in_atomic_block:
         connection.close()  # its thread is let go
-    stream = _stream(topic, channel, look, Place.parse(last))
-    return StreamingHttpResponse(stream, content_type=MEDIA_TYPE, headers=headers)
+    give_back = stream_begin(_shares(request))
+    return EventResponse(_stream(topic, channel, look, Place.parse(last)), give_back, headers)
+
+
+class EventResponse(StreamingHttpResponse):
+    """An open stream. Its place is given back when it is closed, or forgotten: a client that hangs up before the first
+    byte leaves a response that nobody closes.
+    """
+
+    def __init__(self, stream: AsyncIterator[bytes], give_back: Callable[[], None], headers: dict[str, str]) -> None:
+        super().__init__(stream, content_type=MEDIA_TYPE, headers=headers)
+        self._give_back = weakref.finalize(self, give_back)  # at most once
+
+    def close(self) -> None:
+        """The request is over, however it ended."""
+        self._give_back()
+        super().close()
+
+
+def _shares(request: Request) -> list[Share]:
+    """Whose places a stream takes: the process's, the key's, and with a key that lies open in a page the visitor's."""
+    env, key = load_env(), key_of(request)
+    shares = [Share("server", "server", env.server_streams), Share("key", f"key:{key.pk}", env.key_streams)]
+    if key.kind == KeyKind.PUBLISHABLE:
+        visitor = visitor_of(request._request)
+        shares.append(Share("visitor", f"key:{key.pk}:{visitor}", env.visitor_streams))
+    return shares
 
 
 async def _stream(topic: str, channel: str, look: Look, place: Place) -> AsyncIterator[bytes]:

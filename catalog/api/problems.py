@@ -29,6 +29,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "body_too_large": (413, "Body too large", "Send less at once, or use a bulk upload."),
     "too_many_files": (413, "Too many files", "Send fewer files at once, or use a bulk upload."),
     "throttled": (429, "Too many requests", "Wait for as many seconds as `Retry-After` says."),
+    "streams_too_many": (429, "Too many event streams", "Close one, or ask with `Prefer: wait` until one is free."),
     "internal_error": (500, "Our fault", "Nothing you can correct. Report the `request_id`."),
     "unavailable": (503, "Service away", "A part of Vitrine is away. Wait for as many seconds as `Retry-After` says."),
     "worker_unavailable": (503, "No worker", "No worker is running. Wait for as many seconds as `Retry-After` says."),

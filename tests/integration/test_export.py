@@ -153,3 +153,10 @@ def test_statements_and_memory_grow_with_pages_only(db):
     for number in range(3, 60):
         shop.product(f"P-{number}")
     assert statements() == few == 3
+
+
+def test_a_head_packs_nothing(full, monkeypatch):
+    monkeypatch.setattr(CatalogueExport, "blocks", lambda self: pytest.fail("the archive was made"))
+    response = full.client.head(f"{API}/products/export.zip")
+    assert (response.status_code, response.headers["Content-Type"], response.content) == (200, "application/zip", b"")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="full.zip"'

@@ -55,7 +55,7 @@ def javascript_says(secret, headers, body):
     script = f"""{example("javascript")}
     const [secret, headers, body] = {given};
     console.log(JSON.stringify(verified(secret, headers, Buffer.from(body, "base64"))));"""
-    done = subprocess.run(["node", "-e", script], capture_output=True, text=True)
+    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

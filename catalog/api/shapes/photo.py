@@ -17,6 +17,9 @@ from catalog.services.errors import Refused
 from catalog.services.outbound import URL_LIMIT
 from config.env import load_env
 
+# A whole PNG, two pixels wide: the photo of the examples in the OpenAPI document, which can be sent as they stand.
+EXAMPLE_PHOTO = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNsYGBiYAAAApIAhOoU7S4AAAAASUVORK5CYII="
+
 
 def photo_too_large() -> Refused:
     """What is said about a photo over the limit, wherever it is noticed."""

@@ -1,6 +1,8 @@
 """The whole catalogue as one file, in the form that a bulk upload reads back."""
 
-from django.http import StreamingHttpResponse
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -29,12 +31,12 @@ class ExportView(ApiView):
             **problems(),
         },
     )
-    def export(self, request: Request) -> StreamingHttpResponse:
+    def export(self, request: Request) -> HttpResponseBase:
         """A ZIP that `uploads` reads back. It is sent while it is made: one that was cut off cannot be opened."""
-        name = f"{self.merchant.slug}.zip"
-        return streamed(
-            request,
-            CatalogueExport(self.merchant).blocks(),
-            content_type="application/zip",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        sent: dict[str, Any] = {
+            "content_type": "application/zip",
+            "headers": {"Content-Disposition": f'attachment; filename="{self.merchant.slug}.zip"'},
+        }
+        if request.method == "HEAD":  # only wants to know whether it may
+            return HttpResponse(**sent)
+        return streamed(request, CatalogueExport(self.merchant).blocks(), **sent)

@@ -28,7 +28,7 @@ from catalog.api.mixins import FetchesPhotos, KeepsJobs, is_form
 from catalog.api.pagination import Cursor
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import RECOGNITIONS
-from catalog.api.shapes.photo import name_in_address
+from catalog.api.shapes.photo import EXAMPLE_PHOTO, name_in_address
 from catalog.api.shapes.recognition import (
     PHOTOS_LIMIT,
     FileParts,
@@ -60,13 +60,13 @@ PAGE = [
 EXAMPLES = [
     OpenApiExample(
         "one photo",
-        {"photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "mug-1.jpg"}]},
+        {"photos": [{"photo": EXAMPLE_PHOTO, "name": "mug-1.jpg"}]},
         request_only=True,
         media_type="application/json",
     ),
     OpenApiExample(
         "a shelf",
-        {"items": "many", "photos": [{"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "name": "shelf-1.jpg"}]},
+        {"items": "many", "photos": [{"photo": EXAMPLE_PHOTO, "name": "shelf-1.jpg"}]},
         request_only=True,
         media_type="application/json",
     ),
@@ -159,7 +159,7 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
                 "Events: `item.found` (each item once, as under review-items), `job.progress` (state, progress, place "
                 "in the queue, failed photos) and at last `job.finished` (the same, finished)."
             ),
-            **problems("not_found", "job_expired"),
+            **problems("not_found", "job_expired", "streams_too_many"),
         },
     )
     def events(self, request: Request, id: UUID) -> HttpResponseBase:

@@ -18,6 +18,7 @@ from catalog.api.mixins import FetchesPhotos, KeepsJobs, OpenToPages, TakesPhoto
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import SEARCHES
 from catalog.api.shapes.examples import PHOTOS_LIMIT
+from catalog.api.shapes.photo import EXAMPLE_PHOTO
 from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
 from catalog.api.views.photos import PHOTO_PROBLEMS
 from catalog.api.waiting import wait_for
@@ -49,7 +50,7 @@ EXAMPLES = [
     ),
     OpenApiExample(
         "by a part of a photo",
-        {"photo": "/9j/4AAQSkZJRgABAQAAAQABAAD…", "region": [0.1, 0.2, 0.8, 0.9]},
+        {"photo": EXAMPLE_PHOTO, "region": [0.1, 0.2, 0.8, 0.9]},
         request_only=True,
         media_type="application/json",
     ),
@@ -158,7 +159,7 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
                 "Events: `job.progress` (the search as `GET` shows it, whenever its place changes) and at last "
                 "`job.finished` (with its hits, or why there are none)."
             ),
-            **problems("not_found", "job_expired"),
+            **problems("not_found", "job_expired", "streams_too_many"),
         },
     )
     def events(self, request: Request, id: UUID) -> HttpResponseBase:

@@ -111,7 +111,7 @@ class UploadViews(ApiView):
                 "Events: `upload.progress` (the upload as `GET` shows it, whenever it came further) and at last "
                 "`upload.finished`."
             ),
-            **problems("not_found"),
+            **problems("not_found", "streams_too_many"),
         },
     )
     def events(self, request: Request, id: UUID) -> HttpResponseBase:

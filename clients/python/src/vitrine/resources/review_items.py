@@ -1,0 +1,63 @@
+"""Review items: what was recognised, and what it is."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from vitrine._calls import Mode, call, stream
+from vitrine._steps import Flow, Stream
+from vitrine.models import Explanation, Item, Page
+from vitrine.params import Options
+from vitrine.resources._base import Calls, request
+
+
+class ReviewItems(Calls[Mode]):
+    """The queue of what a person should look at."""
+
+    @stream
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        verdict: str | None = None,
+        job: str | None = None,
+        **options: Unpack[Options],
+    ) -> Stream[Item]:
+        """Every item, the newest first; ``state="open"`` waits for a decision."""
+        return self._listed(Page[Item], "review-items", {"state": state, "verdict": verdict, "job": job, **options})
+
+    @call
+    def get(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
+        """Read an item."""
+        return self._send(Item, request("GET", f"review-items/{id}", options))
+
+    @call
+    def accept(
+        self, id: str, *, product_id: str | None = None, sku: str | None = None, **options: Unpack[Options]
+    ) -> Flow[Item]:
+        """The first candidate, or the product that is named, is right."""
+        return self._send(Item, request("POST", f"review-items/{id}/accept", options, json=_choice(product_id, sku)))
+
+    @call
+    def correct(
+        self, id: str, *, product_id: str | None = None, sku: str | None = None, **options: Unpack[Options]
+    ) -> Flow[Item]:
+        """It is this product."""
+        return self._send(Item, request("POST", f"review-items/{id}/correct", options, json=_choice(product_id, sku)))
+
+    @call
+    def reject(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
+        """The photo shows no product of this merchant."""
+        return self._send(Item, request("POST", f"review-items/{id}/reject", options))
+
+    @call
+    def explain(
+        self, id: str, product_id: str | None = None, *, seconds: float = 60, **options: Unpack[Options]
+    ) -> Flow[Explanation]:
+        """Why it may be this candidate; without one, the first."""
+        return self._explained(f"review-items/{id}/explanation", options, seconds, product_id=product_id)
+
+
+def _choice(product_id: str | None, sku: str | None) -> dict[str, Any]:
+    named = {"product_id": product_id, "sku": sku}
+    return {name: value for name, value in named.items() if value is not None}

@@ -1,0 +1,104 @@
+"""Open event streams are few enough for a web process to bear, and nobody takes the places of all others."""
+
+import time
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.hand import hand
+from tests.line import running_line
+
+LIMITS = {"VITRINE_SERVER_STREAMS": "6", "VITRINE_KEY_STREAMS": "4", "VITRINE_VISITOR_STREAMS": "2"}
+SETUP = """
+from catalog.services.result import search_result_store
+from catalog.services.job import job_cancel
+from tests.api_support import *
+shop, other = Shop("hearth"), Shop("other")
+job, others = shop.search(), other.search()
+answer = [str(job.pk), str(others.pk), shop.token, shop.public_token, other.token]
+"""
+
+
+class Site:
+    def __init__(self, line, told):
+        self.url, self.job, self.others_job = line.url, *told[:2]
+        self.secret, self.public, self.other = told[2:]
+
+    def ask(self, token, job=None):
+        """A stream that was asked for, opened or refused."""
+        address = f"{self.url}/api/v1/search-jobs/{job or self.job}/events"
+        return httpx.stream("GET", address, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def status(self, *asked):
+        with self.ask(*asked) as response:
+            return response.status_code
+
+    def is_open_again(self, *asked):
+        """A place is free as soon as the server has noticed that a client left."""
+        until = time.monotonic() + 20
+        while (status := self.status(*asked)) == 429 and time.monotonic() < until:
+            time.sleep(0.1)
+        return status == 200
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    trusted = {"VITRINE_TRUSTED_PROXIES": "127.0.0.0/8"}
+    with running_line(tmp_path_factory.mktemp("limits"), **LIMITS, **trusted) as line:
+        line.start("web")
+        with hand(line) as do:
+            told = do(SETUP)
+            line.wait_for(line.web_answers, "the site answers")
+            yield Site(line, told), do
+
+
+def test_a_visitor_a_key_and_the_server_have_so_many(site):
+    site, _ = site
+    with ExitStack() as streams:
+
+        def opened(*asked):
+            response = streams.enter_context(site.ask(*asked))
+            return response.status_code
+
+        assert [opened(site.public) for _ in range(2)] == [200, 200]
+        with site.ask(site.public) as refused:
+            body = refused.read() and refused.json()
+            assert (refused.status_code, body["code"]) == (429, "streams_too_many")
+            assert (refused.headers["Retry-After"], refused.headers["Content-Type"]) == (
+                "5",
+                "application/problem+json",
+            )
+            assert body["detail"] == "2 event streams are open for this visitor already."
+        assert [opened(site.secret) for _ in range(4)] == [200] * 4  # the visitor took none of the server key's
+        assert site.status(site.secret) == 429
+        assert site.status(site.other, site.others_job) == 429  # the process is full
+        assert httpx.head(
+            f"{site.url}/api/v1/search-jobs/{site.job}/events", headers={"Authorization": f"Bearer {site.secret}"}
+        ).status_code == 200  # fmt: skip
+        read = httpx.get(
+            f"{site.url}/api/v1/search-jobs/{site.job}", headers={"Authorization": f"Bearer {site.secret}"}, timeout=10
+        )
+        assert read.json()["state"] == "dispatched"  # everything else goes on
+    assert site.is_open_again(site.other, site.others_job)
+    assert site.is_open_again(site.public)
+
+
+def test_a_stream_that_ended_and_a_client_that_never_read_give_their_places_back(site):
+    site, do = site
+    finished = do("answer = str(job_cancel(job=shop.search()).pk)")
+    for _ in range(12):
+        with site.ask(site.public, finished) as response:
+            response.read()
+    headers = {"Authorization": f"Bearer {site.secret}"}
+    for _ in range(15):  # hangs up while the view still runs, before a byte was sent
+        with pytest.raises(httpx.TimeoutException), httpx.Client(timeout=httpx.Timeout(5, read=0.001)) as client:
+            client.get(f"{site.url}/api/v1/search-jobs/{site.job}/events", headers=headers)
+    with ExitStack() as streams:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            streams.close()
+            if [streams.enter_context(site.ask(site.secret)).status_code for _ in range(4)] == [200] * 4:
+                return
+            time.sleep(0.1)
+    raise AssertionError("places were lost")
