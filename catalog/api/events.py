@@ -21,7 +21,7 @@ from uuid import UUID
 
 from asgiref.sync import SyncToAsync
 from django.db import connection
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
@@ -110,10 +110,13 @@ def events_responses(told: str) -> dict[Any, Any]:
     }
 
 
-def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> HttpResponseBase:
+def event_stream(
+    request: Request | HttpRequest, *, topic: str, channel: str, look: Look, every: float = BEAT_SECONDS
+) -> HttpResponseBase:
     """The response that follows a row: ``topic`` begins the names of its events, ``look`` reads it from SQL.
 
-    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone.
+    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone. It looks when a change
+    is announced, and ``every`` so many seconds anyhow.
     """
     last = request.headers.get(HEADER, "")
     if last == END:
@@ -123,19 +126,21 @@ def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> H
         return HttpResponse(content_type=MEDIA_TYPE, headers=headers)
     if not connection.in_atomic_block:
         connection.close()  # its thread is let go
-    stream = _stream(topic, channel, look, Place.parse(last))
+    stream = _stream(topic, channel, look, Place.parse(last), every)
     return StreamingHttpResponse(stream, content_type=MEDIA_TYPE, headers=headers)
 
 
-async def _stream(topic: str, channel: str, look: Look, place: Place) -> AsyncIterator[bytes]:
+async def _stream(topic: str, channel: str, look: Look, place: Place, every: float) -> AsyncIterator[bytes]:
     _let_go_of_thread()
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place)) as events:
+    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
         async for event in events:
             yield event
 
 
-async def _events(topic: str, listener: Listener, look: Look, place: Place) -> AsyncGenerator[bytes, None]:
+async def _events(
+    topic: str, listener: Listener, look: Look, place: Place, every: float
+) -> AsyncGenerator[bytes, None]:
     sent = started = time.monotonic()
     await listener.hear(SPACING_SECONDS)  # the subscription begins before the first look
     while (now := time.monotonic()) - started < STREAM_SECONDS:
@@ -159,7 +164,7 @@ async def _events(topic: str, listener: Listener, look: Look, place: Place) -> A
             yield BEAT
         # As long as the look took, at least: when many streams look at once, each sees more in fewer looks.
         await asyncio.sleep(max(SPACING_SECONDS, time.monotonic() - now))
-        await listener.hear(BEAT_SECONDS)
+        await listener.hear(every)
 
 
 def _let_go_of_thread() -> None:
