@@ -119,6 +119,7 @@ function showPhoto(photo) {
   crop.image.removeAttribute("src");
   crop.region = null;
   part("stage").hidden = !photo;
+  document.getElementById("photo").hidden = Boolean(photo); // its label is gone then; "Another photo" opens it
   part("clear").hidden = part("stage-help").hidden = !photo;
   part("stage-name").hidden = true;
   crop.element.hidden = false;
@@ -239,10 +240,12 @@ function showExamples() {
 
 // The way of a search
 
+/** Ask what stands on the page now; whatever was asked before is not waited for. Several calls at once are one. */
 function search() {
   running?.abort();
   running = new AbortController();
-  run(running.signal);
+  const { signal } = running;
+  setTimeout(() => signal.aborted || run(signal));
 }
 
 async function run(signal) {
