@@ -16,7 +16,10 @@ from tests.browser.test_photo_search import LET_GO
 from tests.line import ROOT
 
 EXAMPLE = ROOT / "clients" / "widget" / "example.html"
-CSP = "default-src 'none'; script-src 'unsafe-inline' {site}; connect-src {site}; img-src {site} blob:; style-src 'unsafe-inline'"
+CSP = (
+    "default-src 'none'; script-src 'unsafe-inline' {site}; connect-src {site}; img-src {site} blob:; "
+    "style-src 'unsafe-inline'"  # the example's own, as its script is; the widget needs neither
+)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -55,9 +58,7 @@ def visit(browser):
     @contextmanager
     def opened(address, size="desk", **options):
         width, height = WIDTHS[size] if isinstance(size, str) else size
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=width < 500, **options
-        )
+        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 500, **options)
         context.set_default_timeout(20_000)
         with watched(context.new_page()) as page:
             page.expected = [LET_GO]
@@ -104,7 +105,15 @@ def test_photo_frame_result_and_what_the_page_hears(visit, corner_shop, shop_sit
         expect(page.locator("vitrine-search dialog")).to_be_hidden()
         names = [name for name, _ in heard(page)]
         results = "vitrine:results"
-        assert names == ["vitrine:open", "vitrine:search", results, "vitrine:search", results, "vitrine:select", "vitrine:close"]
+        assert names == [
+            "vitrine:open",
+            "vitrine:search",
+            results,
+            "vitrine:search",
+            results,
+            "vitrine:select",
+            "vitrine:close",
+        ]
         told = dict(heard(page))
         assert told["vitrine:search"]["region"] == pytest.approx([0.01, 0, 1, 1])
         assert (told["vitrine:select"]["sku"], told["vitrine:select"]["position"]) == ("BAG-281", 1)
