@@ -22,7 +22,7 @@ from uuid import UUID
 
 from asgiref.sync import SyncToAsync
 from django.db import connection
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
@@ -115,11 +115,13 @@ def events_responses(told: str) -> dict[Any, Any]:
     }
 
 
-def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> HttpResponseBase:
+def event_stream(
+    request: Request | HttpRequest, *, topic: str, channel: str, look: Look, every: float = BEAT_SECONDS
+) -> HttpResponseBase:
     """The response that follows a row: ``topic`` begins the names of its events, ``look`` reads it from SQL.
 
-    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone. Raises ``Refused``
-    (429) where too many streams are open.
+    ``look`` runs in another thread than the request, and answers ``None`` when the row is gone. It looks when a change
+    is announced, and ``every`` so many seconds anyhow. Raises ``Refused`` (429) where too many streams are open.
     """
     last = request.headers.get(HEADER, "")
     if last == END:
@@ -130,7 +132,7 @@ def event_stream(request: Request, *, topic: str, channel: str, look: Look) -> H
     if not connection.in_atomic_block:
         connection.close()  # its thread is let go
     give_back = stream_begin(_shares(request))
-    return EventResponse(_stream(topic, channel, look, Place.parse(last)), give_back, headers)
+    return EventResponse(_stream(topic, channel, look, Place.parse(last), every), give_back, headers)
 
 
 class EventResponse(StreamingHttpResponse):
@@ -148,25 +150,33 @@ class EventResponse(StreamingHttpResponse):
         super().close()
 
 
-def _shares(request: Request) -> list[Share]:
-    """Whose places a stream takes: the process's, the key's, and with a key that lies open in a page the visitor's."""
-    env, key = load_env(), key_of(request)
-    shares = [Share("server", "server", env.server_streams), Share("key", f"key:{key.pk}", env.key_streams)]
+def _shares(request: Request | HttpRequest) -> list[Share]:
+    """Whose places a stream takes: the process's, the key's, and the visitor's where anybody may ask (by a key that
+    lies open in a page, or on our own search page, which has none).
+    """
+    env = load_env()
+    server = Share("server", "server", env.server_streams)
+    if not isinstance(request, Request):
+        return [server, Share("visitor", f"page:{visitor_of(request)}", env.visitor_streams)]
+    key = key_of(request)
+    shares = [server, Share("key", f"key:{key.pk}", env.key_streams)]
     if key.kind == KeyKind.PUBLISHABLE:
         visitor = visitor_of(request._request)
         shares.append(Share("visitor", f"key:{key.pk}:{visitor}", env.visitor_streams))
     return shares
 
 
-async def _stream(topic: str, channel: str, look: Look, place: Place) -> AsyncIterator[bytes]:
+async def _stream(topic: str, channel: str, look: Look, place: Place, every: float) -> AsyncIterator[bytes]:
     _let_go_of_thread()
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place)) as events:
+    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
         async for event in events:
             yield event
 
 
-async def _events(topic: str, listener: Listener, look: Look, place: Place) -> AsyncGenerator[bytes, None]:
+async def _events(
+    topic: str, listener: Listener, look: Look, place: Place, every: float
+) -> AsyncGenerator[bytes, None]:
     sent = started = time.monotonic()
     await listener.hear(SPACING_SECONDS)  # the subscription begins before the first look
     while (now := time.monotonic()) - started < STREAM_SECONDS:
@@ -190,7 +200,7 @@ async def _events(topic: str, listener: Listener, look: Look, place: Place) -> A
             yield BEAT
         # As long as the look took, at least: when many streams look at once, each sees more in fewer looks.
         await asyncio.sleep(max(SPACING_SECONDS, time.monotonic() - now))
-        await listener.hear(BEAT_SECONDS)
+        await listener.hear(every)
 
 
 def _let_go_of_thread() -> None:

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from catalog.models import Job, JobKind, Merchant
+from catalog.selectors.job import is_kept
 
 BROWSER = "search_browser"
 ADDRESS_SECONDS = 24 * 3600
@@ -33,7 +34,8 @@ def job_token(request: HttpRequest, job: Job) -> str:
 
 
 def job_of_token(request: HttpRequest, token: str) -> Job | None:
-    """The search that this browser asked for, or nothing: never another browser's, never one of days ago."""
+    """The search that this browser asked for, or nothing: never another browser's, never one of
+    days ago or one whose results are not kept any more."""
     browser = request.session.get(BROWSER)
     if not browser:
         return None
@@ -41,7 +43,8 @@ def job_of_token(request: HttpRequest, token: str) -> Job | None:
         ident = UUID(_signer(browser).unsign(token, max_age=ADDRESS_SECONDS))
     except (BadSignature, ValueError):
         return None
-    return Job.objects.filter(pk=ident, kind=JobKind.SEARCH).select_related("merchant").first()
+    job = Job.objects.filter(pk=ident, kind=JobKind.SEARCH).select_related("merchant").first()
+    return job if job and is_kept(job=job) else None
 
 
 def _signer(browser: str) -> TimestampSigner:

@@ -3,34 +3,40 @@
 Comes after ``services.result`` stored what a worker found; before ``search`` sends it to the browser.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Job, JobState
-from catalog.selectors.job import OWED
+from catalog.selectors.job import OWED, search_place
 from catalog.selectors.search import search_answer
-from catalog.web.cards import card_of
+from catalog.web.cards import Card, card_of
+from catalog.web.facets import facets_shown
+from catalog.web.troubles import Trouble, trouble_of
 from workers.client import Unavailable, live_workers
 
 GRACE = timedelta(seconds=3)  # an answer may still be on its way when the deadline passes
 HEADLINES = {
-    "SURE": "Found it.",
-    "REVIEW": "It may be one of these.",
-    "UNKNOWN": "Nothing surely the same, but these come near.",
-    "": "This matches your words.",
+    "SURE": _("Found it."),
+    "REVIEW": _("It may be one of these."),
+    "UNKNOWN": _("Nothing surely the same, but these come near."),
+    "": _("This matches your words."),
+    "like": _("Like your examples."),
 }
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Why there is no answer: a title, a sentence for people, and the stable code for whoever helps them."""
+class Group:
+    """Cards under a heading; of the first group that is the answer's own."""
 
     title: str
-    message: str
-    code: str
+    cards: Sequence[Card]
 
 
 def has_ended(job: Job) -> bool:
@@ -38,12 +44,29 @@ def has_ended(job: Job) -> bool:
     return job.state not in OWED or bool(job.deadline and timezone.now() > job.deadline + GRACE)
 
 
-def step_of(job: Job) -> str:
-    """The step that the page shows while the job runs."""
-    return "searching" if job.state == JobState.DISPATCHED else "waiting"
+def standing_of(job: Job) -> dict[str, Any]:
+    """How far a search is, or its answer, as the page's script takes it."""
+    return _answered(job) if has_ended(job) else _running(job)
 
 
-def notice_of(job: Job) -> str:
+def refusal_of(trouble: Trouble) -> dict[str, Any]:
+    """A search that was not taken, in the same shape."""
+    html = render_to_string("search/answer.html", {"trouble": trouble})
+    said = f"{trouble.title} {trouble.message}"
+    return {"ended": True, "code": trouble.code, "message": trouble.message, "said": said, "html": html}
+
+
+def _running(job: Job) -> dict[str, Any]:
+    place = search_place(job=job)
+    return {
+        "ended": False,
+        "step": "searching" if job.state == JobState.DISPATCHED else "waiting",
+        "ahead": place.position - 1 if place else 0,
+        "notice": _notice(job),
+    }
+
+
+def _notice(job: Job) -> str:
     """What keeps a running search waiting, if anything does."""
     waited = timezone.now() - job.created_at
     if waited < timedelta(seconds=1):
@@ -51,24 +74,46 @@ def notice_of(job: Job) -> str:
     try:
         workers = live_workers()
     except Unavailable:
-        return "The search service cannot be reached right now. Your search goes on as soon as it is back."
-    return "" if workers else "The search workers are not running. Your search starts as soon as one is back."
+        return gettext("The search service cannot be reached right now. Your search goes on as soon as it is back.")
+    return "" if workers else gettext("The search workers are not running. Your search starts as soon as one is back.")
 
 
-def answer_context(job: Job) -> dict[str, Any]:
-    """What the answer's template needs, for a search that has ended."""
+def _answered(job: Job) -> dict[str, Any]:
     if job.state != JobState.DONE:
-        return {"trouble": _trouble(job)}
-    hits = search_answer(merchant=job.merchant, job=job).hits
-    filters = job.request.get("filters") or {}
-    return {
-        "cards": [card_of(hit, calibrated=job.calibrated) for hit in hits],
-        "headline": HEADLINES[job.verdict if job.verdict in HEADLINES else ""],
+        return refusal_of(_trouble(job))
+    answer = search_answer(merchant=job.merchant, job=job)
+    cards = [card_of(hit, calibrated=job.calibrated) for hit in answer.hits]
+    found = ngettext("%(count)d product", "%(count)d products", answer.found) % {"count": answer.found}
+    context = {
+        "groups": _groups(job, cards),
+        "found": found,
         "calibrated": job.calibrated,
         "with_photo": bool(job.key),
-        "filtered": any(value not in (None, [], "") for name, value in filters.items() if name != "currency"),
+        "may_be_unlike": bool(job.key or job.request.get("like")),
+        "may_be_explained": bool(job.key or job.request.get("words")),
+        "filtered": any(job.request["filters"].get(name) not in (None, []) for name in ("price_min", "price_max"))
+        or any(job.request["filters"].get(name) for name in ("categories", "brands", "in_stock")),
         "seconds": _waited(job),
+        "readings": job.request.get("read_as", ()),
     }
+    headline = context["groups"][0].title if cards else gettext("Nothing found.")
+    return {
+        "ended": True,
+        "html": render_to_string("search/answer.html", context),
+        "said": f"{headline} {found}" if cards else headline,
+        "facets": facets_shown(answer.facets),
+        "box": job.box,
+    }
+
+
+def _groups(job: Job, cards: Sequence[Card]) -> list[Group]:
+    """The same product apart from those that only resemble it, where the best comes first anyhow."""
+    headline = str(HEADLINES["like" if job.request.get("like") else job.verdict])
+    same = [card for card in cards if card.match == "same"]
+    rest = [card for card in cards if card.match != "same"]
+    if same and rest and job.request.get("sort", "relevance") == "relevance":
+        return [Group(headline, same), Group(gettext("Similar products"), rest)]
+    return [Group(headline, cards)] if cards else []
 
 
 def _waited(job: Job) -> str:
@@ -78,8 +123,5 @@ def _waited(job: Job) -> str:
 
 def _trouble(job: Job) -> Trouble:
     if job.state == JobState.FAILED:
-        return Trouble("This search failed.", job.error_message or "Please try again.", job.error_code or "failed")
-    if job.state == JobState.CANCELLED:
-        return Trouble("This search was cancelled.", "Search again whenever you like.", "search_cancelled")
-    message = "No search worker was free in time. Please try again in a moment."
-    return Trouble("That took too long.", message, job.error_code or "deadline_passed")
+        return trouble_of(job.error_code or "failed", job.error_message)
+    return trouble_of("search_cancelled" if job.state == JobState.CANCELLED else "deadline_passed")

@@ -6,16 +6,19 @@ Comes after ``selectors.search`` found the products; before the templates, which
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from catalog.selectors.search import Hit
 from catalog.web.money import format_price
 from catalog.web.photos import photo_address
 from workers.contract import Candidate
 
-BADGES = {"same": "Same product", "similar": "Looks similar", "other": ""}
-CALIBRATED_HELP = "A probability, calibrated on held-out photos: of ten hits that say 80 %, about eight are right."
-UNCALIBRATED_HELP = "A score between 0 and 1, not calibrated: it orders these hits, it is no probability."
-WORDS_HELP = "How well the words match the product's title, by their rarity. It has no upper end."
-RANK_HELP = "What the list is ordered by."
+BADGES = {"same": _("Same product"), "similar": _("Looks similar"), "other": ""}
+CALIBRATED_HELP = _("A probability, calibrated on held-out photos: of ten hits that say 80 %, about eight are right.")
+UNCALIBRATED_HELP = _("A score between 0 and 1, not calibrated: it orders these hits, it is no probability.")
+WORDS_HELP = _("How well the words match the product's title, by their rarity. It has no upper end.")
+RANK_HELP = _("What the list is ordered by.")
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def card_of(hit: Hit, *, calibrated: bool) -> Card:
         in_stock=product.in_stock,
         photo=photo_address(main, size="medium"),
         matched=photo_address(hit.photo_id or main, size="thumb"),
-        matched_help="Its photo that is nearest to yours" if with_photo else "Its photo in the index",
+        matched_help=gettext("Its photo that is nearest to yours") if with_photo else gettext("Its photo in the index"),
         match=candidate.match,
-        badge=BADGES[candidate.match],
+        badge=str(BADGES[candidate.match]),
         score=score,
         score_label=label,
         score_help=score_help,
@@ -81,12 +84,12 @@ def card_of(hit: Hit, *, calibrated: bool) -> Card:
 
 def _score(candidate: Candidate, calibrated: bool) -> tuple[str, str, str]:
     if candidate.probability is not None and calibrated:
-        return percent(candidate.probability), "probability, calibrated", CALIBRATED_HELP
+        return percent(candidate.probability), gettext("probability, calibrated"), str(CALIBRATED_HELP)
     if candidate.probability is not None:
-        return f"{candidate.probability:.2f}", "score, not calibrated", UNCALIBRATED_HELP
+        return f"{candidate.probability:.2f}", gettext("score, not calibrated"), str(UNCALIBRATED_HELP)
     if candidate.scores.text is not None:
-        return f"{candidate.scores.text:.1f}", "words score", WORDS_HELP
-    return f"{candidate.scores.rank:.2f}", "rank score", RANK_HELP
+        return f"{candidate.scores.text:.1f}", gettext("words score"), str(WORDS_HELP)
+    return f"{candidate.scores.rank:.2f}", gettext("rank score"), str(RANK_HELP)
 
 
 def percent(probability: float) -> str:
@@ -102,13 +105,13 @@ def _reasons(candidate: Candidate) -> list[Reason]:
     scores = candidate.scores
     reasons = []
     if scores.image is not None:
-        reasons.append(Reason("Photo alone", f"{scores.image:.2f}", _part(scores.image)))
+        reasons.append(Reason(gettext("Photo alone"), f"{scores.image:.2f}", _part(scores.image)))
     if scores.fused is not None:
-        reasons.append(Reason("With text and price", f"{scores.fused:.2f}", _part(scores.fused)))
+        reasons.append(Reason(gettext("With text and price"), f"{scores.fused:.2f}", _part(scores.fused)))
     if scores.text is not None:
-        reasons.append(Reason("Words", f"{scores.text:.1f}"))
+        reasons.append(Reason(gettext("Words"), f"{scores.text:.1f}"))
     if candidate.votes > 1:
-        reasons.append(Reason("Its photos among the nearest", str(candidate.votes)))
+        reasons.append(Reason(gettext("Its photos among the nearest"), str(candidate.votes)))
     return reasons
 
 

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from itertools import accumulate
 from uuid import UUID
 
+from django.utils.text import get_text_list
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from catalog.selectors.explanation import Comparison
 from catalog.web.cards import percent
 from catalog.web.overlays import heat_address, job_heat_address
 from catalog.web.photos import job_photo_address, photo_address
 from workers.contract import Explanation, HeatGrid, ScorePart, ScoreSplit
 
-PARTS = {"image": "photo", "words": "words", "price": "price"}
+PARTS = {"image": _("photo"), "words": _("words"), "price": _("price")}
 NO_MAPS = {
-    "no_photo": "This was a search by words: there is no photo to look at.",
-    "no_feature_map": "This network keeps no map of the photo, so where it looked cannot be shown.",
+    "no_photo": _("This was a search by words: there is no photo to look at."),
+    "no_feature_map": _("This network keeps no map of the photo, so where it looked cannot be shown."),
 }
 SMALL = 0.005  # contributions that would be shown as 0.00
 
@@ -86,7 +90,7 @@ def explained(comparison: Comparison, found: Explanation) -> Explained:
         matched=_photo(comparison.matched.pk, found.matched_map),
         slices=slices,
         sentence=_sentence(slices, total),
-        no_map=NO_MAPS.get(found.no_map, ""),
+        no_map=str(NO_MAPS.get(found.no_map, "")),
     )
 
 
@@ -96,7 +100,7 @@ def _slices(split: ScoreSplit) -> tuple[Slice, ...]:
     widths = [100 * each / (sum(given) or 1.0) for each in given]
     starts = [0.0, *accumulate(widths)]
     return tuple(
-        Slice(name, PARTS[name], part, start, width)
+        Slice(name, str(PARTS[name]), part, start, width)
         for (name, part), start, width in zip(parts.items(), starts, widths, strict=False)
     )
 
@@ -119,8 +123,11 @@ def _photo(photo_id: UUID, heat: HeatGrid | None) -> SeenPhoto:
 def _sentence(slices: tuple[Slice, ...], total: float) -> str:
     """Who gave how much, the largest first; a part that takes something away has a minus."""
     given = sorted(((each.part.contribution, each.label) for each in slices), reverse=True)
-    told = [f"{value:.2f} from the {label}" for value, label in given if abs(value) >= SMALL]
-    if not told:
-        return f"The similarity of {total:.2f} comes from nothing in particular."
-    listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
-    return f"Of the similarity of {total:.2f}, {listed.replace(' from', ' comes from', 1)}.".replace("-", "−")
+    known = [(f"{value:.2f}".replace("-", "−"), label) for value, label in given if abs(value) >= SMALL]
+    if not known:
+        return gettext("The similarity of %(total).2f comes from nothing in particular.") % {"total": total}
+    first, rest = gettext("%(value)s comes from the %(part)s"), gettext("%(value)s from the %(part)s")
+    told = [(rest if number else first) % {"value": value, "part": part} for number, (value, part) in enumerate(known)]
+    listed = get_text_list(told, gettext("and"))
+    total_told = f"{total:.2f}".replace("-", "−")
+    return gettext("Of the similarity of %(total)s, %(parts)s.") % {"total": total_told, "parts": listed}

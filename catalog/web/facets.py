@@ -1,42 +1,55 @@
-"""The filters that a catalogue offers: its categories, brands and currencies, read at most once a minute."""
+"""What the filters of the search page list: values with how many products have them, of a catalogue or of an answer.
 
-from dataclasses import dataclass
-from typing import cast
+A catalogue's are read at most once a minute; those of an answer are counted in ``selectors.search_options``.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
 
 from django.core.cache import cache
-from django.db.models import Count
+from django.db.models import Count, Max, Min
 
 from catalog.models import Merchant
 from catalog.selectors.product import product_list
+from catalog.selectors.search_options import Facet, FacetValue
 
 MOST = 200  # longer menus help nobody
 KEPT_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class Facets:
-    """What the menus of the search page list: in alphabetical order, currencies by how many products have them."""
-
-    categories: tuple[str, ...]
-    brands: tuple[str, ...]
-    currencies: tuple[str, ...]
+def catalogue_facets(merchant: Merchant) -> list[Facet]:
+    """The facets of a merchant's living products, values by how many products have them."""
+    return cast(list[Facet], cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS))
 
 
-def facets_of(merchant: Merchant) -> Facets:
-    """The facets of a merchant's living products."""
-    return cast(Facets, cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS))
+def facets_shown(facets: Iterable[Facet]) -> dict[str, list[dict[str, Any]]]:
+    """Facets as the page's script takes them; money stays exact, as text."""
+    return {facet.name: [_value_shown(value) for value in facet.values] for facet in facets}
 
 
-def _read(merchant: Merchant) -> Facets:
-    return Facets(_values(merchant, "category"), _values(merchant, "brand"), _currencies(merchant))
+def _value_shown(value: FacetValue) -> dict[str, Any]:
+    shown: dict[str, Any] = {"value": value.value, "count": value.count}
+    if value.min is not None and value.max is not None:
+        shown |= {"min": f"{value.min:.2f}", "max": f"{value.max:.2f}"}
+    return shown
 
 
-def _values(merchant: Merchant, field: str) -> tuple[str, ...]:
-    products = product_list(merchant=merchant).exclude(**{field: ""}).order_by(field)
-    return tuple(products.values_list(field, flat=True).distinct()[:MOST])
+def _read(merchant: Merchant) -> list[Facet]:
+    return [
+        Facet("categories", _values(merchant, "category")),
+        Facet("brands", _values(merchant, "brand")),
+        Facet("prices", _prices(merchant)),
+    ]
 
 
-def _currencies(merchant: Merchant) -> tuple[str, ...]:
-    products = product_list(merchant=merchant).exclude(currency="").order_by()
-    counted = products.values("currency").annotate(products=Count("pk")).order_by("-products", "currency")
-    return tuple(counted.values_list("currency", flat=True)[:MOST])
+def _values(merchant: Merchant, field: str) -> tuple[FacetValue, ...]:
+    products = product_list(merchant=merchant).exclude(**{field: ""}).order_by()
+    counted = products.values_list(field).annotate(products=Count("pk")).order_by("-products", field)
+    return tuple(FacetValue(value, count) for value, count in counted[:MOST])
+
+
+def _prices(merchant: Merchant) -> tuple[FacetValue, ...]:
+    priced = product_list(merchant=merchant).exclude(currency="").exclude(price=None).order_by()
+    counted = priced.values_list("currency").annotate(products=Count("pk"), low=Min("price"), high=Max("price"))
+    rows = counted.order_by("-products", "currency")[:MOST]
+    return tuple(FacetValue(currency, count, low, high) for currency, count, low, high in rows)

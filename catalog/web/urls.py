@@ -1,8 +1,9 @@
-"""The addresses of the search page and of photos."""
+"""The addresses of the search page, of the widget for shops' pages, and of photos."""
 
 from django.urls import path, register_converter
+from django.views.i18n import set_language
 
-from catalog.web import overlays, photos, search
+from catalog.web import overlays, photos, search, why, widget
 
 
 class SizeConverter:
@@ -25,6 +26,10 @@ urlpatterns = [
     path("", search.page, name="search"),
     path("search", search.submit, name="search-submit"),
     path("search/<str:token>", search.poll, name="search-poll"),
+    path("search/<str:token>/events", search.events, name="search-events"),
+    path("search/<str:token>/why/<uuid:product_id>", why.why, name="search-why"),
+    path("language", set_language, name="set-language"),
+    path("widget/v1.js", widget.loader, name="widget"),
     path("photos/<uuid:photo_id>/<photo_size:size>", photos.photo_view, name="photo"),
     path("photos/searches/<uuid:job_id>/<photo_size:size>", photos.job_photo_view, name="job-photo"),
     path("photos/<uuid:photo_id>/heat", overlays.photo_heat_view, name="photo-heat"),

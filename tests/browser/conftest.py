@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.shop import ShopSite, running_shop
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -37,6 +40,13 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def shop_site(tmp_path_factory) -> Iterator[ShopSite]:
+    """A real Vitrine with a small shop, for all tests that search for real."""
+    with running_shop(tmp_path_factory.mktemp("shop")) as site:
+        yield site
+
+
 @pytest.fixture(params=WIDTHS)
 def size(request) -> tuple[int, int]:
     """A phone's window and a desk's."""
@@ -55,7 +65,13 @@ def context(browser, live_server) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context) -> Iterator[Page]:
     """A page; a test fails when the console showed an error that ``page.expected`` does not name."""
-    page = context.new_page()
+    with watched(context.new_page()) as page:
+        yield page
+
+
+@contextmanager
+def watched(page: Page) -> Iterator[Page]:
+    """A page whose console is listened to while the block runs; it must not complain of what is not expected."""
     page.complaints, page.expected = [], []
     page.on("console", lambda line: page.complaints.append(line.text) if line.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))

@@ -1,5 +1,8 @@
 """The search page's server side: who may search what, the way of a search, and every way it can end."""
 
+import json
+import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -58,8 +61,12 @@ def test_page_names_the_shop_and_its_menus(client, shop):
     html = response.content.decode()
     assert response.status_code == 200
     assert "<strong>Harbour</strong>" in html
-    for option in ("Acme", "Zen", "Lamps", "Mugs"):
-        assert f"<option>{option}</option>" in html
+    start = json.loads(re.search(r'<script id="start" type="application/json">(.*?)</script>', html)[1])
+    assert start["facets"] == {
+        "categories": [{"value": "Lamps", "count": 1}, {"value": "Mugs", "count": 1}],
+        "brands": [{"value": "Acme", "count": 1}, {"value": "Zen", "count": 1}],
+        "prices": [{"value": "EUR", "count": 1, "min": "4.00", "max": "4.00"}],
+    }
     assert 'name="currency" value="EUR"' in html
 
 
@@ -71,7 +78,8 @@ def test_page_brings_nothing_from_elsewhere_and_nothing_inline(client, shop):
     assert "https://" not in html
     assert "style=" not in html
     assert "onclick" not in html
-    assert html.count("<script") == html.count('<script type="module" src="/static/') == 1
+    assert html.count("<script") == 2  # the module from our files, and data that no browser runs
+    assert html.count('<script type="module" src="/static/') == html.count('type="application/json"') == 1
 
 
 def test_page_without_a_public_shop_says_so(client, closed):
@@ -128,7 +136,12 @@ def test_search_without_filters_is_not_narrowed(client, shop):
         ({"words": "x", "price_min": "cheap"}, "Write prices as plain numbers, for example 49.90."),
         ({"words": "x", "price_max": "1e400"}, "Write prices as plain numbers, for example 49.90."),
         ({"words": "x" * 501}, "These are too many words: at most 500 characters are read."),
-        ({}, "Send a photo, some words, or both."),
+        ({}, "Show a photo, write some words, or both."),
+        ({"words": "x", "region": "0.5,0,0.2,1"}, "The frame lies outside of the photo. Draw it anew."),
+        ({"words": "x", "region": "all of it"}, "The frame lies outside of the photo. Draw it anew."),
+        ({"like": ["no id"]}, "This product is gone."),
+        ({"words": "x", "unlike": [str(uuid.uuid4())]}, "Show a photo, or choose a product to be like, first."),
+        ({"words": "x", "brand": [str(number) for number in range(51)]}, "These are too many at once."),
     ],
 )
 def test_wrong_questions_are_refused_in_a_sentence(client, shop, fields, sentence):
@@ -270,3 +283,98 @@ def test_answer_needs_the_same_queries_for_one_hit_and_for_many(client, shop, dj
     search_result_store(result=search_result(job, *(candidate(each, shop.photo(each)) for each in products)))
     with django_assert_max_num_queries(4):  # session, job, products, photos
         assert client.get(address).json()["html"].count('class="card"') == 20
+
+
+def test_photo_of_an_earlier_search_is_meant_again(client, shop):
+    first = ask(client, photo=jpeg(1)).json()
+    address, job = asked(client, again=first["token"], region="0.1,0.2,0.8,0.9", words="red")
+    assert job.key == Job.objects.earliest("created_at").key
+    assert job.request["region"] == [0.1, 0.2, 0.8, 0.9]
+    assert address != first["address"]
+
+
+def test_photo_of_another_browsers_search_is_not(client, shop):
+    theirs = ask(client, photo=jpeg(1)).json()["token"]
+    asked(stranger := Client(), words="mug")
+    response = ask(stranger, again=theirs)
+    assert (response.status_code, response.json()["code"]) == (410, "photo_gone")
+    assert Job.objects.count() == 2
+
+
+def test_filters_sort_and_examples_become_the_search(client, shop):
+    mug, lamp = shop.product("MUG-1"), shop.product("LAMP-1")
+    shop.photo(mug), shop.photo(lamp)
+    _, job = asked(
+        client,
+        photo=jpeg(1),
+        words="red",
+        brand=["Acme", "Zen"],
+        category=["Mugs"],
+        currency="EUR",
+        sort="price_asc",
+        photo_weight="0.75",
+        like=[str(mug.pk)],
+        unlike=[str(lamp.pk)],
+    )
+    wanted = {
+        "sort": "price_asc", "photo_weight": 0.75, "like": [str(mug.pk)], "unlike": [str(lamp.pk)],
+        "facets": ["categories", "brands", "in_stock", "prices"],
+    }  # fmt: skip
+    assert job.request | wanted == job.request
+    assert (job.request["filters"]["brands"], job.request["filters"]["currency"]) == (["Acme", "Zen"], "EUR")
+
+
+def test_answer_counts_and_shows_where_was_looked(client, shop):
+    mug = shop.product("MUG-1", brand="Acme", price="4.00", currency="EUR")
+    lamp = shop.product("LAMP-1", brand="Acme")
+    address, job = asked(client, photo=jpeg(1))
+    found = [candidate(mug, shop.photo(mug)), candidate(lamp, shop.photo(lamp), match="similar")]
+    search_result_store(result=search_result(job, *found, verdict="SURE", box=(0.1, 0.2, 0.8, 0.9)))
+    body = client.get(address).json()
+    assert body["box"] == [0.1, 0.2, 0.8, 0.9]
+    assert body["said"] == "Found it. 2 products"
+    assert body["facets"]["brands"] == [{"value": "Acme", "count": 2}]
+    assert body["facets"]["prices"] == [{"value": "EUR", "count": 1, "min": "4.00", "max": "4.00"}]
+    headings = re.findall(r"<h2>(.*?)</h2>", body["html"])
+    assert headings == ["Found it.", "Similar products"]
+
+
+def test_stream_is_offered_where_it_would_come_through(client, shop):
+    assert ask(client, words="mug").json()["events"] is None  # this client speaks WSGI: threads hold a stream back
+
+
+def test_why_is_told_to_the_browser_that_asked_only(client, shop, redis_server):
+    mug = shop.product("MUG-1")
+    address, job = asked(client, photo=jpeg(1))
+    search_result_store(result=search_result(job, candidate(mug, shop.photo(mug))))
+    stranger = Client().get(f"{address}/why/{mug.pk}")
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "search_not_found")
+    away = client.get(f"{address}/why/{mug.pk}")
+    assert (away.status_code, away.json()["code"]) == (503, "worker_unavailable")
+    assert "Nobody can look at photos just now." in away.json()["html"]
+    other = client.get(f"{address}/why/{shop.product('LAMP-1').pk}")
+    assert (other.status_code, other.json()["code"]) == (404, "candidate_not_found")
+
+
+def test_everything_is_said_in_the_visitors_language(client, shop):
+    chinese = {"HTTP_ACCEPT_LANGUAGE": "zh-CN,zh;q=0.9,en;q=0.8"}
+    response = client.get("/", **chinese)
+    assert response.headers["Content-Language"] == "zh-hans"
+    assert "看见了，就能找到。" in response.content.decode()
+    refused = client.post("/search", {"merchant": "harbour"}, **chinese).json()
+    assert refused["message"] == "请提供照片、文字，或两者。"
+    client.post("/language", {"language": "en", "next": "/"})  # their own choice goes before the browser's
+    assert "Seen it? Find it." in client.get("/", **chinese).content.decode()
+
+
+def test_api_and_admin_keep_their_language(shop):
+    response = shop.client.post(
+        "/api/v1/search-jobs", {"words": "x", "limit": 0}, format="json", HTTP_ACCEPT_LANGUAGE="zh-CN"
+    )
+    assert response.json()["errors"][0]["message"] == "Ensure this value is greater than or equal to 1."
+
+
+def test_search_that_is_not_kept_any_more_is_gone(client, shop):
+    address, job = asked(client, words="mug")
+    Job.objects.filter(pk=job.pk).update(state=JobState.DONE, finished_at=timezone.now() - timedelta(days=31))
+    assert client.get(address).json()["code"] == "search_not_found"

@@ -133,6 +133,7 @@ class HitShape(serializers.Serializer):
 
     product = ProductBrief()
     photo_url = PhotoUrl(source="photo_id", allow_null=True, help_text="The matched photo, signed.")
+    thumbnail_url = PhotoUrl(source="photo_id", allow_null=True, size="medium", help_text="The same, small, to show.")
     match = serializers.ChoiceField(
         ["same", "similar", "other"], source="candidate.match", help_text="The same product, or one that looks similar."
     )

@@ -1,78 +1,87 @@
-// The search-by-photo page: takes a photo (drop, choose, paste, camera) and words, sends them, follows the job, shows
-// the answer that the server rendered. The form is the only state: what is in it is what is searched.
+// The search page: takes a photo (drop, choose, paste, camera), words, filters and examples, sends them, follows the
+// job, shows the answer that the server rendered. What is asked lies in the form and in `asked`, nowhere else.
+
+import { HAS_CAMERA_APP, takePhoto } from "./camera.js";
+import { CropBox } from "./crop.js";
+import { Filters } from "./filters.js";
+import { follow } from "./follow.js";
+import { carriesFile, photoIn, shrink } from "./photo.js";
+import { ProductWindow } from "./product.js";
+import { fill, make } from "./text.js";
+
+const AT_ONCE = 24; // cards that are shown before one asks for more
+const SKELETONS = 12;
 
 const main = document.querySelector("main.search");
-const form = main.querySelector("form.composer");
-const STEPS = ["uploading", "waiting", "searching", "done"];
-const SAID = { uploading: "Uploading your photo.", waiting: "Waiting for a worker.", searching: "Searching." };
-const AGAIN_MS = 1500; // pause before asking again after the network failed
-const PATIENCE = 5; // failures in a row before giving up
+const form = main.querySelector("form.layout");
+const { texts, facets } = JSON.parse(document.getElementById("start").textContent);
+const part = (name) => document.querySelector(`[data-part="${name}"]`);
 
-if (form) start();
+/** What is asked beside the form's fields. `token` names the last search, whose photo need not be sent again. */
+const asked = { photo: null, token: "", region: null, like: [], unlike: [] };
+let running = null;
 
-function part(name) {
-  return main.querySelector(`[data-part="${name}"]`);
-}
+const crop = new CropBox({ texts, onChange: (region) => frame(region) });
+const filters = new Filters({ element: part("filters"), texts, facets });
+const product = new ProductWindow({ element: part("product"), texts, post, onSimilar: (found) => onlyLike(found) });
+
+start();
 
 function start() {
-  const input = form.elements.photo;
-  let running = null;
-
-  const search = () => {
-    running?.abort();
-    running = new AbortController();
-    run(running.signal);
-  };
-
+  part("stage-photo").append(crop.element);
+  crop.adoptStyle();
+  takePhotos();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    closeSheet();
     search();
-  });
-  input.addEventListener("change", () => {
-    showPhoto(input.files[0]);
-    if (input.files[0]) search();
-  });
-  part("camera-input").addEventListener("change", (event) => take(event.target.files[0]));
-  part("camera").addEventListener("click", () => part("camera-input").click());
-  part("choose").addEventListener("click", () => input.click());
-  part("clear").addEventListener("click", () => {
-    input.value = "";
-    showPhoto(null);
-    input.focus();
   });
   form.addEventListener("change", (event) => {
-    if (event.target.dataset.part === "merchant") {
-      location.assign(`${event.target.dataset.address}?merchant=${encodeURIComponent(event.target.value)}`);
-    } else if (event.target.closest(".filters-bar")) {
-      countFilters();
-      if (main.dataset.phase === "answered" && hasQuestion()) search();
-    }
+    if (event.target.closest("[data-part=filters]")) refined();
+    else if (["sort", "photo_weight"].includes(event.target.name) && main.dataset.phase !== "idle") search();
   });
-  acceptDrops(take);
+  form.addEventListener("input", weighing);
+  part("answer").addEventListener("click", (event) => act(event));
+  part("merchant")?.addEventListener("change", ({ target }) => {
+    location.assign(`${target.dataset.address}?merchant=${encodeURIComponent(target.value)}`);
+  });
+  for (const dialog of document.querySelectorAll("dialog")) closeable(dialog);
+  part("open-filters").addEventListener("click", openSheet);
+  part("sheet").addEventListener("close", () => part("filters-home").append(part("filters")));
+  part("apply").addEventListener("click", closeSheet);
+  part("reset").addEventListener("click", () => {
+    filters.reset();
+    refined();
+  });
+}
+
+// The photo
+
+function takePhotos() {
+  const input = document.getElementById("photo");
+  const taken = ({ target }) => {
+    if (target.files[0]) take(target.files[0]);
+    target.value = ""; // the same file may be chosen again
+  };
+  input.addEventListener("change", taken);
+  part("camera-input").addEventListener("change", taken);
+  part("choose").addEventListener("click", () => input.click());
+  part("camera").addEventListener("click", () => photograph());
+  part("whole").addEventListener("click", () => frame([0, 0, 1, 1]));
+  part("clear").addEventListener("click", () => {
+    showPhoto(null);
+    input.focus();
+    if (hasQuestion()) search();
+  });
   document.addEventListener("paste", (event) => {
-    const photo = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    const photo = photoIn(event.clipboardData);
     if (photo) take(photo);
   });
-  part("filters").open = window.matchMedia("(min-width: 48rem)").matches;
-  countFilters();
-
-  function take(file) {
-    if (!file) return;
-    const carrier = new DataTransfer();
-    carrier.items.add(file);
-    input.files = carrier.files;
-    showPhoto(file);
-    search();
-  }
+  acceptDrops();
 }
 
-function hasQuestion() {
-  return form.elements.photo.files.length > 0 || form.elements.words.value.trim() !== "";
-}
-
-function acceptDrops(take) {
+function acceptDrops() {
   let depth = 0; // dragenter and dragleave also come from every child
-  const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
   const mark = (change) => {
     depth = Math.max(0, depth + change);
     main.toggleAttribute("data-dragging", depth > 0);
@@ -84,146 +93,306 @@ function acceptDrops(take) {
     if (!carriesFile(event)) return;
     event.preventDefault();
     mark(-depth);
-    take(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
 }
 
-function showPhoto(file) {
-  const preview = part("preview");
-  const name = part("file-name");
-  if (preview.src) URL.revokeObjectURL(preview.src);
-  preview.hidden = name.hidden = true;
-  main.toggleAttribute("data-with-photo", Boolean(file));
-  part("clear").hidden = !file;
-  if (!file) {
-    preview.removeAttribute("src");
+async function photograph() {
+  if (HAS_CAMERA_APP) {
+    part("camera-input").click();
     return;
   }
-  // A format that this browser cannot show (HEIC, TIFF) is shown by its name; the server says whether it can use it.
-  preview.onload = () => (preview.hidden = false);
-  preview.onerror = () => (name.hidden = false);
-  preview.alt = `Your photo: ${file.name}`;
-  name.textContent = file.name;
-  preview.src = URL.createObjectURL(file);
+  const photo = await takePhoto(part("camera-window"), texts);
+  if (photo) take(photo);
 }
 
-function countFilters() {
-  const fields = [...part("filters").querySelectorAll("select:not([data-part]), input:not([type=hidden])")];
-  const set = fields.filter((field) => (field.type === "checkbox" ? field.checked : field.name !== "currency" && field.value));
-  const count = part("filters-count");
-  count.textContent = set.length;
-  count.hidden = set.length === 0;
+async function take(file) {
+  showPhoto(await shrink(file));
+  search();
+}
+
+function showPhoto(photo) {
+  Object.assign(asked, { photo, token: "", region: null, like: [], unlike: [] });
+  showExamples();
+  main.toggleAttribute("data-with-photo", Boolean(photo));
+  if (crop.image.src) URL.revokeObjectURL(crop.image.src);
+  crop.image.removeAttribute("src");
+  crop.region = null;
+  part("stage").hidden = !photo;
+  document.getElementById("photo").hidden = Boolean(photo); // its label is gone then; "Another photo" opens it
+  part("clear").hidden = part("stage-help").hidden = !photo;
+  part("stage-name").hidden = true;
+  crop.element.hidden = false;
+  framed();
+  weighing();
+  if (!photo) return;
+  // A format that this browser cannot show (HEIC, TIFF) is shown by its name; the server says whether it can use it.
+  crop.image.onerror = () => {
+    crop.element.hidden = part("stage-help").hidden = true;
+    part("stage-name").hidden = false;
+  };
+  part("stage-name").textContent = photo.name;
+  crop.image.alt = fill(texts.your_photo, { name: photo.name });
+  crop.image.src = URL.createObjectURL(photo);
+}
+
+function frame(region) {
+  asked.region = region;
+  crop.region = region;
+  framed();
+  search();
+}
+
+function framed() {
+  part("whole").hidden = !asked.photo || crop.isWhole;
+}
+
+// The question
+
+function hasQuestion() {
+  return Boolean(asked.photo || asked.like.length || form.elements.words.value.trim());
+}
+
+function question() {
+  const data = new FormData(form);
+  if (asked.photo && asked.token) data.set("again", asked.token);
+  else if (asked.photo) data.set("photo", asked.photo);
+  if (asked.photo && asked.region) data.set("region", asked.region.map((at) => at.toFixed(4)).join(","));
+  for (const name of ["like", "unlike"]) for (const example of asked[name]) data.append(name, example.id);
+  if (part("weigh").hidden) data.delete("photo_weight");
+  else data.set("photo_weight", (1 - data.get("photo_weight")).toFixed(2)); // the slider's left end is the photo
+  return data;
+}
+
+function weighing() {
+  const hasPicture = asked.photo || asked.like.length;
+  part("weigh").hidden = !(hasPicture && form.elements.words.value.trim() && main.dataset.phase !== "idle");
+}
+
+function refined() {
+  const count = filters.count;
+  part("filters-label").textContent = count ? fill(texts.filters_set, { count }) : texts.filters;
+  if (main.dataset.phase !== "idle" && hasQuestion()) search();
+}
+
+function openSheet() {
+  part("sheet-body").append(part("filters"));
+  part("sheet").showModal();
+}
+
+function closeSheet() {
+  if (part("sheet").open) part("sheet").close();
+}
+
+// Examples: more like this, not like that
+
+function act(event) {
+  const act = event.target.closest("[data-act]")?.dataset.act;
+  if (!act) return;
+  const card = event.target.closest(".card");
+  if (act === "more") showMore(event.target.closest("button"));
+  else if (act === "open") product.open(card, part("answer").dataset.address);
+  else example(act, card);
+}
+
+function example(kind, card) {
+  const found = { id: card.dataset.product, name: card.querySelector(".title").textContent, photo: card.querySelector("img").src };
+  for (const name of ["like", "unlike"]) asked[name] = asked[name].filter((each) => each.id !== found.id);
+  asked[kind] = [...asked[kind], found];
+  showExamples();
+  search();
+}
+
+function onlyLike(found) {
+  showPhoto(null);
+  form.elements.words.value = "";
+  asked.like = [found];
+  showExamples();
+  search();
+}
+
+function showExamples() {
+  const list = part("examples");
+  list.replaceChildren(
+    ...["like", "unlike"].flatMap((kind) =>
+      asked[kind].map((example) => {
+        const remove = make("button", { type: "button", className: "forget", textContent: "×" });
+        remove.setAttribute("aria-label", fill(texts.forget, { name: example.name }));
+        remove.addEventListener("click", () => {
+          asked[kind] = asked[kind].filter((each) => each !== example);
+          showExamples();
+          part("answer").focus({ preventScroll: true });
+          if (hasQuestion()) search();
+          else idle();
+        });
+        const item = make("li", { className: "example" });
+        item.dataset.kind = kind;
+        const words = make("span");
+        words.append(make("b", { textContent: texts[kind] }), ` ${example.name}`);
+        item.append(make("img", { src: example.photo, alt: "", width: 36, height: 36 }), words, remove);
+        return item;
+      }),
+    ),
+  );
+  list.hidden = !list.children.length;
+  weighing();
+}
+
+// The way of a search
+
+/** Ask what stands on the page now; whatever was asked before is not waited for. Several calls at once are one. */
+function search() {
+  running?.abort();
+  running = new AbortController();
+  const { signal } = running;
+  setTimeout(() => signal.aborted || run(signal));
 }
 
 async function run(signal) {
   try {
-    setPhase("busy");
-    setStep(form.elements.photo.files.length ? "uploading" : "waiting");
-    setNotice("");
-    part("answer").replaceChildren(...skeletons());
-    const job = await send(signal);
-    await follow(job, signal);
-  } catch (error) {
+    busy();
+    let job = await post(question(), signal, progressed);
+    if (job.code === "photo_gone" && asked.token) {
+      asked.token = ""; // kept no longer: send it again
+      job = await post(question(), signal, progressed);
+    }
+    if (job.token) asked.token = job.token;
+    answered(job.ended ? job : await followed(job, signal), job.address);
+  } catch {
     if (signal.aborted) return;
-    show({ html: "" });
-    part("answer").replaceChildren(trouble("The site cannot be reached.", "Check your connection and search again."));
+    answered({ html: "", said: `${texts.unreachable_title} ${texts.unreachable}` });
+    part("answer").replaceChildren(trouble(texts.unreachable_title, texts.unreachable));
   }
 }
 
-// XMLHttpRequest, because fetch does not tell how far an upload has come.
-function send(signal) {
+function followed(job, signal) {
+  stepped(job);
+  return follow({ poll: job.address, events: job.events, hasEnded: (body) => body.ended, onProgress: stepped, signal });
+}
+
+/** Send a search; the server's first answer. XMLHttpRequest, because fetch does not tell how far an upload has come. */
+function post(data, signal, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.responseType = "json";
     request.setRequestHeader("Accept", "application/json");
-    request.upload.addEventListener("progress", (event) => {
-      if (event.lengthComputable) setPercent(Math.round((event.loaded / event.total) * 100));
-    });
+    if (onProgress) {
+      request.upload.addEventListener("progress", (event) => {
+        if (event.lengthComputable) onProgress(event.loaded / event.total);
+      });
+    }
     request.addEventListener("load", () => (request.response ? resolve(request.response) : reject(new Error("no answer"))));
     request.addEventListener("error", () => reject(new Error("network")));
-    signal.addEventListener("abort", () => {
+    signal?.addEventListener("abort", () => {
       request.abort();
-      reject(new Error("aborted"));
+      reject(signal.reason);
     });
-    request.send(new FormData(form));
+    request.send(data);
   });
 }
 
-async function follow(job, signal) {
-  let failures = 0;
-  while (!job.ended) {
-    setStep(job.step);
-    setNotice(job.notice);
-    try {
-      const response = await fetch(job.address, { signal, headers: { Accept: "application/json" } });
-      job = await response.json();
-      failures = 0;
-    } catch (error) {
-      if (signal.aborted || ++failures >= PATIENCE) throw error;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-    }
-  }
-  show(job);
-}
-
-function show(job) {
-  setStep("done");
-  setNotice("");
-  setPhase("answered");
+function busy() {
   const answer = part("answer");
-  answer.innerHTML = job.html;
-  part("status").textContent = [...answer.querySelectorAll("h2, h2 + p")].map((line) => line.textContent).join(" ");
+  const keeps = answer.querySelector(".card:not(.skeleton)"); // what was found before stays until there is more
+  phase("busy");
+  say(asked.photo && !asked.token ? texts.uploading : texts.searching);
+  notice("");
+  main.toggleAttribute("data-refining", Boolean(keeps));
+  if (!keeps) answer.replaceChildren(skeletons());
+  answer.setAttribute("aria-busy", "true");
 }
 
-function setPhase(phase) {
-  main.dataset.phase = phase;
-  part("progress").hidden = phase !== "busy";
-  part("answer").setAttribute("aria-busy", String(phase === "busy"));
+function progressed(share) {
+  if (!asked.photo || asked.token) return;
+  part("bar").style.setProperty("--share", share);
+  part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
 }
 
-function setStep(step) {
-  const now = STEPS.indexOf(step);
-  for (const line of part("progress").querySelectorAll("[data-step]")) {
-    const at = STEPS.indexOf(line.dataset.step);
-    line.dataset.is = at < now ? "past" : at === now ? "now" : "ahead";
-    if (at === now) line.setAttribute("aria-current", "step");
-    else line.removeAttribute("aria-current");
-  }
-  if (step !== "uploading") setPercent(null);
-  if (SAID[step]) part("status").textContent = SAID[step];
+function stepped(job) {
+  part("bar").style.removeProperty("--share");
+  part("bar").removeAttribute("aria-valuenow");
+  say(job.ahead ? fill(texts.ahead, { count: job.ahead }) : texts[job.step]);
+  notice(job.notice);
 }
 
-function setPercent(percent) {
-  part("percent").textContent = percent === null ? "" : ` ${percent} %`;
+function say(text) {
+  if (part("step").textContent === text) return;
+  part("step").textContent = part("status").textContent = text;
 }
 
-function setNotice(text) {
-  const notice = part("notice");
-  if (text && notice.textContent !== text) part("status").textContent = text;
-  notice.textContent = text ?? "";
-  notice.hidden = !text;
+function notice(text) {
+  const line = part("notice");
+  if (text && line.textContent !== text) part("status").textContent = text;
+  line.textContent = text ?? "";
+  line.hidden = !text;
+}
+
+function answered(body, address = "") {
+  phase("answered");
+  notice("");
+  const answer = part("answer");
+  answer.innerHTML = body.html;
+  answer.dataset.address = address;
+  answer.setAttribute("aria-busy", "false");
+  part("status").textContent = body.said;
+  part("sort").hidden = !answer.querySelector(".card");
+  foldCards();
+  if (body.facets) filters.counted(body.facets);
+  if (body.box && !asked.region) crop.region = body.box;
+  framed();
+  weighing();
+}
+
+function phase(name) {
+  main.dataset.phase = name;
+  main.removeAttribute("data-refining");
+  part("progress").hidden = name !== "busy";
+}
+
+function idle() {
+  running?.abort();
+  phase("idle");
+  part("answer").replaceChildren();
+}
+
+// The answer
+
+function foldCards() {
+  const folded = [...part("answer").querySelectorAll(".card")].slice(AT_ONCE);
+  if (!folded.length) return;
+  for (const card of folded) card.hidden = true;
+  const button = make("button", { type: "button", className: "button quiet more", textContent: fill(texts.more, { count: folded.length }) });
+  button.dataset.act = "more";
+  part("answer").append(button);
+}
+
+function showMore(button) {
+  const folded = [...part("answer").querySelectorAll(".card[hidden]")];
+  for (const card of folded) card.hidden = false;
+  button.remove();
+  folded[0].querySelector("button").focus();
 }
 
 function skeletons() {
-  const list = document.createElement("div");
-  list.className = "cards waiting";
-  list.setAttribute("aria-hidden", "true");
-  for (let count = 0; count < 10; count += 1) {
-    const card = document.createElement("div");
-    card.className = "card";
-    card.append(Object.assign(document.createElement("div"), { className: "plate" }));
+  const list = make("div", { className: "cards waiting", ariaHidden: "true" });
+  for (let count = 0; count < SKELETONS; count += 1) {
+    const card = make("div", { className: "card skeleton" });
+    card.append(...["plate", "line", "line long", "line short"].map((className) => make("div", { className })));
     list.append(card);
   }
-  return [list];
+  return list;
 }
 
 function trouble(title, message) {
-  const box = Object.assign(document.createElement("div"), { className: "trouble" });
+  const box = make("div", { className: "trouble" });
   box.setAttribute("role", "alert");
-  box.append(
-    Object.assign(document.createElement("h2"), { textContent: title }),
-    Object.assign(document.createElement("p"), { textContent: message }),
-  );
+  box.append(make("h2", { textContent: title }), make("p", { textContent: message }));
   return box;
+}
+
+function closeable(dialog) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-close]")) dialog.close(); // the backdrop is the dialog
+  });
 }

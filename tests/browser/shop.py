@@ -1,0 +1,69 @@
+"""A whole Vitrine as processes (web, coordinator, worker) with a small shop from the sample catalogue, to search in."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hand import hand
+from tests.line import ROOT, Line, running_line
+
+SAMPLE = ROOT / "sample"
+PREFIXES = ("TEA", "BAG", "MUG")
+OPEN = """
+from catalog.models import Merchant
+from catalog.services.key import api_key_create
+shop = Merchant.objects.get(slug="corner")
+Merchant.objects.update(public_search=True, name="Corner shop")
+answer = api_key_create(merchant=shop, name="page", kind="publishable", origins=["*"])[1]
+"""
+
+
+@dataclass(frozen=True)
+class ShopSite:
+    """Where it is, and the publishable key of the shop's pages."""
+
+    line: Line
+    key: str
+
+    @property
+    def url(self) -> str:
+        return self.line.url
+
+    def customers_photo(self, sku: str) -> Path:
+        """A photo of a product that was never indexed."""
+        return SAMPLE / "customer" / f"{sku}-1.jpg"
+
+
+@contextmanager
+def running_shop(folder: Path) -> Iterator[ShopSite]:
+    """Everything runs and every photo is indexed."""
+    with running_line(folder, VITRINE_TORCH_THREADS="1") as line:
+        for name in ("web", "coordinator", "worker"):
+            line.start(name)
+        line.manage("upload", str(_catalogue(folder)), "--merchant", "corner", "--create-merchant")
+        line.wait_for(lambda: set(line.photo_states()) == {"done"}, "all photos are indexed")
+        line.wait_for(line.web_answers, "the site answers")
+        with hand(line) as do:
+            key = do(OPEN)
+        yield ShopSite(line, key)
+
+
+def _catalogue(folder: Path) -> Path:
+    """Teapots, bags and mugs, as a merchant uploads them."""
+    with (SAMPLE / "products.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if row["sku"].startswith(PREFIXES)]
+    manifest = io.StringIO()
+    writer = csv.DictWriter(manifest, reader.fieldnames)
+    writer.writeheader()
+    writer.writerows(rows)
+    path = folder / "catalogue.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("products.csv", manifest.getvalue())
+        for row in rows:
+            archive.write(SAMPLE / "photos" / row["images"], row["images"])
+    return path
