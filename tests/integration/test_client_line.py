@@ -158,6 +158,9 @@ def test_the_main_road(client, catalogue, tmp_path):
     assert like.request.photo_weight == 0.5 and skus[0] not in {hit.product.sku for hit in like.hits}
 
     photo = (ROOT / "sample" / "customer" / f"{skus[1]}-1.jpg").read_bytes()
+    alike = client.search(like=[{"photo": photo, "region": (0, 0, 1, 1)}], unlike=[{"search_id": job.id}])
+    assert alike.hits[0].product.sku == skus[1] and alike.hits[0].variants == [] and alike.request.group_variants
+    assert [each.search_id for each in alike.request.unlike_photos] == [job.id]
     recognition = client.recognition_jobs.create([photo, {"photo": photo, "region": (0, 0, 1, 1), "name": "b.jpg"}])
     found = [event.data for event in client.recognition_jobs.events(recognition.id) if event.name == "item.found"]
     assert [item.candidates[0].product.sku for item in found] == [skus[1]] * 2

@@ -62,6 +62,7 @@ class ProductBrief(Model):
     price: Decimal | None
     currency: str
     in_stock: bool
+    variant_group: str
     attributes: dict[str, Any]
 
 
@@ -188,15 +189,31 @@ class Scores(Model):
     text: float | None
 
 
+class Variant(Model):
+    """Another product of a hit's article; ``found``: it passes the filters and is near, too."""
+
+    id: str
+    sku: str
+    title: str
+    price: Decimal | None
+    currency: str
+    in_stock: bool
+    attributes: dict[str, Any]
+    photo_url: str | None
+    found: bool
+
+
 class Hit(Model):
     """A product that was found, and why."""
 
     product: ProductBrief
     photo_url: str | None
+    thumbnail_url: str | None
     match: str
     probability: float | None
     scores: Scores
     why: str
+    variants: list[Variant]
 
 
 class Reading(Model):
@@ -223,6 +240,13 @@ class Facet(Model):
     values: list[FacetValue]
 
 
+class ExamplePhoto(Model):
+    """A photo that was an example; ``search_id``: of which earlier search."""
+
+    region: Box | None
+    search_id: str | None
+
+
 class SearchRequest(Model):
     """What was asked for."""
 
@@ -240,6 +264,9 @@ class SearchRequest(Model):
     photo_weight: float | None
     like: list[str]
     unlike: list[str]
+    like_photos: list[ExamplePhoto]
+    unlike_photos: list[ExamplePhoto]
+    group_variants: bool
 
 
 class Job(Model):

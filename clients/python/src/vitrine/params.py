@@ -31,6 +31,19 @@ class Filters(TypedDict, total=False):
     price_max: Decimal | str | None
     currency: str | None
     in_stock: bool | None
+    attributes: Mapping[str, Any]  # by name a list of values, or {"min": …, "max": …}
+
+
+class Example(TypedDict, total=False):
+    """What results should be like or unlike: one of the first four, and for a photo the ``region`` that counts.
+    ``search_id``: the photo of an earlier search.
+    """
+
+    product_id: str | None
+    photo: File | None
+    photo_url: str
+    search_id: str | None
+    region: Box | None
 
 
 class SearchParams(TypedDict, total=False):
@@ -48,8 +61,9 @@ class SearchParams(TypedDict, total=False):
     min_score: float | None
     facets: Sequence[str]
     photo_weight: float | None
-    like: Sequence[str]
-    unlike: Sequence[str]
+    like: Sequence[str | Example]
+    unlike: Sequence[str | Example]
+    group_variants: bool
 
 
 class SearchCall(SearchParams, Options, total=False):
@@ -76,6 +90,7 @@ class ProductFacts(TypedDict, total=False):
     currency: str
     in_stock: bool
     attributes: Mapping[str, Any] | None
+    variant_group: str
 
 
 class ProductCall(ProductFacts, Options, total=False):
@@ -101,6 +116,7 @@ class ProductQuery(Options, total=False):
     sku: str
     category: str
     brand: str
+    variant_group: str
     currency: str
     in_stock: bool
     price_min: Decimal | str

@@ -12,7 +12,7 @@ from vitrine._calls import Mode, call, stream
 from vitrine._flows import HELD, followed, waited
 from vitrine._steps import Flow, Stream
 from vitrine.models import Event, Explanation, Page, SearchJob
-from vitrine.params import Created, Options, SearchCall
+from vitrine.params import Created, File, Options, SearchCall
 from vitrine.resources._base import Calls, content_of, request, split
 
 IN_JSON = ("filters", "region", "facets", "like", "unlike")  # parts of a form whose text is JSON
@@ -25,15 +25,15 @@ class SearchJobs(Calls[Mode]):
     def create(self, *, wait: float = 0, **asked: Unpack[SearchCall]) -> Flow[SearchJob]:
         """Start a search. With ``wait`` it comes back finished when that takes no longer, 30 s at most."""
         body, options = split(asked)
-        photo = body.pop("photo", None)
+        files = _photos_out(body)
         sending: dict[str, Any] = {"json": body}
-        if photo is not None:
+        if files:
             form = {
                 name: json.dumps(to_jsonable_python(value)) if name in IN_JSON else str(value)
                 for name, value in body.items()
                 if value is not None
             }
-            sending = {"form": form, "files": [("photo", content_of(photo))]}
+            sending = {"form": form, "files": [(name, content_of(photo)) for name, photo in files]}
         return self._send(SearchJob, request("POST", "search-jobs", options, wait=min(wait, HELD), **sending))
 
     @call
@@ -72,3 +72,19 @@ class SearchJobs(Calls[Mode]):
     ) -> Flow[Explanation]:
         """Why a search found a product. A worker makes it now; raises ``ServerProblem`` where none can."""
         return self._explained(f"search-jobs/{id}/hits/{product_id}/explanation", options, seconds)
+
+
+def _photos_out(body: dict[str, Any]) -> list[tuple[str, File]]:
+    """The photos of a search, taken out of its body to be parts of a form: an example is left with its part's name."""
+    files = [("photo", photo)] if (photo := body.pop("photo", None)) is not None else []
+    for side in ("like", "unlike"):
+        if side not in body:
+            continue
+        examples = list(body[side])
+        for place, each in enumerate(examples):
+            if not isinstance(each, str) and each.get("photo") is not None:
+                name = f"{side}_{place}"
+                files.append((name, each["photo"]))
+                examples[place] = {**each, "photo": name}
+        body[side] = examples
+    return files
