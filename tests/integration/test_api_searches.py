@@ -195,6 +195,8 @@ def test_a_finished_search(shop):
     assert (body["queue"], body["error"]) == (None, None)
     photo_url = body["hits"][0].pop("photo_url")
     assert photo_url.startswith(f"http://testserver/photos/{photos[0].pk}/full?")
+    thumbnail_url = body["hits"][0].pop("thumbnail_url")
+    assert thumbnail_url.startswith(f"http://testserver/photos/{photos[0].pk}/medium?")
     assert body["hits"][0] == {
         "product": {
             "id": str(first.pk),
