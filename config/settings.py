@@ -153,7 +153,7 @@ UNFOLD = {
     "SITE_HEADER": "Vitrine",
     "SITE_SYMBOL": "center_focus_weak",
     "SITE_URL": "/",
-    "LOGIN": {"form": "catalog.admin.login.GuardedLogInForm"},
+    "LOGIN": {"form": "catalog.web.login.GuardedLogInForm"},
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("vitrine/mark.svg")},
     ],

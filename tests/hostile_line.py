@@ -23,7 +23,7 @@ from tests.drawing import HEADER
 from tests.hostile import HostileFile
 from tests.line import Line, running_line
 
-PATIENCE = 400.0  # seconds; what does not end by then is unexplained
+PATIENCE = 1200.0  # seconds; what does not end by then is unexplained
 ENDED = {"done", "failed", "expired", "cancelled"}
 FINE = "done"
 PARTS = ("web", "coordinator", "worker")

@@ -7,10 +7,10 @@ An address that is missing here fails the test. Add one of these under the addre
     "api-thing-do": Theirs(id="product", post={"a": 1}), # with a body that its owner may send
     "about": Open(),                                     # an address that knows no merchants
 
-``id="product"`` names one of ``Tenant.rows`` (tests/tenant_world.py). In bodies and queries ``{product}`` stands for the
-id of the victim's product, ``{mark}`` for a word that stands in all of the victim's texts, ``{own_product}`` and the
-like for the attacker's. ``attacks`` are more bodies, and ``queries`` more queries, through which an own address might
-reach for what is not one's own; they may be refused or answered, but nothing is shown and nothing changes.
+``id="product"`` names one of ``Tenant.rows`` (tests/tenant_world.py). In bodies and queries ``{product}`` stands for
+the id of the victim's product, ``{mark}`` for a word that stands in all of the victim's texts, ``{own_product}`` and
+the like for the attacker's. ``attacks`` are more bodies, and ``queries`` more queries, through which an own address
+might reach for what is not one's own; they may be refused or answered, but nothing is shown and nothing changes.
 """
 
 from dataclasses import dataclass, field

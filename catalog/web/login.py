@@ -1,8 +1,8 @@
 """Logging in, guarded: whoever guesses passwords waits longer than guessing pays.
 
-Comes before Django looks at a password. Tries are counted in Redis (``services.budget``): of one visitor, of one
-visitor at one name, and of one name from everywhere. The last is wide, so that nobody is locked out by a stranger's
-few tries.
+Comes before Django looks at a password. The admin loads this form while it makes itself, so it is no part of it. Tries
+are counted in Redis (``services.budget``): of one visitor, of one visitor at one name, and of one name from everywhere.
+The last is wide, so that nobody is locked out by a stranger's few tries.
 """
 
 from hashlib import sha256
