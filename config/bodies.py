@@ -6,7 +6,7 @@ that is somebody's, and then as much as an upload may hold. Views have narrower 
 """
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.cookies import SimpleCookie
 from importlib import import_module
 from typing import Any
@@ -22,10 +22,11 @@ from config.env import load_env
 FORM = 1_000_000  # bytes round what is sent
 TOO_LARGE = "The body is larger than what may be sent here."
 
-Message = MutableMapping[str, Any]
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
@@ -34,7 +35,7 @@ class BodyLimit:
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
@@ -82,7 +83,7 @@ def _is_known(headers: dict[str, str]) -> bool:
         connection.close()
 
 
-async def _refuse(scope: MutableMapping[str, Any], send: Send) -> None:
+async def _refuse(scope: Scope, send: Send) -> None:
     body = {"type": "/api/errors#body_too_large", "title": "Body too large", "status": 413, "detail": TOO_LARGE,
             "code": "body_too_large", "errors": [], "request_id": ""}  # fmt: skip
     is_api = scope["path"].startswith("/api/")
