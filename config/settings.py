@@ -38,6 +38,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.policy.PolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -115,6 +116,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 40_000_000  # a JSON body that carries a photo as 
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
+SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked from inside, without the proxy
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
+# Whether the hosts below this one, or browsers' own lists, take part is for whoever owns the domain: the proxy can say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
@@ -150,6 +156,7 @@ UNFOLD = {
     "SITE_HEADER": "Vitrine",
     "SITE_SYMBOL": "center_focus_weak",
     "SITE_URL": "/",
+    "LOGIN": {"form": "catalog.web.login.GuardedLogInForm"},
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("vitrine/mark.svg")},
     ],

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from recognition.boxes import WHOLE, as_box, middle_square, to_photo
 from recognition.errors import BundleError
-from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo
+from recognition.photos import Box, DecodedPhoto, PhotoLimits
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText, encode_texts
 
@@ -89,7 +89,7 @@ def look(recogniser: Recogniser, data: bytes, region: Box | None = None, limits:
     """Decode a photo in both sizes; thread-safe. Raises PhotoError as `decode_photo` does."""
     seen = recogniser.prepare(data, region, limits)
     wish = recogniser.bundle.preprocessing
-    fine = decode_photo(data, size=FINER * wish.size, crop=wish.crop, region=region, limits=limits)
+    fine = recogniser.decoder.decode_photo(data, size=FINER * wish.size, crop=wish.crop, region=region, limits=limits)
     return Look(seen.pixels, fine.pixels, _shown(seen, region or WHOLE, wish.crop))
 
 

@@ -1,6 +1,6 @@
 """A photo's bytes, judged and turned into pixels; between the photo store (before) and the network (after).
 
-The web process calls `inspect_photo` before it keeps anything, a worker calls `decode_photo` in its decode threads.
+Runs in the children of `containment`: for the web process before it keeps anything, for a worker's decode threads.
 Pillow and numpy only: no torch here. Bytes come from strangers, so every limit is checked on the header, before a
 pixel is decoded, and only the decoder whose signature matches is ever started. Nothing global of Pillow is changed
 (`Image.open` is avoided because it warns by a process-wide pixel limit); all functions are thread-safe.
@@ -35,7 +35,7 @@ _ORIENTATION_TAG = 0x0112
 _ONE_PIXEL = 1 - 1e-6  # a region of one pixel, once divided by the photo's sides, is a little less
 _WHITE = (255, 255, 255)
 # Whatever a Pillow decoder raises on damaged bytes; MemoryError is left out: that one is ours.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -219,7 +219,7 @@ def _open(data: bytes, limits: PhotoLimits) -> tuple[_Format, ImageFile.ImageFil
     kind = _recognise_format(data)
     try:
         image = kind.decoder(io.BytesIO(data))
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise PhotoError("photo_unreadable", f"The {kind.name} file is damaged: its header cannot be read.") from error
     if image.width * image.height > limits.max_pixels:
         raise PhotoError(
@@ -271,7 +271,7 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     try:
         exif.load(image.info.get("exif") or b"")
         value = exif.get(_ORIENTATION_TAG, 1)
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return 1
     return value if value in _STORED_POINT else 1
 
@@ -304,7 +304,7 @@ def _loaded(image: ImageFile.ImageFile) -> Image.Image:
     try:
         image.load()
         return _to_rgb(image)
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         if isinstance(error, EOFError) or "truncated" in str(error):
             raise PhotoError("photo_truncated", "The photo is cut off: a part of the file is missing.") from error
         raise PhotoError("photo_unreadable", "The photo is damaged and cannot be read.") from error
@@ -323,13 +323,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _deep_grey(values: NDArray[Any]) -> Image.Image:
     """Grey of more than 8 bits to 8: integers by their 16-bit range, floating point by its own range."""
-    deep = values.astype(np.float64)
-    if values.dtype.kind == "f":
-        low, high = float(np.nanmin(deep)), float(np.nanmax(deep))
-    else:
-        low, high = 0.0, 65535.0
-    grey = np.nan_to_num((deep - low) / ((high - low) or 1.0)).clip(0, 1) * 255
-    return Image.fromarray(grey.round().astype(np.uint8))
+    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if values.dtype.kind == "f" else (0.0, 65535.0)
+    grey = np.empty(values.shape, np.uint8)
+    for row, deep in enumerate(values):  # row by row: a photo of the size that is allowed, as doubles, fills gigabytes
+        scaled = (deep.astype(np.float64) - low) / ((high - low) or 1.0)
+        grey[row] = (np.nan_to_num(scaled).clip(0, 1) * 255).round()
+    return Image.fromarray(grey)
 
 
 def _resized(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:

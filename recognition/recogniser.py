@@ -15,12 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from recognition import photos
 from recognition.boxes import areas, as_box, letterbox, middle_square, square_round, to_photo
 from recognition.bundle import Bundle, Subject, load_bundle
+from recognition.containment import Decoder
 from recognition.errors import BundleError
 from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
-from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo, decode_regions, decode_whole
+from recognition.photos import Box, DecodedPhoto, PhotoLimits
 from recognition.proposals import Proposals, best_of, proposals_of
 from recognition.text import ProductText, encode_texts
 
@@ -45,10 +47,18 @@ class Embeddings:
 
 
 class Recogniser:
-    """A loaded bundle on one device."""
+    """A loaded bundle on one device. `decoder` decodes: here, or where it can do no harm (`containment.Decoders`)."""
 
-    def __init__(self, bundle: Bundle, model: ProductEncoder, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: ProductEncoder,
+        device: torch.device,
+        dtype: torch.dtype,
+        decoder: Decoder = photos,
+    ) -> None:
         self.bundle = bundle
+        self.decoder = decoder
         self.device = device
         self.dtype = dtype
         self.model = model.eval().requires_grad_(False).to(device)
@@ -59,7 +69,13 @@ class Recogniser:
 
     @classmethod
     def load(
-        cls, bundle_dir: Path, *, device: str = "auto", threads: int | None = None, precision: str = "auto"
+        cls,
+        bundle_dir: Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str = "auto",
+        decoder: Decoder = photos,
     ) -> "Recogniser":
         """Load and verify a bundle. Raises BundleError where it must not be served.
 
@@ -73,23 +89,23 @@ class Recogniser:
         model = load_model(bundle)
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _best_dtype(place) if precision == "auto" else getattr(torch, precision)
-        return cls(bundle, model, place, dtype)
+        return cls(bundle, model, place, dtype, decoder)
 
     def prepare(self, data: bytes, region: Box | None = None, limits: PhotoLimits = _LIMITS) -> DecodedPhoto:
         """Decode one photo as this bundle wants it; thread-safe. Raises PhotoError."""
         look = self.bundle.preprocessing
-        return decode_photo(data, size=look.size, crop=look.crop, region=region, limits=limits)
+        return self.decoder.decode_photo(data, size=look.size, crop=look.crop, region=region, limits=limits)
 
     def prepare_whole(self, data: bytes, limits: PhotoLimits = _LIMITS) -> DecodedPhoto:
         """Decode all of one photo as `propose` wants it: a letterbox; thread-safe. Raises PhotoError, ValueError."""
-        return decode_whole(data, size=self._finder.side, limits=limits)
+        return self.decoder.decode_whole(data, size=self._finder.side, limits=limits)
 
     def prepare_regions(
         self, data: bytes, regions: Sequence[Box], limits: PhotoLimits = _LIMITS
     ) -> list[NDArray[np.uint8]]:
         """Cut regions out of one photo as `forward` wants them; thread-safe. Raises PhotoError."""
         look = self.bundle.preprocessing
-        return decode_regions(data, regions, size=look.size, crop=look.crop, limits=limits)
+        return self.decoder.decode_regions(data, regions, size=look.size, crop=look.crop, limits=limits)
 
     def forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> Embeddings:
         """Pixels uint8 [N, S, S, 3] and N texts (None: not known) to vectors.

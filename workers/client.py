@@ -5,6 +5,7 @@ inside, so the web process stays light (a test proves it). Everything here is th
 ``Unavailable("broker_unavailable")`` comes within a few seconds, and the ledger in SQL loses nothing by it.
 """
 
+import atexit
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from redis import Redis
 
 from config.env import load_env
-from recognition import photos
+from recognition.containment import Decoders
 from recognition.errors import PhotoError, Unavailable
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
@@ -52,9 +53,11 @@ __all__ = [
     "send_chunk",
     "send_explain",
     "send_search",
+    "shrink_photo",
     "wake_coordinator",
 ]
 
+_DECODERS = 4  # photos that this process has read for it at once
 _RETRIES = 1
 _ANSWER_SECONDS = 2
 _COORDINATOR_SECONDS = 30
@@ -156,8 +159,25 @@ def photo_store() -> PhotoStore:
 
 def inspect_photo(data: bytes) -> PhotoFacts:
     """Read a photo's header and hold it against the configured limits. Raises PhotoError."""
+    return _decoders().inspect_photo(data, _limits())
+
+
+def shrink_photo(data: bytes, side: int) -> bytes:
+    """A small copy of a photo as WebP, its longest side at most so many pixels. Raises PhotoError."""
+    return _decoders().shrink_photo(data, side=side, limits=_limits())
+
+
+def _limits() -> PhotoLimits:
     env = load_env()
-    return photos.inspect_photo(data, PhotoLimits(env.photo_max_bytes, env.photo_max_pixels))
+    return PhotoLimits(env.photo_max_bytes, env.photo_max_pixels)
+
+
+@lru_cache(maxsize=1)
+def _decoders() -> Decoders:
+    """Children that read strangers' photos for this process; they end with it."""
+    decoders = Decoders(most=_DECODERS)
+    atexit.register(decoders.close)
+    return decoders
 
 
 def _read_card(text: bytes | str) -> WorkerCard | None:

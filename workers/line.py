@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from config.env import Env
+from recognition.containment import Decoders
 from recognition.index import PhotoIndex, open_index
 from recognition.photos import PhotoLimits
 from recognition.recogniser import Recogniser
@@ -31,6 +32,7 @@ class Line:
 
     name: str
     recogniser: Recogniser
+    decoders: Decoders
     index: PhotoIndex
     store: PhotoStore
     limits: PhotoLimits
@@ -59,11 +61,13 @@ class Line:
         """Finish what the device still has, then flush and let go of the index."""
         self.device.close()
         self.index.close()
+        self.decoders.close()
 
 
 def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Line:
     """Load and warm up. Raises BundleError, Unavailable or ValueError where this worker must not serve."""
-    recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None)
+    decoders = Decoders(most=env.bulk_threads + env.search_threads)
+    recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None, decoder=decoders)
     recogniser.warm_up()
     bundle = recogniser.bundle
     index = open_index(
@@ -79,12 +83,15 @@ def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Lin
         recogniser, batch=env.device_batch, room=_WAITING_BATCHES * env.device_batch, on_death=on_device_death
     )
     device.start()
+    limits = PhotoLimits(env.photo_max_bytes, env.photo_max_pixels)
+    decoders.warm_up(env.bulk_threads, limits)
     return Line(
         name=f"{socket.gethostname()}-{os.getpid()}",
         recogniser=recogniser,
+        decoders=decoders,
         index=index,
         store=PhotoStore(env.photos),
-        limits=PhotoLimits(env.photo_max_bytes, env.photo_max_pixels),
+        limits=limits,
         device=device,
         batch=env.device_batch,
     )

@@ -8,17 +8,20 @@ from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from catalog.api.scopes import scope_needed
 from catalog.models import ApiKey, KeyKind
 from catalog.selectors.key import origin_is_open
+from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
 from catalog.services.key import api_key_find
+from catalog.services.visitor import visitor_of
 
 SCHEME = "Bearer"
+GUESSES = 60  # wrong keys a minute from one address
 
 
 def key_of(request: Request) -> ApiKey:
@@ -36,12 +39,20 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         key = api_key_find(words[1].decode("latin-1")) if len(words) == 2 else None
         if key is None:
+            _count_guess(request)
             raise AuthenticationFailed("The API key is not valid.", code="key_invalid")
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 answers in ``WWW-Authenticate``."""
         return f'{SCHEME} realm="vitrine"'
+
+
+def _count_guess(request: Request) -> None:
+    """A visitor may be wrong so often a minute. Keys that are good are not looked at here, whoever else is wrong."""
+    account = f"vitrine:budget:{{guesses}}:{visitor_of(request._request)}"
+    if wait := budgets_spend([Budget("guesses", account, GUESSES)]).wait:
+        raise Throttled(wait)
 
 
 class HasMerchant(BasePermission):

@@ -7,9 +7,9 @@ draft-ietf-httpapi-ratelimit-headers-11: ``RateLimit-Policy: "key";q=6000;w=60``
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from catalog.api.visitors import visitor_of
 from catalog.models import ApiKey, KeyKind
 from catalog.services.budget import Budget, Spent
+from catalog.services.visitor import visitor_of
 from config.env import load_env
 
 POLICY = "RateLimit-Policy"

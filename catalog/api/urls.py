@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from catalog.api import health
 from catalog.api.base import NothingHere
@@ -115,7 +115,7 @@ urlpatterns = [
         name="api-webhook-delivery-replay",
     ),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path("api/errors", problems_page, name="api-errors"),
     re_path(r"^api/", NothingHere.as_view({"options": "options"})),
     path("health/live", health.live, name="health-live"),

@@ -8,7 +8,7 @@ import io
 import logging
 from functools import lru_cache
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from catalog.services.photo import THUMBNAIL_SIDES, thumbnail_key
 from workers import client
@@ -17,7 +17,6 @@ from workers.client import PhotoError, Unavailable
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "image/webp"
-_WHITE = (255, 255, 255)
 
 
 def thumbnail_bytes(*, key: str, sha256: str, size: str) -> bytes:
@@ -29,39 +28,14 @@ def thumbnail_bytes(*, key: str, sha256: str, size: str) -> bytes:
     store = client.photo_store()
     if store.exists(place):
         return store.read(place)
-    small = shrink(store.read(key), THUMBNAIL_SIDES[size])
+    try:
+        small = client.shrink_photo(store.read(key), THUMBNAIL_SIDES[size])
+    except PhotoError as error:
+        if not error.code.startswith("photo_decoder_"):
+            raise
+        small = placeholder(THUMBNAIL_SIDES[size])  # kept, so that it takes its seconds and its memory once
     _keep(place, small)
     return small
-
-
-def shrink(data: bytes, side: int) -> bytes:
-    """A photo as WebP with its longest side at most ``side``: upright, first frame, white where it is transparent."""
-    client.inspect_photo(data)  # limits and signature first: no other decoder is ever started
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (side * 2, side * 2))  # JPEG only: decodes at a fraction of the size
-            image.load()
-            small = _opaque(_eight_bit(ImageOps.exif_transpose(image)))
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
-        raise PhotoError("photo_unreadable", "The photo is damaged and cannot be shown.") from error
-    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return _webp(small)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Greys of 16 bits scaled to 8; every other mode as it is."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    return image.convert("F").point(lambda value: value / 257).convert("L")
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image.convert("RGB")
-    layered = image.convert("RGBA")
-    canvas = Image.new("RGB", layered.size, _WHITE)
-    canvas.paste(layered, mask=layered.getchannel("A"))
-    return canvas
 
 
 def _webp(image: Image.Image) -> bytes:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rest_framework.test import APIClient
 
-from catalog.api.visitors import visitor_of
 from catalog.services.budget import Budget, budgets_spend
+from catalog.services.visitor import visitor_of
 from tests.api_support import API, client_of, problem
 
 pytest_plugins = ("tests.api_fixtures",)

@@ -13,6 +13,7 @@ from catalog.services.upload import upload_create, upload_create_from_folder, up
 from catalog.services.uploading import sources
 from config.env import load_env
 from tests.drawing import jpeg
+from tests.hostile_archives import ARCHIVES
 from tests.uploads import archive, codes, manifest, row, send, verdicts
 from workers import client
 
@@ -147,6 +148,11 @@ def test_an_unsupported_packing_is_told(merchant):
 )
 def test_an_unreadable_archive_fails_as_a_whole(merchant, data):
     assert fault(send(merchant, data)) == "archive_unreadable"
+
+
+def test_offsets_that_lead_before_the_file_are_no_storage_that_is_away(merchant):
+    upload = send(merchant, ARCHIVES["directory-place"]())
+    assert (upload.state, fault(upload)) == ("failed", "manifest_unreadable")
 
 
 def test_an_archive_without_files_fails(merchant):

@@ -14,7 +14,7 @@ from catalog.models import Merchant, PhotoOrigin
 from catalog.services.job import search_job_create
 from catalog.services.photo import THUMBNAIL_SIDES, bytes_sweep, photo_add, photos_delete, thumbnail_key
 from catalog.web.photos import job_photo_address, photo_address
-from catalog.web.thumbnails import placeholder, shrink
+from catalog.web.thumbnails import placeholder
 from tests.drawing import draw, jpeg
 from tests.uploads import odd_but_good, saved
 from workers import client as workers_client
@@ -64,7 +64,7 @@ def test_small_photos_are_made_once_and_kept(client, photo, size, monkeypatch):
     assert response.headers["Content-Type"] == "image/webp"
     assert opened(response).size == (THUMBNAIL_SIDES[size], THUMBNAIL_SIDES[size])
     assert workers_client.photo_store().exists(thumbnail_key(photo.sha256, size))
-    monkeypatch.setattr("catalog.web.thumbnails.shrink", None)  # not made a second time
+    monkeypatch.setattr("workers.client.shrink_photo", None)  # not made a second time
     assert client.get(photo_address(photo.pk, size=size)).content == response.content
 
 
@@ -166,7 +166,9 @@ def test_thumbnails_are_upright(orientation):
     turned = upright.transpose(Image.Transpose(undo[orientation])) if orientation in undo else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = Image.open(io.BytesIO(shrink(saved(turned, "JPEG", exif=exif, quality=95), 160))).convert("RGB")
+    image = Image.open(
+        io.BytesIO(workers_client.shrink_photo(saved(turned, "JPEG", exif=exif, quality=95), 160))
+    ).convert("RGB")
     assert image.size == (80, 120)
     assert [strongest(image, at) for at in ((10, 10), (70, 10), (10, 110), (70, 110))] == [1, 0, 2, 2]
 
@@ -178,27 +180,31 @@ def strongest(image, at):
 
 @pytest.mark.parametrize("name", sorted(set(odd_but_good()) - {"truncated.jpg"}))
 def test_odd_photos_have_thumbnails(name):
-    image = Image.open(io.BytesIO(shrink(odd_but_good()[name], 32)))
+    image = Image.open(io.BytesIO(workers_client.shrink_photo(odd_but_good()[name], 32)))
     assert (image.mode, max(image.size)) == ("RGB", 32)
 
 
 def test_deep_grey_is_scaled_not_clipped():
-    small = Image.open(io.BytesIO(shrink(saved(Image.new("I;16", (40, 40), 32_768), "PNG"), 20))).convert("RGB")
+    small = Image.open(
+        io.BytesIO(workers_client.shrink_photo(saved(Image.new("I;16", (40, 40), 32_768), "PNG"), 20))
+    ).convert("RGB")
     assert all(abs(value - 128) <= 4 for value in small.getpixel((10, 10)))
 
 
 def test_transparency_becomes_white():
     clear = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
-    assert Image.open(io.BytesIO(shrink(saved(clear, "PNG"), 20))).convert("RGB").getpixel((10, 10)) == (255, 255, 255)
+    assert Image.open(io.BytesIO(workers_client.shrink_photo(saved(clear, "PNG"), 20))).convert("RGB").getpixel(
+        (10, 10)
+    ) == (255, 255, 255)
 
 
 def test_small_photo_is_not_blown_up():
-    assert Image.open(io.BytesIO(shrink(jpeg(3, size=50), 160))).size == (50, 50)
+    assert Image.open(io.BytesIO(workers_client.shrink_photo(jpeg(3, size=50), 160))).size == (50, 50)
 
 
 def test_no_photo_is_refused_before_any_decoder():
     with pytest.raises(PhotoError) as error:
-        shrink(b"GIF89a" + b"not really", 160)
+        workers_client.shrink_photo(b"GIF89a" + b"not really", 160)
     assert error.value.code == "photo_unreadable"
 
 

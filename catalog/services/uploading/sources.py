@@ -1,9 +1,11 @@
 """Where the files of an upload come from: a ZIP archive, a folder, or a manifest alone; read with hard limits.
 
 Comes after ``spool`` and before ``manifest`` and ``photos``. Bytes come from strangers: entries are counted before
-the directory is loaded, sizes in headers are never trusted, and nothing is unpacked to disk.
+the directory is loaded, sizes in headers are never trusted, and nothing is unpacked to disk. Offsets in headers may
+lead before the start of a file (EINVAL): that is the archive's fault, and not a storage that is away and comes back.
 """
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator
@@ -86,6 +88,8 @@ def _opened_zip(file: IO[bytes]) -> Iterator[ZipFile]:
     except (BadZipFile, ValueError, NotImplementedError) as error:
         raise UploadFault("archive_unreadable", unreadable) from error
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise UploadFault("archive_unreadable", unreadable) from error
         raise Unavailable("storage_unavailable", f"The stored archive cannot be read: {error}") from error
     with archive:
         yield archive
@@ -118,6 +122,7 @@ class ZipSource:
     def _blocks(self, entry: Entry, limit: int) -> Iterator[bytes]:
         """At most ``limit`` unpacked bytes; how many the headers promise does not matter."""
         entry.check()
+        damaged = f"{entry.name} is damaged inside the archive."
         try:
             with self._archive.open(_info(entry)) as stream:
                 while limit > 0 and (block := stream.read(min(limit, BLOCK))):
@@ -125,10 +130,12 @@ class ZipSource:
                     self._count(len(block))
                     yield block
         except (BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise EntryFault("entry_damaged", f"{entry.name} is damaged inside the archive.") from error
+            raise EntryFault("entry_damaged", damaged) from error
         except (NotImplementedError, RuntimeError) as error:
             raise EntryFault("entry_unsupported", f"{entry.name} is packed in a way that is not supported.") from error
         except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise EntryFault("entry_damaged", damaged) from error
             raise Unavailable("storage_unavailable", f"The stored archive cannot be read: {error}") from error
 
     def _count(self, size: int) -> None:

@@ -1,7 +1,8 @@
 """Who stands behind a request: the client's network address, as far as it can be believed.
 
-Read by ``budgets``. ``X-Forwarded-For`` is written by whoever likes to, so only the entries that proxies of ours
-(``VITRINE_TRUSTED_PROXIES``) added are believed: from the right, up to the first address that is none of them.
+Read by the budgets of the API and of logging in. ``X-Forwarded-For`` is written by whoever likes to, so only the
+entries that proxies of ours (``VITRINE_TRUSTED_PROXIES``) added are believed: from the right, up to the first address
+that is none of them.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network

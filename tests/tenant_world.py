@@ -1,0 +1,136 @@
+"""Two merchants with one row of everything: ``theirs`` is attacked, ``mine`` attacks. No fixtures here.
+
+Whoever adds a table that belongs to a merchant adds a row of it in ``_fill``. What belongs to ``theirs`` is found
+by following the foreign keys of every model, so nothing has to be listed for that.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db.models import ForeignKey, Model
+from django.test import Client
+
+from catalog.models import Membership, Merchant, Role, Upload, UploadRow, UploadState
+from catalog.services.job import search_job_create
+from catalog.services.result import search_result_store
+from catalog.services.review import item_reject
+from catalog.services.synonyms import synonyms_create
+from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
+from catalog.web.access import BROWSER, job_token
+from tests.api_support import Shop, candidate, jpeg, search_result
+from workers.contract import SearchFilters
+
+Rows = dict[str, dict[Any, dict[str, Any]]]
+
+
+@dataclass
+class Tenant:
+    """A merchant, its people's browsers, its keys, and ``rows``: one of each thing by the name that cases use."""
+
+    shop: Shop
+    mark: str  # stands in every text of this merchant and nowhere else
+    user: User
+    browser: Client = field(default_factory=Client)
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What ``{product}`` and the like stand for in a case."""
+        ids = {name: str(row.pk) if isinstance(row, Model) else str(row) for name, row in self.rows.items()}
+        return ids | {"mark": self.mark, "slug": self.shop.merchant.slug, "sku": self.rows["product"].sku}
+
+
+def tenant(slug: str) -> Tenant:
+    """Make one and fill it."""
+    shop = Shop(slug)
+    mark = f"Mark{slug}"
+    shop.merchant.name = mark
+    shop.merchant.save()
+    user = User.objects.create(username=f"{slug}-manager", is_staff=True, first_name=mark)
+    Membership.objects.create(user=user, merchant=shop.merchant, role=Role.MANAGER)
+    made = Tenant(shop, mark, user)
+    made.browser.force_login(user)
+    made.rows = _fill(made)
+    return made
+
+
+def _fill(it: Tenant) -> dict[str, Any]:
+    shop, merchant, mark = it.shop, it.shop.merchant, it.mark
+    product = shop.product(sku=f"{mark}-1", title=f"{mark} mug", brand=f"{mark} brand", category=f"{mark}/Mugs")
+    photo = shop.photo(product)
+    recognition = shop.recognition()
+    item = shop.item(product, job=recognition)
+    decided = shop.item(product, job=recognition)
+    decision = item_reject(item=decided, reviewer=it.user)
+    search = search_job_create(
+        merchant=merchant,
+        photo=jpeg((1, 2, len(mark))),
+        words=f"{mark} words",
+        filters=SearchFilters(),
+        region=None,
+        limit=10,
+    )
+    search_result_store(result=search_result(search, candidate(product, photo)))
+    search.refresh_from_db()
+    upload = Upload.objects.create(merchant=merchant, name=f"{mark}.zip", source="x", state=UploadState.DONE)
+    row = UploadRow.objects.create(upload=upload, number=2, sku=f"{mark}-row", verdict="refused")
+    endpoint, _ = endpoint_create(
+        merchant=merchant, url=f"https://{mark}.test/", events=["job.finished"], description=mark
+    )
+    return {
+        "merchant": merchant,
+        "user": it.user,
+        "apikey": shop.key,
+        "product": product,
+        "photo": photo,
+        "recognition": recognition,
+        "item": item,
+        "decided": decided,
+        "decision": decision,
+        "search": search,
+        "job": search,
+        "token": _token(it.browser, search),
+        "upload": upload,
+        "row": row,
+        "endpoint": endpoint,
+        "delivery": endpoint_test(endpoint=endpoint),
+        "synonyms": synonyms_create(merchant=merchant, words=[f"{mark} a", f"{mark} b"]),
+    }
+
+
+def _token(browser: Client, job: Any) -> str:
+    """The address of a search on the page, as this browser got it."""
+    session = browser.session
+    session[BROWSER] = f"browser of {job.merchant_id}"
+    session.save()
+    return job_token(SimpleNamespace(session=session), job)  # type: ignore[arg-type]
+
+
+def belongings(it: Tenant) -> Rows:
+    """Every row that leads to this merchant by foreign keys, over any number of steps, with all its values."""
+    found: dict[type[Model], set[Any]] = {Merchant: {it.shop.merchant.pk}, User: {it.user.pk}}
+    models = [model for model in apps.get_models() if model._meta.app_label in ("catalog", "auth")]
+    grew = True
+    while grew:
+        grew = False
+        for model in models:
+            for key in (each for each in model._meta.fields if isinstance(each, ForeignKey)):
+                above = found.get(key.related_model, set())
+                rows = set(model._default_manager.filter(**{f"{key.name}__in": above}).values_list("pk", flat=True))
+                if rows - found.setdefault(model, set()):
+                    found[model] |= rows
+                    grew = True
+    return {
+        model.__name__: {
+            row["pk"]: row for row in model._default_manager.filter(pk__in=pks).values("pk", *_columns(model))
+        }
+        for model, pks in found.items()
+        if pks
+    }
+
+
+def _columns(model: type[Model]) -> list[str]:
+    return [each.attname for each in model._meta.fields]
