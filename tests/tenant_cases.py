@@ -96,6 +96,7 @@ API: dict[str, Case] = {
     "api-upload-rows": Theirs(id="upload", queries=({"problems": "true"},)),
     "api-searches": Mine(
         ("POST", {"like": ["{product}"]}),
+        ("POST", {"like": [{"search_id": "{search}"}]}),
         ("POST", {**SEARCH, "unlike": ["{product}"]}),
         ("POST", {**SEARCH, "merchant": "{merchant}", "merchant_id": "{merchant}"}),
         ("POST", {**SEARCH, "filters": {"merchant_id": "{merchant}"}}),
@@ -158,8 +159,17 @@ REACHES: dict[str, Case] = {
 
 WEB: dict[str, Case] = {
     "search": Mine(queries=({"merchant": "{slug}"},)),
-    "search-submit": Mine(("POST", {"merchant": "{slug}", "words": "{mark}"}), form=True),
+    "search-submit": Mine(
+        ("POST", {"merchant": "{slug}", "words": "{mark}"}),
+        ("POST", {"merchant": "{own_slug}", "words": "mug", "again": "{token}"}),
+        ("POST", {"merchant": "{own_slug}", "words": "mug", "like": "{product}"}),
+        form=True,
+    ),
     "search-poll": Theirs(token="token"),
+    "search-events": Theirs(token="token"),
+    "search-why": Theirs(token="token", product_id="product"),
+    "set-language": Open(),
+    "widget": Open(),
     "photo": Theirs(photo_id="photo", owner=False, form=True),
     "job-photo": Theirs(job_id="job", owner=False, form=True),
     "photo-heat": Theirs(photo_id="photo", owner=False, form=True),
@@ -217,6 +227,7 @@ ADMIN_ROWS = {
     "job": "job",
     "item": "item",
     "decision": "decision",
+    "synonyms": "synonyms",
     "upload": "upload",
     "apikey": "apikey",
     "webhookendpoint": "endpoint",

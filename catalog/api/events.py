@@ -28,10 +28,10 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
-from catalog.api.visitors import visitor_of
 from catalog.models import Item, KeyKind
 from catalog.services.listen import Listener, listening
 from catalog.services.streams import Share, stream_begin
+from catalog.services.visitor import visitor_of
 from config.env import load_env
 
 HEADER = "Last-Event-ID"
