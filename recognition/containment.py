@@ -106,8 +106,14 @@ class Decoders:
 
     def close(self) -> None:
         """End the children that are idle; those at work end with their photo."""
-        while self._idle:
-            self._idle.pop().end()
+        while child := self._idle_child():
+            child.end()
+
+    def _idle_child(self) -> "_Child | None":
+        """Taken out in one step: to look first and take then would give two threads the last one."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
 
     def _ask(self, do: str, data: bytes, limits: PhotoLimits, **how: Any) -> Message:
         if len(data) > limits.max_bytes:
@@ -115,7 +121,7 @@ class Decoders:
         seconds = HEADER_CPU_SECONDS if do == "inspect" else CPU_SECONDS
         request = {"do": do, "cpu_seconds": seconds, "limits": asdict(limits), **how}
         with self._places:
-            child = self._idle.pop() if self._idle else _Child(int(limits.max_pixels * ORDINARY))
+            child = self._idle_child() or _Child(int(limits.max_pixels * ORDINARY))
             try:
                 answer = child.ask(request, data)
             except _Died as death:
