@@ -15,6 +15,7 @@ from redis import Redis
 from config.env import load_env
 from recognition import photos
 from recognition.errors import PhotoError, Unavailable
+from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
 from workers import explanations
@@ -46,6 +47,8 @@ __all__ = [
     "coordinator_is_alive",
     "explanation_of",
     "inspect_photo",
+    "is_near_duplicate",
+    "likeness",
     "live_workers",
     "photo_store",
     "queue_lengths",

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 NAME_LENGTH = 255
 BYTES_KEPT = timedelta(hours=1)  # far longer than any request or batch of an import takes
 SWEPT_AT_ONCE = 1_000
-THUMBNAIL_SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
+THUMBNAIL_SIDES = {"thumb": 160, "medium": 512, "large": 1280}  # longest side in pixels
 
 
 def thumbnail_key(sha256: str, size: str) -> str:
