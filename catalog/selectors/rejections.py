@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from catalog.models import Item, Rejection
+from catalog.models import Item, Merchant, Rejection
 from catalog.selectors.search import Hit, hits_of_many
 from workers.client import is_near_duplicate
 from workers.contract import Region
@@ -67,14 +67,11 @@ def _area(box: Region) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def items_hits(*, items: Sequence[Item]) -> dict[UUID, list[Hit]]:
-    """The hits of items of one merchant by item, without the products that reviewers said each is not.
+def items_hits(*, merchant: Merchant, items: Sequence[Item]) -> dict[UUID, list[Hit]]:
+    """The hits of a merchant's items by item, without the products that reviewers said each is not.
 
-    The items come with their photo and merchant. Three queries, however many items.
+    The items come with their photo. Three queries, however many items.
     """
-    if not items:
-        return {}
-    merchant = items[0].merchant
     lists = [(item.candidates, item.calibrated) for item in items]
     rejected = products_rejected(merchant_id=merchant.pk, looks=[look_of(item) for item in items])
     every = hits_of_many(merchant=merchant, lists=lists)

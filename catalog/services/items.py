@@ -79,7 +79,8 @@ def items_store(*, done: Sequence[tuple[Photo, PhotoOutcome]], result: ChunkResu
     for item in Item.objects.select_for_update().filter(photo__in=photos).order_by("position", "pk"):
         held[item.photo_id].append(item)
     values = _values(things, result)
-    new, renewed = [], []
+    new: list[Item] = []
+    renewed: list[Item] = []
     for photo in photos:
         fresh = [(thing, each) for thing, each in zip(things, values, strict=True) if thing.photo is photo]
         _place(photo, held[photo.pk], fresh, new, renewed)
@@ -151,7 +152,7 @@ def _columns(
     found = thing.found
     possible = [each for each in found.candidates if each.product_id not in rejected]
     first = possible[0] if possible else None
-    verdict, reason = found.verdict or Verdict.UNKNOWN, found.reason[:300]
+    verdict, reason = Verdict(found.verdict or Verdict.UNKNOWN), found.reason[:300]
     if first != next(iter(found.candidates), None):
         verdict, reason = (Verdict.REVIEW if first else Verdict.UNKNOWN), REJECTED_BEFORE
     best = first.product_id if first and first.product_id in living else None

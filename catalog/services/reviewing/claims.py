@@ -5,6 +5,7 @@ Called by the desk before it shows items; a claim lapses by itself, so a browser
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -32,13 +33,14 @@ def items_claim(
 ) -> list[Item]:
     """Renew the claims on what the desk holds, and claim more until it has ``count`` items; returns the new ones.
 
-    Items that the desk has by an answer that got lost are among them. ``without``: items that were skipped.
+    A claim that lapsed while nobody else asked is still the desk's. Items that the desk has by an answer that got lost
+    are among the new ones. ``without``: items that were skipped.
     """
     count = min(count, MOST)
     now = timezone.now()
     until = now + timedelta(seconds=load_env().review_claim_seconds)
     with transaction.atomic():
-        mine = _claimed(desk, now).select_for_update()
+        mine = Item.objects.select_for_update().filter(claim=desk, state__in=UNDECIDED).order_by("pk")
         known = set(mine.values_list("pk", flat=True))
         wanted = count - len(known | set(holding))
         queue = queue_for(reviewer=reviewer, filters=filters).filter(_free(now)).exclude(pk__in=[*holding, *without])
@@ -85,10 +87,6 @@ def _free(now: datetime) -> Q:
     return Q(claim=None) | Q(claimed_until__lte=now)
 
 
-def _claimed(desk: UUID, now: datetime) -> QuerySet[Item]:
-    return Item.objects.filter(claim=desk, claimed_until__gt=now, state__in=UNDECIDED).order_by("pk")
-
-
 def _locked(queue: QuerySet[Item]) -> Sequence[UUID]:
     """Ids in the queue's order, each locked for this transaction; what another one has locked is passed over.
 
@@ -96,7 +94,7 @@ def _locked(queue: QuerySet[Item]) -> Sequence[UUID]:
     """
     if connection.features.has_select_for_update_skip_locked:
         queue = queue.select_for_update(skip_locked=True, of=("self",))
-    return queue.values_list("pk", flat=True)
+    return cast(Sequence[UUID], queue.values_list("pk", flat=True))
 
 
 def _with_all(items: QuerySet[Item]) -> QuerySet[Item]:

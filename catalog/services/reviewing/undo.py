@@ -71,6 +71,6 @@ def _join_parts(decision: Decision) -> None:
 
 def _unmake_product(decision: Decision) -> None:
     """Nothing but this decision knows the product: it goes. Otherwise it stays, with what else became of it."""
-    product = Product.objects.filter(pk=decision.product_id).first()
+    product = decision.product
     if product and not product.photos.exists() and not product.items.exists():
         product_delete(product=product)
