@@ -77,7 +77,8 @@ def _shown(item: Item, hits: Sequence[Hit], alike: Sequence[Item], taken: set[tu
 
 def _choice(card: Card) -> dict[str, Any]:
     values = asdict(card)
-    return {"product": str(card.product_id)} | {name: values[name] for name in SHOWN}
+    because = " · ".join(f"{reason.label} {reason.text}" for reason in card.reasons)
+    return {"product": str(card.product_id), "because": because} | {name: values[name] for name in SHOWN}
 
 
 def _thumb(item: Item) -> str:

@@ -1,8 +1,8 @@
 """The overview of the review queue: by merchant, by reviewer, and assigning. Opened from the sidebar and the desk."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
@@ -78,9 +78,6 @@ class QueueOverview:
         reviewer = User.objects.filter(username=name).first()
         if name and reviewer is None:
             raise Refused("reviewer_not_member", "There is no such person.")
-        items = queue_for(reviewer=person_of(request), filters=filters_of(request.POST))
-        return items_assign(items=items, merchant_id=_id(merchant), reviewer=reviewer, count=int(wanted))
-
-
-def _id(merchant: Merchant) -> UUID:
-    return merchant.pk
+        filters = replace(filters_of(request.POST), whose="free" if reviewer else "taken")
+        items = queue_for(reviewer=person_of(request), filters=filters)
+        return items_assign(items=items, merchant_id=merchant.pk, reviewer=reviewer, count=int(wanted))

@@ -15,14 +15,14 @@ from django.utils import timezone
 
 from catalog.models import UNDECIDED, Item, Merchant
 
-Whose = Literal["", "mine", "free"]
+Whose = Literal["", "mine", "free", "taken"]
 
 
 @dataclass(frozen=True)
 class QueueFilters:
     """What a reviewer wants to see; empty means any. ``older_hours``: waiting for at least so long.
 
-    ``whose``: only what is assigned to the reviewer, or only what is assigned to nobody.
+    ``whose``: only what is assigned to the reviewer, to nobody, or to anybody; else the reviewer's and nobody's.
     """
 
     merchant: str = ""
@@ -57,7 +57,7 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
 
 def _filtered(items: QuerySet[Item], reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
     mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None)
-    items = items.filter({"mine": mine, "free": nobodys}.get(filters.whose, mine | nobodys))
+    items = items.filter({"mine": mine, "free": nobodys, "taken": ~nobodys}.get(filters.whose, mine | nobodys))
     if filters.merchant:
         items = items.filter(merchant__slug=filters.merchant)
     if filters.category:

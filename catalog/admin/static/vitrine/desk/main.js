@@ -89,18 +89,23 @@ function decide(action, more = {}) {
   const orders = [first, ...alike.map((id) => ({ id: newId(), item: id, ...same }))];
   const entries = line.take([item.id, ...alike]);
   made.push({ orders, entries });
-  decided += orders.length;
+  count(orders.length);
   closeAlike(alike);
   show();
   outbox.add(...orders);
   line.refill();
 }
 
+function count(more) {
+  decided += more;
+  line.waiting -= more; // until the site counts again
+}
+
 function undo() {
   const last = made.pop();
   if (!last) return note("There is nothing to undo.");
   closeAlike();
-  decided -= last.orders.length;
+  count(-last.orders.length);
   line.putBack(last.entries);
   show();
   const orders = last.orders.toReversed();
@@ -121,7 +126,7 @@ function answered(order, result) {
   if (order.action === "undo") {
     if (result.code !== "not_found") line.take([order.item]);
   } else {
-    decided -= 1;
+    count(-1);
     if (at >= 0) giveBack(at, order, result);
   }
   note(`Not counted: ${[result.message, ...(result.problems ?? []).map((each) => each.message)].join(" ")}`);

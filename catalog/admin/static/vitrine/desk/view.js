@@ -54,7 +54,13 @@ function sideNode(item) {
   const head = make(
     "header",
     { class: "why" },
-    make("p", { class: "labels" }, make("span", { class: "label", "data-verdict": item.verdict }, item.verdict), item.lane ? make("span", { class: "label" }, item.lane) : ""),
+    make(
+      "p",
+      { class: "labels" },
+      make("span", { class: "label", "data-verdict": item.verdict }, item.verdict),
+      item.lane ? make("span", { class: "label" }, item.lane) : "",
+      item.calibrated ? "" : make("span", { class: "label", title: "The scores order the candidates, they are no probabilities." }, "Not calibrated"),
+    ),
     make("p", { class: "reason" }, item.reason || "The machine gave no reason."),
   );
   if (!item.candidates.length) {
@@ -77,10 +83,9 @@ function choiceNode(candidate, number) {
       "span",
       { class: "facts" },
       make("span", { class: "title" }, candidate.title),
-      make("span", { class: "soft" }, [candidate.brand, candidate.sku].filter(Boolean).join(" · ")),
-      make("span", { class: "price" }, price || "No price"),
-      make("span", { class: "score" }, meter, make("b", {}, candidate.score), make("span", { class: "soft" }, candidate.score_label)),
-      make("span", { class: "because" }, candidate.why),
+      make("span", { class: "soft line" }, [candidate.brand, candidate.sku].filter(Boolean).join(" · ")),
+      make("span", { class: "price" }, make("span", {}, price || "No price"), make("span", { class: "score", title: candidate.score_label }, meter, make("b", {}, candidate.score))),
+      make("span", { class: "because line" }, candidate.because),
     ),
   );
 }
