@@ -14,16 +14,18 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from catalog.models import Item, Product
-from catalog.selectors.lookalikes import items_alike
+from catalog.selectors.lookalikes import closeness, items_alike
 from catalog.selectors.product import with_photos
 from catalog.selectors.rejections import by_merchant, items_hits
 from catalog.selectors.search import Hit
 from catalog.web.cards import Card, card_of
 from catalog.web.money import format_price
 from catalog.web.photos import photo_address
+from workers.contract import Candidate
 
 CHOICES = 9  # as many as there are digits
 SHOWN = ("sku", "title", "brand", "price", "in_stock", "photo", "badge", "match", "score", "score_label", "part", "why")
+TICKED = 0.9  # closeness from which a look-alike is part of a decision unless the reviewer says no
 FILLED = 0.25  # probability of the first candidate from which a new product is likely of its kind
 
 
@@ -69,16 +71,29 @@ def _shown(item: Item, hits: Sequence[Hit], alike: Sequence[Item], taken: set[tu
         "box": item.box,
         "page": reverse("admin:catalog_item_change", args=[item.pk]),
         "heat": reverse("admin:catalog_item_desk_heat", args=[item.pk]),
-        "candidates": [_choice(card_of(hit, calibrated=item.calibrated)) for hit in hits[:CHOICES]],
-        "alike": [{"id": str(each.pk), "photo": _thumb(each)} for each in alike],
+        "candidates": [_choice(hit, card_of(hit, calibrated=item.calibrated)) for hit in hits[:CHOICES]],
+        "alike": [
+            {"id": str(each.pk), "photo": _thumb(each), "ticked": closeness(item, each) >= TICKED} for each in alike
+        ],
         "form": _form(item, hits, taken),
     }
 
 
-def _choice(card: Card) -> dict[str, Any]:
+def _choice(hit: Hit, card: Card) -> dict[str, Any]:
     values = asdict(card)
-    because = " · ".join(f"{reason.label} {reason.text}" for reason in card.reasons)
-    return {"product": str(card.product_id), "because": because} | {name: values[name] for name in SHOWN}
+    shown = {name: values[name] for name in SHOWN}
+    return {"product": str(card.product_id), "because": _because(hit.candidate)} | shown
+
+
+def _because(candidate: Candidate) -> str:
+    """The reason on one line; ``why`` says it in full."""
+    scores = candidate.scores
+    parts = [
+        f"photo {scores.image:.2f}" if scores.image is not None else "",
+        f"with text {scores.fused:.2f}" if scores.fused is not None else "",
+        f"{candidate.votes} photos near" if candidate.votes > 1 else "",
+    ]
+    return " · ".join(part for part in parts if part)
 
 
 def _thumb(item: Item) -> str:

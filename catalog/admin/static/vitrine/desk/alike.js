@@ -47,6 +47,6 @@ function count() {
 }
 
 function tick(each) {
-  const box = make("input", { type: "checkbox", value: each.id, checked: true });
+  const box = make("input", { type: "checkbox", value: each.id, checked: each.ticked });
   return make("li", {}, make("label", {}, make("img", { src: each.photo, alt: "A photo that looks alike" }), box));
 }

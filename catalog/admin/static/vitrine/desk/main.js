@@ -48,7 +48,7 @@ const ACTIONS = {
 // Keys, clicks and taps -----------------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || document.querySelector("dialog[open]") || event.target.closest("input, select, textarea")) return;
+  if (event.repeat || document.querySelector("dialog[open]") || (event.key === " " && event.target.matches("input"))) return;
   const action = actionOf(event);
   if (action === null) return;
   event.preventDefault();
