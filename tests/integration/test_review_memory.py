@@ -22,7 +22,8 @@ FAR = fingerprint(pixels(draw(2)))
 
 
 @pytest.fixture
-def shop():
+def shop(setting):
+    setting("VITRINE_CONTROL_SHARE", "0")
     return Shop("harbour")
 
 
@@ -163,24 +164,16 @@ def test_in_a_photo_of_many_only_what_was_decided_stays(shop, mug, cup):
     photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
 
     def things(*found):
-        return tuple(
-            {
-                "box": box,
-                "verdict": "REVIEW",
-                "reason": "weak_match",
-                "candidates": (candidate(each, shop.photo(each)),),
-            }
-            for each, box in found
-        )
+        said = {"verdict": "REVIEW", "reason": "weak_match"}
+        return tuple(said | {"box": box, "candidates": (candidate(each, shop.photo(each)),)} for each, box in found)
 
     answered(photo, items=things((mug, from_left), (cup, from_right)))
     left, right = photo.items.order_by("position")
     item_reject(item=left, reviewer=None)
     for bundle in ("b1", "b2"):
         photos_recognise_again(photos=[photo])
-        answered(
-            photo, bundle, items=things((cup, (0.62, 0.0, 1.0, 1.0)), (cup, from_left), (mug, (0.4, 0.4, 0.6, 0.6)))
-        )
+        again = things((cup, (0.62, 0.0, 1.0, 1.0)), (cup, from_left), (mug, (0.4, 0.4, 0.6, 0.6)))
+        answered(photo, bundle, items=again)
     items = {item.pk: item for item in photo.items.all()}
     assert len(items) == 3
     assert (items[left.pk].state, items[left.pk].bundle_version) == (ItemState.REJECTED, "b1")

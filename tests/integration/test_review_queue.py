@@ -75,7 +75,8 @@ def test_of_what_the_machine_accepted_a_share_is_drawn_for_control(shop, setting
     assert (item.state, item.lane, item.control) == (ItemState.AUTO, lane, share == "1")
 
 
-def test_a_product_that_was_often_wrong_is_looked_at_though_the_machine_is_sure(shop):
+def test_a_product_that_was_often_wrong_is_looked_at_though_the_machine_is_sure(shop, setting):
+    setting("VITRINE_CONTROL_SHARE", "0")
     mug, cup = shop.product("MUG-1"), shop.product("CUP-1")
     for _ in range(2):
         item_reject(item=shop.item(mug), reviewer=None)

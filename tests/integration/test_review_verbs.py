@@ -1,4 +1,4 @@
-"""The review verbs: what each changes, that each is one decision however often it is sent, and what undoing restores."""
+"""The review verbs: what each changes, that each is one decision however often it is sent, what undoing restores."""
 
 import uuid
 

@@ -4,6 +4,7 @@ import { LoggedOut, post } from "./site.js";
 import { itemNode, warm } from "./view.js";
 
 const AHEAD = 20;
+const LOW = 14; // then more is asked for
 const WARM = 3; // of these the photos are decoded too, so that showing one is a single paint
 const RETRY = 2000;
 
@@ -55,7 +56,7 @@ export class Line {
 
   /** Claim more, and keep the claims on what is here; with `always` also where enough is here. */
   async refill(always = false) {
-    if (this.loading || (!always && (this.dry || this.entries.length > AHEAD / 2))) return;
+    if (this.loading || (!always && (this.dry || this.entries.length > LOW))) return;
     this.loading = true;
     try {
       const pending = this.pending();
@@ -80,7 +81,7 @@ export class Line {
       if (!known.has(item.id)) this.entries.push({ item, node: itemNode(item), shownAt: 0 });
     }
     this.dry = answer.items.length === 0;
-    this.waiting = answer.waiting;
+    this.waiting = Math.max(answer.waiting - still.size, 0); // the site does not know yet what is on its way
     this.#ready();
     this.changed(shown !== undefined && lost.has(shown.item.id));
   }

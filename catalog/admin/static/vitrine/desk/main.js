@@ -177,6 +177,7 @@ function showSaved(waiting, state) {
   const saved = part("saved");
   saved.dataset.state = state;
   saved.textContent = SAVED[state](waiting);
+  if (state === "saved" && !line.current) line.refill(true); // only now does the site know how many are left
 }
 
 function note(text) {
