@@ -18,6 +18,7 @@ export class Line {
     this.skipped = [];
     this.waiting = null;
     this.loading = false;
+    this.again = false; // asked for while it was loading: what comes may be old news
     this.dry = false; // nothing more was there when it was last asked
     setInterval(() => this.refill(true), Math.min(claimSeconds / 3, 30) * 1000);
   }
@@ -56,7 +57,9 @@ export class Line {
 
   /** Claim more, and keep the claims on what is here; with `always` also where enough is here. */
   async refill(always = false) {
-    if (this.loading || (!always && (this.dry || this.entries.length > LOW))) return;
+    if (!always && (this.dry || this.entries.length > LOW)) return;
+    this.again ||= this.loading && always;
+    if (this.loading) return;
     this.loading = true;
     try {
       const pending = this.pending();
@@ -68,6 +71,10 @@ export class Line {
       if (!(error instanceof LoggedOut)) setTimeout(() => this.refill(always), RETRY);
     } finally {
       this.loading = false;
+    }
+    if (this.again) {
+      this.again = false;
+      this.refill(true);
     }
   }
 
