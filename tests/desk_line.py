@@ -43,7 +43,7 @@ def desk_line(folder: Path, **settings: str) -> Iterator[tuple[Line, Callable[[s
             line.start(name)
         with hand(line) as do:
             do(IMPORTS)
-            line.wait_for(lambda: line.web_answers() and line.workers_alive(), "site and worker are up")
+            line.wait_for(lambda: line.web_answers() and line.workers_alive(), "site and worker are up", 300)
             yield line, do
 
 
@@ -68,7 +68,7 @@ def upload(line: Line, do: Callable[[str], Any], shop: str, files: Mapping[str, 
             archive.writestr(name, data)
     do(f"shop = Merchant.objects.get(slug={shop!r})")
     do(f"upload = upload_create(merchant=shop, name='a.zip', stream=open({str(path)!r}, 'rb'))")
-    line.wait_for(lambda: do("upload.refresh_from_db(); answer = upload.state") == "done", "the upload is done", 120)
+    line.wait_for(lambda: do("upload.refresh_from_db(); answer = upload.state") == "done", "the upload is done", 300)
 
 
 def people(do: Callable[[str], Any], shop: str, *names: str) -> None:

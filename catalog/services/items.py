@@ -6,7 +6,7 @@ bundle or after the catalogue grew, keeps what reviewers decided about it: only 
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -22,6 +22,7 @@ from catalog.models import (
     ItemState,
     Lane,
     LedgerState,
+    Merchant,
     Photo,
     Product,
     Purpose,
@@ -61,10 +62,15 @@ class Thing:
         return self.alone or same_place(item.box, self.found.box)
 
 
-def photos_recognise_again(*, photos: Iterable[Photo]) -> int:
-    """Owe photos that were recognised to the workers again; returns how many. What was decided about them stays."""
-    ids = [photo.pk for photo in photos]
-    done = Photo.objects.filter(pk__in=ids, purpose=Purpose.RECOGNISE, state=LedgerState.DONE)
+def photos_recognise_again(*, merchant: Merchant | None = None) -> int:
+    """Owe the photos whose items wait to the workers again: a new bundle, or a catalogue that grew, may know better.
+
+    Returns how many. What was decided stays, also on other items of these photos.
+    """
+    waiting = Item.objects.filter(state__in=UNDECIDED)
+    if merchant is not None:
+        waiting = waiting.filter(merchant=merchant)
+    done = Photo.objects.filter(purpose=Purpose.RECOGNISE, state=LedgerState.DONE, pk__in=waiting.values("photo"))
     return photos_owe(done, bundle_version="")
 
 

@@ -145,7 +145,7 @@ def test_a_claim_lapses_and_what_was_skipped_goes_to_others(shop, ana, ben):
 def test_an_item_at_another_desk_is_not_decided_on(shop, ana, ben):
     item, desk = waiting(shop), uuid.uuid4()
     claim(ana, desk)
-    for stranger in (act(ben), act(ben, desk=uuid.uuid4()), act(ana)):
+    for stranger in (act(ben), act(ben, desk=uuid.uuid4()), act(ana, desk=uuid.uuid4())):
         with pytest.raises(Refused) as refused:
             item_reject(item=item, reviewer=None, act=stranger)
         assert refused.value.code == "item_claimed"
@@ -154,6 +154,14 @@ def test_an_item_at_another_desk_is_not_decided_on(shop, ana, ben):
     item_reject(item=item, reviewer=None, act=act(ana, desk=desk))
     item.refresh_from_db()
     assert (item.state, item.claim) == (ItemState.REJECTED, None)
+
+
+def test_who_has_an_item_at_the_desk_may_decide_on_its_page_and_an_api_key_always(shop, ana):
+    first, second = waiting(shop), waiting(shop)
+    claim(ana, uuid.uuid4())
+    item_reject(item=first, reviewer=ana)
+    item_reject(item=second, reviewer=None)
+    assert Item.objects.filter(state="rejected", claim=None).count() == 2
 
 
 def test_look_alikes_are_claimed_unless_somebody_has_them(shop, ana, ben):

@@ -1,4 +1,5 @@
-"""``manage.py reindex``: owe indexed photos to the workers again, after a new bundle or a move to another index.
+"""``manage.py reindex``: owe indexed photos to the workers again, after a new bundle or a move to another index; with
+``--items`` the photos that wait for review.
 
 The ledger does the rest: photos are embedded anew in chunks, fairly between merchants, while searches go on.
 """
@@ -9,6 +10,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Merchant
+from catalog.services.items import photos_recognise_again
 from catalog.services.photo import photos_reindex
 from workers import client
 from workers.client import Unavailable
@@ -23,6 +25,7 @@ class Command(BaseCommand):
         """Which photos."""
         parser.add_argument("--all", action="store_true", help="Every indexed photo, whatever embedded it.")
         parser.add_argument("--merchant", metavar="SLUG", help="Only this merchant's.")
+        parser.add_argument("--items", action="store_true", help="Recognise again what waits for review, instead.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Change the ledger and say how many photos are owed."""
@@ -31,6 +34,9 @@ class Command(BaseCommand):
             merchant = Merchant.objects.filter(slug=options["merchant"]).first()
             if merchant is None:
                 raise CommandError(f"There is no merchant {options['merchant']!r}.")
+        if options["items"]:
+            self.stdout.write(f"{photos_recognise_again(merchant=merchant)} photos are to be recognised again.")
+            return
         owed = photos_reindex(merchant=merchant, done_by_other_than=None if options["all"] else live_bundle())
         self.stdout.write(f"{owed} photos are to be embedded again.")
 

@@ -52,8 +52,13 @@ def check_may_review(act: Act, merchant_id: UUID) -> None:
 
 
 def check_claim(item: Item, act: Act) -> None:
-    """Raises ``Refused("item_claimed")`` (409) while another desk has the item. An API key asks no desk."""
+    """Raises ``Refused("item_claimed")`` (409) while another desk has the item.
+
+    An API key asks no desk, and who decides on the item's own page may have it at a desk of their own.
+    """
     if act.reviewer is None or item.claim is None or item.claim == act.desk:
+        return
+    if act.desk is None and item.claimed_by_id == act.reviewer.pk:
         return
     if item.claimed_until is not None and item.claimed_until > timezone.now():
         raise Refused("item_claimed", "Another reviewer has this item open now.", status=409)
