@@ -30,7 +30,7 @@ from catalog.models import (
 )
 from catalog.models.review import REJECTED_BEFORE
 from catalog.selectors.rejections import Look, products_rejected, same_place
-from catalog.services.photo import photos_owe
+from catalog.services.photo import items_drop, photos_owe
 from config.env import load_env
 from workers.contract import Candidate, ChunkResult, FoundItem, PhotoOutcome
 
@@ -94,7 +94,7 @@ def items_store(*, done: Sequence[tuple[Photo, PhotoOutcome]], result: ChunkResu
     gone = {item.pk for items in held.values() for item in items if item.state in UNDECIDED}
     gone -= {item.pk for item in renewed}
     if gone:
-        Item.objects.filter(pk__in=gone, state__in=UNDECIDED).delete()
+        items_drop(items=Item.objects.filter(pk__in=gone))
     Item.objects.bulk_create(new, ignore_conflicts=True)
 
 

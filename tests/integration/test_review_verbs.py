@@ -239,6 +239,13 @@ def test_parts_that_were_decided_on_keep_a_split(item, mug):
     assert (refused.value.code, item.state) == ("split_decided", ItemState.SPLIT)
 
 
+def test_the_log_outlives_an_item_that_waits_again_and_its_photo(item):
+    decision_undo(decision=item_reject(item=item, reviewer=None), act=act())
+    photos_delete(photos=[item.photo])
+    item.refresh_from_db()
+    assert (item.photo, item.state, item.lane, item.decisions.count()) == (None, ItemState.OPEN, None, 2)
+
+
 def test_undo_without_the_photo_restores_the_item(item):
     decision = item_accept(item=item, reviewer=None)
     photos_delete(photos=[item.photo])

@@ -43,7 +43,7 @@ list.addEventListener("change", count);
 
 function count() {
   const number = list.querySelectorAll("input:checked").length;
-  part("alike-count").textContent = `${number + 1} photo${number ? "s" : ""} at once.`;
+  part("alike-count").textContent = number ? `${number + 1} photos at once.` : "Only this photo so far.";
 }
 
 function tick(each) {
