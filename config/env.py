@@ -58,6 +58,9 @@ class Env(BaseSettings):
     search_deadline_seconds: float = Field(30.0, gt=0)
     jobs_kept_days: float = Field(30.0, gt=0)  # a finished job's results; afterwards it answers 410
 
+    review_claim_seconds: float = Field(120.0, gt=0)  # how long an open desk keeps items that it does not ask for again
+    control_share: float = Field(0.02, ge=0, le=1)  # of the items that the machine accepted, shown to a reviewer anyway
+
     outbound_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()  # open to addresses of merchants
     webhook_timeout_seconds: float = Field(15.0, gt=0)
 

@@ -16,6 +16,7 @@ from redis import Redis
 from config.env import load_env
 from recognition.containment import Decoders
 from recognition.errors import PhotoError, Unavailable
+from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
 from workers import explanations
@@ -47,6 +48,8 @@ __all__ = [
     "coordinator_is_alive",
     "explanation_of",
     "inspect_photo",
+    "is_near_duplicate",
+    "likeness",
     "live_workers",
     "photo_store",
     "queue_lengths",

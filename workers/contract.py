@@ -202,6 +202,8 @@ class FoundItem(Part):
     verdict: Verdict
     reason: str
     candidates: tuple[Candidate, ...] = ()
+    fingerprint: str = ""  # of the pixels compared, see recognition.fingerprint
+    sketch: str = ""  # of their vector
 
 
 class PhotoOutcome(Part):
@@ -220,6 +222,8 @@ class PhotoOutcome(Part):
     candidates: tuple[Candidate, ...] = ()
     box: Region | None = None
     items: tuple[FoundItem, ...] | None = None
+    fingerprint: str = ""
+    sketch: str = ""
 
 
 class ChunkResult(Message):

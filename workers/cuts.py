@@ -12,6 +12,7 @@ import numpy as np
 
 from recognition.boxes import WHOLE, Boxes, overlaps
 from recognition.decide import Decision
+from recognition.fingerprint import fingerprint, sketch
 from recognition.photos import Box
 from recognition.proposals import Proposals
 from workers.batching import DeviceItem, ItemVectors
@@ -51,7 +52,16 @@ class Cut:
             verdict=decision.verdict,
             reason=decision.reason,
             candidates=self.candidates,
+            **self._marks(),
         )
+
+    def _marks(self) -> dict[str, str]:
+        """By which the review desk tells look-alikes."""
+        pixels, vector = self.item.pixels, self.vectors.image
+        return {
+            "fingerprint": "" if pixels is None else fingerprint(pixels),
+            "sketch": "" if vector is None else sketch(vector),
+        }
 
 
 def main_subject(line: Line, vectors: ItemVectors, size: Size | None) -> Box | None:

@@ -59,7 +59,8 @@ class Ticket:
             return done.model_copy(update={"items": tuple(found)})
         (item,) = found
         said = {"verdict": item.verdict, "reason": item.reason, "candidates": item.candidates}
-        return done.model_copy(update={**said, "box": self.cuts[0].box})
+        marks = {"fingerprint": item.fingerprint, "sketch": item.sketch}
+        return done.model_copy(update={**said, **marks, "box": self.cuts[0].box})
 
 
 def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:

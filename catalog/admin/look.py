@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from catalog.models import ItemState, LedgerState, UploadState, Verdict
+from catalog.models import DecisionAction, ItemState, LedgerState, UploadState, Verdict
 from catalog.web.cards import percent
 from catalog.web.photos import job_photo_address, photo_address
 
@@ -35,6 +35,17 @@ ITEM_COLOURS: dict[str, str] = {
     ItemState.ACCEPTED: "success",
     ItemState.CORRECTED: "success",
     ItemState.REJECTED: "danger",
+    ItemState.UNKNOWN: "warning",
+    ItemState.SPLIT: "info",
+}
+ACTION_COLOURS: dict[str, str] = {
+    DecisionAction.ACCEPT: "success",
+    DecisionAction.CORRECT: "info",
+    DecisionAction.REJECT: "danger",
+    DecisionAction.UNKNOWN: "warning",
+    DecisionAction.NEW_PRODUCT: "info",
+    DecisionAction.SPLIT: "info",
+    DecisionAction.UNDO: "warning",
 }
 VERDICT_COLOURS: dict[str, str] = {Verdict.SURE: "success", Verdict.REVIEW: "warning", Verdict.UNKNOWN: "danger"}
 

@@ -25,7 +25,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "title": "Recognition",
             "items": [
-                _page("Review", "fact_check", "admin:catalog_item_changelist", sees, query="?state__exact=open"),
+                _page("Review desk", "keyboard", "admin:catalog_item_desk", sees),
+                _page("Review queue", "stacks", "admin:catalog_item_queue", sees),
+                _page("Items", "fact_check", "admin:catalog_item_changelist", sees, query="?state__exact=open"),
                 _page("Jobs", "image_search", "admin:catalog_job_changelist", sees),
                 _page("Decisions", "history", "admin:catalog_decision_changelist", sees),
             ],

@@ -4,7 +4,7 @@ Comes after ``services.result`` stored an item; every button calls one verb of `
 decision and makes the photo a reference of its product.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,17 +19,21 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
+from catalog.admin.desk import Desk
 from catalog.admin.explanations import explanation_panel
-from catalog.admin.look import ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
+from catalog.admin.look import ACTION_COLOURS, ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
+from catalog.admin.queue_overview import QueueOverview
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
 from catalog.annotated import ProductWithFigures
-from catalog.models import Decision, Item, ItemState, Product
+from catalog.models import Decision, DecisionAction, Item, ItemState, Product
 from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching, with_photos
-from catalog.selectors.search import hits_of
+from catalog.selectors.rejections import items_hits
 from catalog.services.errors import Refused
 from catalog.services.review import ADDED, GONE, HELD, UNDECIDED, item_accept, item_correct, item_reject
+from catalog.services.reviewing.acting import Act
+from catalog.services.reviewing.undo import decision_undo
 from catalog.web.cards import card_of
 from catalog.web.money import format_price
 from catalog.web.photos import photo_address
@@ -70,6 +74,7 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
                 ("correct", self.correct_view),
                 ("reject", self.reject_view),
                 ("products", self.products_view),
+                ("undo", self.undo_view),
             )
         ]
         explanation = path(
@@ -77,7 +82,9 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
             self.admin_site.admin_view(self.explanation_view),
             name="catalog_item_explanation",
         )
-        return [*verbs, explanation, *super().get_urls()]
+        desk = Desk(self.admin_site, self.log_change).urls()
+        overview = QueueOverview(self.admin_site).urls()
+        return [*verbs, explanation, *desk, *overview, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -89,7 +96,8 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
         return super().change_view(request, object_id, form_url, extra_context)
 
     def _page(self, item: Item) -> dict[str, Any]:
-        hits = hits_of(merchant=item.merchant, candidates=item.candidates, calibrated=item.calibrated)
+        hits = items_hits(merchant=item.merchant, items=[item])[item.pk]
+        decisions = list(item.decisions.select_related("product", "reviewer", "undone_by"))
         return {
             "item": item,
             "title": "Review",
@@ -102,7 +110,8 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
             "cards": [card_of(hit, calibrated=item.calibrated) for hit in hits],
             "verdict_colour": VERDICT_COLOURS.get(item.verdict, ""),
             "state_colour": ITEM_COLOURS.get(item.state, ""),
-            "decisions": item.decisions.select_related("product", "reviewer"),
+            "decisions": decisions,
+            "undoable": None if item.state in UNDECIDED else _standing(decisions),
             "waiting": _queue(item.merchant_id).exclude(pk=item.pk).count(),
         }
 
@@ -129,6 +138,21 @@ class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
         """It is none of this merchant's products."""
         item = self._item(request, item_id)
         return self._decided(request, item, lambda: item_reject(item=item, reviewer=person_of(request)))
+
+    @method_decorator(require_POST)
+    def undo_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
+        """Take the decision back that stands: the item waits again, the index forgets the reference."""
+        item = self._item(request, item_id)
+        try:
+            decision = _standing(list(item.decisions.select_related("undone_by", "item")))
+            if decision is None:
+                raise Refused("decision_undone", "There is no decision to undo.", status=409)
+            decision_undo(decision=decision, act=Act(person_of(request)))
+            self.log_change(request, item, f"Undo: {decision.get_action_display()}")
+            messages.success(request, "Undone: the item waits for review again.")
+        except Refused as error:
+            messages.error(request, refusal_text(error))
+        return HttpResponseRedirect(reverse("admin:catalog_item_change", args=[item.pk]))
 
     @method_decorator(require_safe)
     def products_view(self, request: HttpRequest, item_id: UUID) -> HttpResponse:
@@ -211,6 +235,12 @@ def _queue(merchant_id: UUID) -> QuerySet[Item]:
     return Item.objects.filter(merchant=merchant_id, state=ItemState.OPEN).order_by("created_at", "pk")
 
 
+def _standing(decisions: Sequence[Decision]) -> Decision | None:
+    """The latest decision that was not undone; the newest come first."""
+    stands = (each for each in decisions if each.action != DecisionAction.UNDO and not hasattr(each, "undone_by"))
+    return next(stands, None)
+
+
 def _box(item: Item) -> dict[str, int] | None:
     """Where the item is, in pixels of its photo; None where that is the whole photo."""
     photo = item.photo
@@ -228,7 +258,7 @@ def _box(item: Item) -> dict[str, int] | None:
 def _said(decision: Decision) -> str:
     if decision.product is None:
         return "Rejected: the photo shows none of the products."
-    return f"{decision.get_action_display()}ed: {decision.product}. {REFERENCES[decision.after['reference']]}"
+    return f"{decision.said.capitalize()}: {decision.product}. {REFERENCES[decision.after['reference']]}"
 
 
 @admin.register(Decision)
@@ -237,18 +267,23 @@ class DecisionAdmin(MerchantScoped, Dated, ModelAdmin):
 
     read_only = True
     merchant_path = "item__merchant_id"
-    list_display = ["picture", "action_label", "product", "reviewer_name", "created"]
+    list_display = ["picture", "action_label", "product", "reviewer_name", "took", "created"]
     list_filter = [("action", ChoicesCheckboxFilter)]
     list_select_related = ["item", "product"]
     search_fields = ["reviewer_name", "product__title", "product__sku"]
-    fields = ["item", "action", "product", "reviewer_name", "before", "after", "created_at"]
+    fields = ["item", "action", "product", "reviewer_name", "lane", "seconds", "before", "after", "created_at"]
 
     @display(description="")
     def picture(self, decision: Decision) -> str:
         """The photo that was decided on."""
         return thumbnail(decision.item.photo_id)
 
-    @display(description="Decision", label={"accept": "success", "correct": "info", "reject": "danger"})
+    @display(description="Decision", label=ACTION_COLOURS)
     def action_label(self, decision: Decision) -> tuple[str, str]:
         """The verb."""
         return decision.action, decision.get_action_display()
+
+    @display(description="Took", ordering="seconds")
+    def took(self, decision: Decision) -> str:
+        """From the item being shown to the decision."""
+        return "–" if decision.seconds is None else f"{decision.seconds:.1f} s"

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0007_synonyms'),
+        ('catalog', '0009_review_queue'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from .ledger import Ledger, LedgerState
 from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant, Role, Scope
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
-from .review import UNDECIDED, Decision, DecisionAction, Item, ItemState, Verdict
+from .review import UNDECIDED, Decision, DecisionAction, DeskKeys, Item, ItemState, Lane, Rejection, Verdict
 from .synonyms import Synonyms
 from .upload import UNFINISHED, RowVerdict, Upload, UploadKind, UploadRow, UploadState
 from .webhook import (
@@ -28,6 +28,7 @@ __all__ = [
     "Decision",
     "DecisionAction",
     "DeliveryState",
+    "DeskKeys",
     "DisabledReason",
     "EventType",
     "ExamplePhoto",
@@ -40,6 +41,7 @@ __all__ = [
     "KeyKind",
     "KeyOrigin",
     "KeyState",
+    "Lane",
     "Ledger",
     "LedgerState",
     "LooseBytes",
@@ -49,6 +51,7 @@ __all__ = [
     "PhotoOrigin",
     "Product",
     "Purpose",
+    "Rejection",
     "Role",
     "RowVerdict",
     "Scope",

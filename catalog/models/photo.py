@@ -13,6 +13,7 @@ class Purpose(models.TextChoices):
     INDEX = "index", "Index"
     RECOGNISE = "recognise", "Recognise"
     FORGET = "forget", "Forget"
+    WITHDRAW = "withdraw", "Withdraw"  # a reference no more: the index forgets it, the photo itself stays
 
 
 class PhotoOrigin(models.TextChoices):

@@ -126,7 +126,9 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
         )
         for photo in photos
     )
-    purpose = cast(ChunkPurpose, photos[0].purpose)
+    # To the index a reference that was withdrawn is one to forget, like any other.
+    asked = Purpose.FORGET if photos[0].purpose == Purpose.WITHDRAW else photos[0].purpose
+    purpose = cast(ChunkPurpose, asked)
     return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=purpose, photos=works)
 
 

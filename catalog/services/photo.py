@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 NAME_LENGTH = 255
 BYTES_KEPT = timedelta(hours=1)  # far longer than any request or batch of an import takes
 SWEPT_AT_ONCE = 1_000
-THUMBNAIL_SIDES = {"thumb": 160, "medium": 512}  # longest side in pixels
+THUMBNAIL_SIDES = {"thumb": 160, "medium": 512, "large": 1280}  # longest side in pixels
 
 
 def thumbnail_key(sha256: str, size: str) -> str:
@@ -220,7 +220,7 @@ def photos_reindex(*, merchant: Merchant | None = None, done_by_other_than: str 
 def photos_delete(*, photos: Sequence[Photo]) -> None:
     """Delete the rows and let their bytes go. What reviewers decided stays; undecided items go with their photo."""
     photo_ids = [photo.pk for photo in photos]
-    Item.objects.filter(photo__in=photo_ids, state__in=UNDECIDED).delete()
+    items_drop(items=Item.objects.filter(photo__in=photo_ids))
     Photo.objects.filter(pk__in=photo_ids).delete()
     now = timezone.now()
     loose = {photo.sha256: LooseBytes(sha256=photo.sha256, key=photo.key, since=now) for photo in photos}
@@ -230,6 +230,15 @@ def photos_delete(*, photos: Sequence[Photo]) -> None:
         unique_fields=["sha256"],
         update_fields=["since"],
     )
+
+
+def items_drop(*, items: QuerySet[Item]) -> None:
+    """Delete undecided items of which nothing is left to see; one whose decision was undone only leaves the queue, so
+    that the log of decisions stays whole.
+    """
+    undecided = items.filter(state__in=UNDECIDED)
+    undecided.filter(decisions__isnull=False).update(lane=None)
+    undecided.filter(decisions=None).delete()
 
 
 def bytes_sweep(*, now: datetime) -> int:

@@ -8,24 +8,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import (
-    Item,
-    ItemState,
     Job,
     JobState,
     LedgerState,
     Photo,
     Product,
     Purpose,
-    Verdict,
 )
 from catalog.services.dispatch import LOST_LIMIT
 from catalog.services.enqueue import dispatch_soon
+from catalog.services.items import items_store
 from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce, upload_announce
 from catalog.services.photo import photos_delete
@@ -33,7 +30,7 @@ from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
-from workers.contract import MESSAGE_INVALID, ChunkResult, Fault, FoundItem, PhotoOutcome, SearchResult
+from workers.contract import MESSAGE_INVALID, ChunkResult, Fault, PhotoOutcome, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +83,8 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     told = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
     answered = [(photo, outcome) for photo, outcome in told if photo not in changed]
     finish = FINISH[Purpose(result.purpose)]
+    # What this bundle recognised before and was not asked to do again is the same result once more.
+    repeated = {photo.pk for photo in photos.values() if photo.bundle_version == result.bundle_version}
     done = [(photo, outcome) for photo, outcome in answered if outcome.fault is None]
     for photo, outcome in answered:
         if outcome.fault is None:
@@ -95,6 +94,8 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     for photo in photos.values():
         photo.changed = False
     Photo.objects.bulk_update(photos.values(), CHANGED)
+    if result.purpose == Purpose.RECOGNISE:
+        done = [(photo, outcome) for photo, outcome in done if photo.pk not in repeated]
     finish(done, result)
     _notice_ends(photos.values())
     transaction.on_commit(dispatch_soon)
@@ -162,54 +163,20 @@ def _finish_indexed(done: Done, result: ChunkResult) -> None:
 
 
 def _finish_recognised(done: Done, result: ChunkResult) -> None:
-    """One item a thing found, unique on (photo, bundle version, position): the surest of a photo has position 0.
-
-    Candidates that were deleted since lose their link only. A photo in which nothing was found gets no item.
-    """
-    photos = [photo for photo, _ in done]
-    _lock_jobs(photos)
-    stored = Item.objects.filter(photo__in=photos, bundle_version=result.bundle_version)
-    known_already = set(stored.values_list("photo", flat=True))  # another run may have counted the things otherwise
-    new = [(photo, outcome) for photo, outcome in done if photo.pk not in known_already]
-    found = [(photo, position, item) for photo, outcome in new for position, item in enumerate(_items_of(outcome))]
-    best = {item.candidates[0].product_id for _, _, item in found if item.candidates}
-    known = set(Product.objects.filter(pk__in=best).values_list("pk", flat=True))
-    items = [_item(photo, position, item, result, known) for photo, position, item in found]
-    Item.objects.bulk_create(items, ignore_conflicts=True)
-    row_problems_settle(photos=photos)
-
-
-def _items_of(outcome: PhotoOutcome) -> tuple[FoundItem | PhotoOutcome, ...]:
-    """What was found in a photo: of one that was recognised as one thing, that thing is the outcome itself."""
-    return (outcome,) if outcome.items is None else outcome.items
-
-
-def _item(photo: Photo, position: int, found: FoundItem | PhotoOutcome, result: ChunkResult, known: set[UUID]) -> Item:
-    first = found.candidates[0] if found.candidates else None
-    product_id = first.product_id if first and first.product_id in known else None
-    sure = found.verdict == Verdict.SURE and product_id is not None
-    return Item(
-        merchant_id=photo.merchant_id,
-        photo=photo,
-        job_id=photo.job_id,
-        position=position,
-        box=found.box,
-        cut=found.cut if isinstance(found, FoundItem) else None,
-        bundle_version=result.bundle_version,
-        calibrated=result.calibrated,
-        verdict=found.verdict or Verdict.UNKNOWN,
-        reason=found.reason[:300],
-        candidates=[candidate.model_dump(mode="json") for candidate in found.candidates],
-        best_product_id=product_id,
-        probability=first.probability if first else None,
-        state=ItemState.AUTO if sure else ItemState.OPEN,
-        product_id=product_id if sure else None,
-    )
+    """Their items, once the jobs are locked."""
+    _lock_jobs(photo for photo, _ in done)
+    items_store(done=done, result=result)
+    row_problems_settle(photos=[photo for photo, _ in done])
 
 
 def _finish_forgotten(done: Done, result: ChunkResult) -> None:
-    """The index has forgotten them: now the rows may go, then the bytes nobody shares, then the deleted product."""
-    photos = [photo for photo, _ in done]
+    """The index has forgotten them: now the rows may go, then the bytes nobody shares, then the deleted product.
+
+    A photo that was only withdrawn is again what it was before a reviewer made it a reference.
+    """
+    withdrawn = [photo.pk for photo, _ in done if photo.purpose == Purpose.WITHDRAW]
+    Photo.objects.filter(pk__in=withdrawn).update(purpose=Purpose.RECOGNISE)
+    photos = [photo for photo, _ in done if photo.purpose == Purpose.FORGET]
     products = list(Product.objects.filter(photos__in=photos, deleted_at__isnull=False).distinct())
     photos_delete(photos=photos)
     for product in products:

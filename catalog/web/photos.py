@@ -23,7 +23,7 @@ from catalog.web.thumbnails import CONTENT_TYPE, placeholder, thumbnail_bytes
 from workers import client
 from workers.client import PhotoError, Unavailable
 
-Size = Literal["full", "medium", "thumb"]
+Size = Literal["full", "large", "medium", "thumb"]
 
 HOUR = 3600
 LIFETIME_HOURS = 24

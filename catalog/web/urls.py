@@ -7,9 +7,9 @@ from catalog.web import overlays, photos, search, why, widget
 
 
 class SizeConverter:
-    """The three sizes that a photo is served in."""
+    """The four sizes that a photo is served in."""
 
-    regex = "full|medium|thumb"
+    regex = "full|large|medium|thumb"
 
     def to_python(self, value: str) -> str:
         """As it stands in the address."""

@@ -303,7 +303,8 @@ def test_a_reference_that_failed_or_was_to_be_forgotten_is_taken_back(shop, was,
     held = mug.photos.count()
     decision = item_accept(item=item, reviewer=None, reviewer_name="r")
     row.refresh_from_db()
-    assert decision.after == {"state": "accepted", "product": str(mug.pk), "reference": "added"}
+    made = {"reference": "added", "how": "taken_back", "photo": str(row.pk)}
+    assert decision.after == {"state": "accepted", "product": str(mug.pk), **made}
     assert (row.purpose, row.state, row.error_code) == (Purpose.INDEX, LedgerState.PENDING, "")
     assert (row.origin, row.region) == (PhotoOrigin.REVIEW, list(LEFT_CUT))
     photo.refresh_from_db()

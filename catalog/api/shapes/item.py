@@ -43,7 +43,7 @@ class ItemShape(serializers.ModelSerializer):
 
     @extend_schema_field(HitShape(many=True))
     def get_candidates(self, item: Item) -> list[dict[str, Any]]:
-        """What it may be, the best first; deleted products are left out."""
+        """What it may be, the best first; no deleted products, and none that a reviewer said it is not."""
         return shaped_rows(HitShape, self.context["hits"][item.pk], self.context)
 
 

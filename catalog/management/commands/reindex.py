@@ -1,5 +1,5 @@
 """``manage.py reindex``: owe indexed photos to the workers again, after a new bundle, a move to another index or (with
-``--keep-vectors``) a release whose index knows more about products.
+``--keep-vectors``) a release whose index knows more about products; with ``--items`` the photos that wait for review.
 
 The ledger does the rest: photos are embedded anew in chunks, fairly between merchants, while searches go on.
 """
@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Merchant
+from catalog.services.items import photos_recognise_again
 from catalog.services.photo import photos_refresh, photos_reindex
 from workers import client
 from workers.client import Unavailable
@@ -29,6 +30,7 @@ class Command(BaseCommand):
             action="store_true",
             help="Every indexed photo, without looking at it: what the index says about its product is written anew.",
         )
+        which.add_argument("--items", action="store_true", help="Recognise again what waits for review, instead.")
         parser.add_argument("--merchant", metavar="SLUG", help="Only this merchant's.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +40,9 @@ class Command(BaseCommand):
             merchant = Merchant.objects.filter(slug=options["merchant"]).first()
             if merchant is None:
                 raise CommandError(f"There is no merchant {options['merchant']!r}.")
+        if options["items"]:
+            self.stdout.write(f"{photos_recognise_again(merchant=merchant)} photos are to be recognised again.")
+            return
         if options["keep_vectors"]:
             self.stdout.write(f"{photos_refresh(merchant=merchant)} photos are to be stored again with their vectors.")
             return

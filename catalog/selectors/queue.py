@@ -1,0 +1,74 @@
+"""The queue of the review desk: which items wait for whom, in the order in which a decision teaches most.
+
+Uncertain items come first, then likely mistakes, then random control samples of what the machine accepted; within each
+the most doubtful first. Read by claims, by the desk's page and by the overview.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from catalog.models import UNDECIDED, Item, Merchant
+
+Whose = Literal["", "mine", "free", "taken"]
+
+
+@dataclass(frozen=True)
+class QueueFilters:
+    """What a reviewer wants to see; empty means any. ``older_hours``: waiting for at least so long.
+
+    ``whose``: only what is assigned to the reviewer, to nobody, or to anybody; else the reviewer's and nobody's.
+    """
+
+    merchant: str = ""
+    category: str = ""
+    upload: UUID | None = None
+    verdict: str = ""
+    lane: int | None = None
+    older_hours: int | None = None
+    whose: Whose = ""
+
+
+def merchants_reviewed(reviewer: User) -> QuerySet[Merchant]:
+    """The merchants on whose items a person may decide."""
+    if not reviewer.is_active:
+        return Merchant.objects.none()
+    return Merchant.objects.all() if reviewer.is_superuser else Merchant.objects.filter(memberships__user=reviewer)
+
+
+def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> QuerySet[Item]:
+    """The items that this reviewer may be given, the most instructive first; what is assigned to others is theirs.
+
+    ``lost``: also what left the queue meanwhile, whatever the filters say, in the same order.
+    """
+    items = Item.objects.filter(state__in=UNDECIDED)
+    if not reviewer.is_superuser or not reviewer.is_active:
+        items = items.filter(merchant__in=list(merchants_reviewed(reviewer).values_list("pk", flat=True)))
+    if not lost:
+        items = _filtered(items.filter(lane__isnull=False), reviewer, filters)
+    mine_first = Case(When(assigned_to=reviewer, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return items.order_by(mine_first, "lane", "-doubt", "created_at", "pk")
+
+
+def _filtered(items: QuerySet[Item], reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
+    mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None)
+    items = items.filter({"mine": mine, "free": nobodys, "taken": ~nobodys}.get(filters.whose, mine | nobodys))
+    if filters.merchant:
+        items = items.filter(merchant__slug=filters.merchant)
+    if filters.category:
+        below = Q(best_product__category__startswith=f"{filters.category}/")
+        items = items.filter(Q(best_product__category=filters.category) | below)
+    if filters.upload:
+        items = items.filter(photo__upload=filters.upload)
+    if filters.verdict:
+        items = items.filter(verdict=filters.verdict)
+    if filters.lane:
+        items = items.filter(lane=filters.lane)
+    if filters.older_hours:
+        items = items.filter(created_at__lte=timezone.now() - timedelta(hours=filters.older_hours))
+    return items

@@ -1,0 +1,1 @@
+"""What stands behind the review verbs (``services.review``): claims, references, what is remembered, undoing."""

@@ -1,0 +1,200 @@
+"""The desk by keyboard alone over the real line: what is pressed is what lies in SQL and in the index afterwards."""
+
+import time
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.desk_line import (
+    customer_photos,
+    desk_line,
+    items_in_sql,
+    open_desk,
+    people,
+    sample_rows,
+    settled,
+    shown,
+    stock,
+    upload,
+)
+
+pytestmark = pytest.mark.slow
+SKUS = [row["sku"] for row in sample_rows()]
+NEW = SKUS[5]  # the catalogue does not have it
+KNOWN = SKUS[:5] + SKUS[6:25]
+CLAIM_SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """Shop "solo" with 50 photos that wait, two of them of a product that is new; shop "pair" with 100."""
+    with desk_line(tmp_path_factory.mktemp("desk"), VITRINE_REVIEW_CLAIM_SECONDS=str(CLAIM_SECONDS)) as (line, do):
+        line.token = stock(line, do, "solo", KNOWN)
+        upload(line, do, "solo", customer_photos([NEW, *KNOWN], (1, 2)))
+        people(do, "solo", "ana")
+        stock(line, do, "pair", SKUS[:4])
+        upload(line, do, "pair", customer_photos(SKUS[:50], (1, 2)))
+        people(do, "pair", "ben", "eve")
+        yield line
+
+
+@pytest.fixture
+def desks(browser):
+    """Pages of the desk whose consoles stay silent; closed at the end."""
+    pages, complaints = [], []
+
+    def open_one(*arguments):
+        page = open_desk(browser, *arguments)
+        page.on("console", lambda line: complaints.append(line.text) if is_error(line) else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        pages.append(page)
+        return page
+
+    yield open_one
+    for page in pages:
+        page.context.close()
+    assert complaints == []
+
+
+def is_error(line):
+    return line.type == "error" and "ERR_INTERNET_DISCONNECTED" not in line.text
+
+
+def next_shown(page, before):
+    """Wait for another item than this one; the site may be slower than these fingers."""
+    page.wait_for_function(
+        "id => (document.querySelector('article.item') ?? { dataset: { item: id } }).dataset.item !== id",
+        arg=before["id"],
+    )
+    return shown(page)
+
+
+def saved(page):
+    expect(page.locator("[data-part=saved]")).to_have_text("Saved", timeout=30_000)
+
+
+def press(page, item, wanted):
+    """Decide on the item that is shown as a reviewer would who knows the right sku; returns (state, sku)."""
+    if wanted == NEW:
+        if page.new_product_made:
+            page.keyboard.press("/")
+            page.keyboard.type("NEW-VASE", delay=5)
+            page.locator("#found li").first.wait_for()
+            page.keyboard.press("Enter")
+            return "corrected", "NEW-VASE"
+        page.keyboard.press("n")
+        page.keyboard.type("A new vase")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("NEW-VASE")
+        page.keyboard.press("Enter")
+        page.new_product_made = True
+        saved(page)  # the next photo of it is searched for by its sku
+        return "corrected", "NEW-VASE"
+    place = item["skus"].index(wanted) + 1 if wanted in item["skus"] else 0
+    if place == 1:
+        page.keyboard.press("Space")
+        return "accepted", wanted
+    if place:
+        page.keyboard.press(str(place))
+        return "corrected", wanted
+    page.keyboard.press("u")
+    return "unknown", None
+
+
+def test_fifty_items_by_keyboard_alone(line, desks):
+    page = desks(line, "ana")
+    page.new_product_made = False
+    expected, item = {}, shown(page)
+    for number in range(50):
+        wanted = item["name"].rpartition("-")[0]
+        if number == 7:  # a slip, taken back at once
+            page.keyboard.press("r")
+            assert next_shown(page, item)["id"] != item["id"]
+            page.keyboard.press("z")
+            page.wait_for_function("id => document.querySelector('article.item').dataset.item === id", arg=item["id"])
+        away = number in (30, 31) and wanted != NEW
+        page.context.set_offline(away)
+        if number == 20:
+            page.keyboard.press("r")
+            expected[item["id"]] = ("rejected", None)
+        else:
+            expected[item["id"]] = press(page, item, wanted)
+        if away:  # the decision waits for the network, and the reviewer for nothing
+            expect(page.locator("[data-part=saved]")).to_contain_text("Offline", timeout=15_000)
+        item = next_shown(page, item) if number < 49 else item
+    expect(page.get_by_text("Nothing is waiting")).to_be_visible(timeout=30_000)
+    page.keyboard.press("z")  # the very last one comes back
+    expect(page.locator("article.item")).to_have_attribute("data-item", item["id"])
+    page.keyboard.press("u")
+    expected[item["id"]] = ("unknown", None)
+    saved(page)
+    assert {state for state, _ in expected.values()} == {"accepted", "corrected", "unknown", "rejected"}
+    found = items_in_sql(line, "solo")
+    assert {ident: (state, sku) for ident, (state, sku, _) in found.items()} == expected
+    counted = dict(line.rows("SELECT action, count(*) FROM catalog_decision GROUP BY action"))
+    assert (counted["undo"], counted["new_product"], sum(counted.values())) == (2, 1, 54)
+    marked = line.rows("SELECT count(*) FROM catalog_item WHERE length(fingerprint) = 128 AND length(sketch) = 64")
+    assert marked == [(150,)]
+    line.wait_for(lambda: settled(line), "the index holds what was decided")
+    given = {name: sku for _, sku, name in found.values() if sku}
+    in_the_index_as_decided(line, given, {name for _, sku, name in found.values() if not sku})
+
+
+def in_the_index_as_decided(line, given, others):
+    """What was given to a product is a reference of it and finds itself; what was not, and was undone, is none."""
+    references = line.rows(
+        "SELECT f.name, p.sku FROM catalog_photo f JOIN catalog_product p ON p.id = f.product_id "
+        "WHERE f.origin = 'review'"
+    )
+    assert dict(references) == given
+    asked = sorted(given, key=lambda name: given[name] != "NEW-VASE")[:6]
+    with httpx.Client(base_url=line.url, headers={"Authorization": f"Bearer {line.token}"}, timeout=60) as client:
+        for name in [*asked, *sorted(others)[:4]]:
+            photo = customer_photos([name.rpartition("-")[0]], [int(name[-5])])[name]
+            made = client.post("/api/v1/search-jobs", files={"photo": (name, photo, "image/jpeg")})
+            hit = client.get(made.headers["Location"], headers={"Prefer": "wait=20"}).json()["hits"][0]
+            assert (hit["scores"]["image"] > 0.995) is (name in given), (name, hit["scores"])
+            assert name in others or hit["product"]["sku"] == given[name]
+
+
+def test_two_reviewers_never_meet_and_nothing_is_lost(line, desks):
+    """One of them leaves in the middle without a word: what she had comes to the other when her claims lapse."""
+    one, other = desks(line, "ben"), desks(line, "eve")
+    seen = {one: set(), other: set()}
+    for number in range(60):
+        decide(one if number % 2 else other, seen)
+    for page in (one, other):
+        saved(page)
+    assert not seen[one] & seen[other]
+    lost = next_shown(other, {"id": ""})["id"]
+    assert items_in_sql(line, "pair")[lost][0] in ("open", "auto")
+    other.context.set_offline(True)  # a machine that is switched off says no goodbye
+    other.context.close()
+    until = time.monotonic() + 60
+    while waiting(line) and time.monotonic() < until:
+        decide(one, seen)
+    saved(one)
+    assert (waiting(line), lost in seen[one]) == (0, True)
+    decided = line.rows(
+        "SELECT d.item_id, count(*) FROM catalog_decision d JOIN catalog_item i ON i.id = d.item_id "
+        "JOIN catalog_merchant m ON m.id = i.merchant_id WHERE m.slug = 'pair' GROUP BY d.item_id"
+    )
+    assert (len(decided), {count for _, count in decided}) == (100, {1})
+    assert (len(seen[one] | seen[other]), seen[one] & seen[other]) == (100, set())
+
+
+def decide(page, seen):
+    """One decision of a reviewer in a hurry; where nothing is shown now, look again."""
+    item = shown(page)
+    if item["id"]:
+        page.keyboard.press("Space" if item["skus"] else "u")
+        seen[page].add(item["id"])
+    elif page.get_by_role("button", name="Look again").is_visible():
+        page.get_by_role("button", name="Look again").click()
+    page.wait_for_timeout(20)
+
+
+def waiting(line):
+    return sum(state in ("open", "auto") for state, _, _ in items_in_sql(line, "pair").values())

@@ -1,0 +1,207 @@
+"""The queue: its order and filters, claims that lapse, assignments; and where the machine's answers stand in it."""
+
+import threading
+import uuid
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from catalog.models import Item, ItemState, Lane, Purpose, Role
+from catalog.selectors.queue import QueueFilters, queue_for
+from catalog.services.errors import Refused
+from catalog.services.review import item_accept, item_reject
+from catalog.services.reviewing.claims import claims_release, items_assign, items_claim, items_claim_these
+from tests.api_support import Shop, candidate
+from tests.review_support import act, answered, reviewer
+
+pytestmark = pytest.mark.django_db
+ALL = QueueFilters()
+
+
+@pytest.fixture
+def shop():
+    return Shop("harbour")
+
+
+@pytest.fixture
+def ana(shop):
+    return reviewer("ana", shop.merchant)
+
+
+@pytest.fixture
+def ben(shop):
+    return reviewer("ben", shop.merchant)
+
+
+def waiting(shop, **values):
+    return shop.item(**{"lane": Lane.UNCERTAIN, **values})
+
+
+def claim(person, desk, count=20, **more):
+    return [item.pk for item in items_claim(reviewer=person, desk=desk, filters=ALL, count=count, **more)]
+
+
+def found(shop, product, probability, verdict, mark=""):
+    photo = shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
+    answered(photo, verdict=verdict, candidates=(candidate(product, shop.photo(product), probability=probability),))
+    return Item.objects.get(photo=photo)
+
+
+# Order and filters ---------------------------------------------------------------------------------------------------
+
+
+def test_the_uncertain_come_first_then_likely_mistakes_then_control_samples(shop, ana):
+    control = waiting(shop, lane=Lane.CONTROL, state="auto")
+    mistake = waiting(shop, lane=Lane.MISTAKE, state="auto", doubt=0.9)
+    calm, torn = waiting(shop, doubt=0.1), waiting(shop, doubt=0.8)
+    waiting(shop, lane=None, state="auto")
+    waiting(shop, state="rejected")
+    assert list(queue_for(reviewer=ana, filters=ALL)) == [torn, calm, mistake, control]
+
+
+@pytest.mark.parametrize(("probability", "doubt"), [(0.5, 1.0), (0.9, 0.2), (0.0, 0.0)])
+def test_the_nearer_two_answers_are_the_more_a_decision_teaches(shop, probability, doubt):
+    item = found(shop, shop.product(), probability, "REVIEW")
+    assert (item.lane, item.doubt) == (Lane.UNCERTAIN, pytest.approx(doubt))
+
+
+@pytest.mark.parametrize(("share", "lane"), [("1", Lane.CONTROL), ("0", None)])
+def test_of_what_the_machine_accepted_a_share_is_drawn_for_control(shop, setting, share, lane):
+    setting("VITRINE_CONTROL_SHARE", share)
+    item = found(shop, shop.product(), 0.99, "SURE")
+    assert (item.state, item.lane, item.control) == (ItemState.AUTO, lane, share == "1")
+
+
+def test_a_product_that_was_often_wrong_is_looked_at_though_the_machine_is_sure(shop, setting):
+    setting("VITRINE_CONTROL_SHARE", "0")
+    mug, cup = shop.product("MUG-1"), shop.product("CUP-1")
+    for _ in range(2):
+        item_reject(item=shop.item(mug), reviewer=None)
+        item_accept(item=shop.item(cup), reviewer=None)
+    assert found(shop, mug, 0.99, "SURE").lane == Lane.MISTAKE
+    assert found(shop, cup, 0.99, "SURE").lane is None
+
+
+def test_filters(shop, ana, ben):
+    mug = shop.product("MUG-1", category="Kitchen/Mugs")
+    old = waiting(shop, verdict="UNKNOWN")
+    Item.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=30))
+    mine = waiting(shop, best_product=mug, assigned_to=ana)
+    theirs = waiting(shop, lane=Lane.CONTROL, state="auto", assigned_to=ben)
+    other = waiting(Shop("other"))
+
+    def seen(person=ana, **filters):
+        return set(queue_for(reviewer=person, filters=QueueFilters(**filters)))
+
+    assert seen() == {mine, old}
+    assert seen(ben) == {theirs, old}
+    assert seen(category="Kitchen") == seen(category="Kitchen/Mugs") == {mine}
+    assert seen(category="Kit") == set()
+    assert seen(verdict="UNKNOWN") == seen(older_hours=24) == {old}
+    assert seen(whose="mine") == {mine}
+    assert seen(whose="free") == {old}
+    assert seen(whose="taken") == {mine, theirs}
+    assert seen(ben, lane=Lane.CONTROL) == {theirs}
+    assert seen(merchant="other") == set()
+    assert seen(upload=uuid.uuid4()) == set()
+    assert seen(reviewer("sue", is_superuser=True)) == {old, other}
+    assert seen(reviewer("nobody")) == set()
+
+
+# Claims --------------------------------------------------------------------------------------------------------------
+
+
+def test_two_desks_share_no_item(shop, ana, ben):
+    items = {waiting(shop).pk for _ in range(10)}
+    one, other = uuid.uuid4(), uuid.uuid4()
+    hers, his = claim(ana, one, 6), claim(ben, other, 6)
+    assert (len(hers), len(his)) == (6, 4)
+    assert set(hers) | set(his) == items
+    assert claim(ana, one, 6, holding=hers) == []
+    assert claim(ana, uuid.uuid4(), 6) == []  # another window of the same person
+
+
+def test_what_a_lost_answer_named_is_told_again(shop, ana):
+    desk = uuid.uuid4()
+    waiting(shop)
+    assert claim(ana, desk) == claim(ana, desk) != []
+
+
+def test_a_claim_lapses_and_what_was_skipped_goes_to_others(shop, ana, ben):
+    one, other = uuid.uuid4(), uuid.uuid4()
+    first, second = waiting(shop, doubt=0.5), waiting(shop)
+    claim(ana, one)
+    assert claim(ben, other) == []
+    claims_release(desk=one, item_ids=[first.pk])
+    assert claim(ben, other) == [first.pk]
+    assert claim(ana, one, holding=[second.pk], without=[first.pk]) == []
+    Item.objects.filter(pk=second.pk).update(claimed_until=timezone.now())
+    assert claim(ben, other, holding=[first.pk]) == [second.pk]
+
+
+def test_an_item_at_another_desk_is_not_decided_on(shop, ana, ben):
+    item, desk = waiting(shop), uuid.uuid4()
+    claim(ana, desk)
+    for stranger in (act(ben), act(ben, desk=uuid.uuid4()), act(ana, desk=uuid.uuid4())):
+        with pytest.raises(Refused) as refused:
+            item_reject(item=item, reviewer=None, act=stranger)
+        assert refused.value.code == "item_claimed"
+    item.refresh_from_db()
+    assert (item.state, item.claim) == (ItemState.OPEN, desk)
+    item_reject(item=item, reviewer=None, act=act(ana, desk=desk))
+    item.refresh_from_db()
+    assert (item.state, item.claim) == (ItemState.REJECTED, None)
+
+
+def test_who_has_an_item_at_the_desk_may_decide_on_its_page_and_an_api_key_always(shop, ana):
+    first, second = waiting(shop), waiting(shop)
+    claim(ana, uuid.uuid4())
+    item_reject(item=first, reviewer=ana)
+    item_reject(item=second, reviewer=None)
+    assert Item.objects.filter(state="rejected", claim=None).count() == 2
+
+
+def test_look_alikes_are_claimed_unless_somebody_has_them(shop, ana, ben):
+    free, taken, foreign = waiting(shop), waiting(shop), waiting(Shop("other"))
+    items_claim_these(reviewer=ben, desk=uuid.uuid4(), item_ids=[taken.pk])
+    wanted = [free.pk, taken.pk, foreign.pk]
+    assert items_claim_these(reviewer=ana, desk=uuid.uuid4(), item_ids=wanted) == [free.pk]
+
+
+def test_assigned_items_come_first_and_to_nobody_else(shop, ana, ben):
+    items = [waiting(shop, doubt=number / 10) for number in range(4)]
+    queue = queue_for(reviewer=ana, filters=QueueFilters(whose="free"))
+    assert items_assign(items=queue, merchant_id=shop.merchant.pk, reviewer=ben, count=2) == 2
+    assert list(queue_for(reviewer=ben, filters=ALL)) == [items[3], items[2], items[1], items[0]]
+    assert list(queue_for(reviewer=ana, filters=ALL)) == [items[1], items[0]]
+    with pytest.raises(Refused) as refused:
+        items_assign(items=queue, merchant_id=shop.merchant.pk, reviewer=reviewer("eve"), count=2)
+    assert refused.value.code == "reviewer_not_member"
+    assert Item.objects.filter(assigned_to=None).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs PostgreSQL (.ci/with-postgres)")
+def test_desks_that_ask_at_the_same_moment_share_no_item():
+    shop = Shop("harbour")
+    people = [reviewer(f"p{number}", shop.merchant, role=Role.REVIEWER) for number in range(6)]
+    items = {waiting(shop).pk for _ in range(60)}
+    taken, start = [], threading.Barrier(len(people))
+
+    def take(person):
+        with closing(connection):
+            start.wait(20)
+            taken.extend(claim(person, uuid.uuid4(), 10))
+
+    threads = [threading.Thread(target=take, args=[person]) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= items
+    claim(people[0], uuid.uuid4(), 100)
+    assert not Item.objects.filter(claim=None).exists()
