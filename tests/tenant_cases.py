@@ -67,6 +67,15 @@ class Open(Case):
 
 
 SEARCH = {"words": "mug"}
+DESK = "00000000-0000-4000-8000-000000000001"  # an open desk, as its page makes one up
+
+
+def decided_at_desk(action: str, item: str, **more: str) -> Body:
+    """One decision as the desk's page sends it."""
+    order = {"id": "00000000-0000-4000-8000-000000000002", "item": item, "action": action, **more}
+    return {"desk": DESK, "decisions": [order]}
+
+
 API: dict[str, Case] = {
     "api-products": Mine(
         ("POST", {"sku": "N-1", "title": "New", "merchant": "{merchant}", "merchant_id": "{merchant}"}),
@@ -208,6 +217,31 @@ ADMIN: dict[str, Case] = {
     "admin:catalog_item_correct": Theirs(item_id="item", post={"product": "{product}"}, form=True),
     "admin:catalog_item_reject": Theirs(item_id="item", post={}, form=True),
     "admin:catalog_item_products": Theirs(item_id="item", queries=({"q": "{mark}"},)),
+    "admin:catalog_item_undo": Theirs(item_id="decided", post={}, form=True),
+    "admin:catalog_item_queue": Mine(queries=({"merchant": "{slug}"},)),
+    "admin:catalog_item_assign": Mine(
+        ("POST", {"merchant": "{slug}", "reviewer": "", "count": "9"}),
+        ("POST", {"merchant": "{own_slug}", "reviewer": "{slug}-manager", "count": "9"}),
+        form=True,
+    ),
+    "admin:catalog_item_desk": Mine(queries=({"merchant": "{slug}"}, {"upload": "{upload}"})),
+    "admin:catalog_item_desk_next": Mine(
+        ("POST", {"desk": DESK, "count": 20, "holding": ["{item}"]}), ("POST", {"desk": DESK, "skipped": ["{item}"]})
+    ),
+    "admin:catalog_item_desk_decide": Mine(
+        ("POST", decided_at_desk("accept", "{item}")),
+        ("POST", decided_at_desk("reject", "{item}")),
+        ("POST", decided_at_desk("correct", "{item}", product="{product}")),
+        ("POST", decided_at_desk("correct", "{own_item}", product="{product}")),
+        ("POST", decided_at_desk("correct", "{own_item}", same_as="{decided}")),
+        ("POST", decided_at_desk("undo", "{decided}", undoes="{decision}")),
+        ("POST", decided_at_desk("undo", "{own_decided}", undoes="{decision}")),
+    ),
+    "admin:catalog_item_desk_claim": Mine(("POST", {"desk": DESK, "items": ["{item}"]})),
+    "admin:catalog_item_desk_release": Mine(("POST", {"desk": DESK, "items": ["{item}"]})),
+    "admin:catalog_item_desk_keys": Mine(("POST", {"desk": DESK, "keys": {"accept": "x"}, "user": "{user}"})),
+    "admin:catalog_item_desk_products": Theirs(item_id="item", queries=({"words": "{mark}"},)),
+    "admin:catalog_item_desk_heat": Theirs(item_id="item", owner=False),  # without a worker it is refused to all
     "admin:catalog_item_explanation": Theirs(item_id="item", product_id="product"),
     "admin:catalog_upload_progress": Theirs(upload_id="upload"),
     "admin:catalog_upload_bad-rows": Theirs(upload_id="upload"),
