@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 from uuid import uuid4
@@ -31,6 +31,15 @@ class StoredBytes:
     key: str
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as it lies in the store, whatever wrote it: its key, size and age."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
 class PhotoStore:
@@ -109,6 +118,25 @@ class PhotoStore:
                 self._files.rm_file(path)
             return True
 
+    def folders(self) -> list[str]:
+        """The names of the folders at the top, sorted: photos lie in 256 of them, by the first two signs of a hash."""
+        with _storage_errors("", self._is_there):
+            if not self._is_there():
+                raise FileNotFoundError(self._root)
+            found = self._files.ls(self._root, detail=True)
+        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
+
+    def files(self, folder: str) -> list[StoredFile]:
+        """Everything that lies in a folder at the top and beneath it; nothing where it is not there."""
+        path = self._path(folder)
+        with _storage_errors(folder, self._is_there):
+            self._files.invalidate_cache(path)  # object stores remember what they listed before
+            found = self._files.find(path, detail=True)
+        return [
+            StoredFile(name.removeprefix(f"{self._root}/"), entry["size"], _modified(entry))
+            for name, entry in found.items()
+        ]
+
     def _touch(self, path: str) -> bool:
         """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
         if not isinstance(self._files, LocalFileSystem):
@@ -137,6 +165,12 @@ class PhotoStore:
             _write_local(Path(path), data)
         else:  # one PUT: object stores show an object whole or not at all
             self._files.pipe_file(path, data)
+
+
+def _modified(entry: dict) -> datetime:
+    """When a file was written last, as the kinds of storage say it: a folder, S3, memory."""
+    stamp = entry.get("mtime") or entry.get("LastModified") or entry["created"]
+    return stamp if isinstance(stamp, datetime) else datetime.fromtimestamp(stamp, UTC)
 
 
 def _delete_local(path: Path, than: float) -> bool:

@@ -52,6 +52,18 @@ class Process:
             self.kill()
             raise
 
+    def freeze(self) -> None:
+        """Let it hang, with all its children (SIGSTOP)."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Kill it where it still runs, and what a killed parent left behind."""
+        self.kill()
+
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None

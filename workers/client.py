@@ -17,7 +17,7 @@ from recognition import photos
 from recognition.errors import PhotoError, Unavailable
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
-from workers import explanations
+from workers import explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
 from workers.contract import (
     BULK_QUEUE,
@@ -26,12 +26,15 @@ from workers.contract import (
     RESULTS_QUEUE,
     RUN_CHUNK,
     RUN_EXPLAIN,
+    RUN_INVENTORY,
     RUN_SEARCH,
     SEARCH_QUEUE,
     WORKER_KEY_PREFIX,
     Chunk,
     Explain,
     Explanation,
+    Inventory,
+    InventoryPage,
     Search,
     WorkerCard,
 )
@@ -46,6 +49,7 @@ __all__ = [
     "coordinator_is_alive",
     "explanation_of",
     "inspect_photo",
+    "inventory_page",
     "live_workers",
     "photo_store",
     "queue_lengths",
@@ -102,6 +106,24 @@ def explanation_of(token: str) -> Explanation | None:
         return explanations.find(_redis(), token)
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def inventory_page(question: Inventory) -> InventoryPage:
+    """Ask any live worker what the index holds, and wait for its answer until the question's deadline.
+
+    Raises ``Unavailable``: broker_unavailable, worker_unavailable, or what kept the worker from answering.
+    """
+    publish(_producer(), task=RUN_INVENTORY, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
+    seconds = (question.deadline - datetime.now(UTC)).total_seconds()
+    try:
+        page = inventories.take(_redis(), question.token, seconds)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    if page is None:
+        raise Unavailable("worker_unavailable", f"No worker said within {seconds:.0f} s what the index holds.")
+    if page.fault:
+        raise Unavailable(page.fault.code, page.fault.message)
+    return page
 
 
 def wake_coordinator(task: str, *args: str) -> None:

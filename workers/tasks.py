@@ -8,6 +8,7 @@ read, answered with a fault, so that the ledger need not wait for its lease.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from uuid import UUID
 
 from celery import Celery, Task, shared_task
@@ -16,21 +17,24 @@ from workers.contract import (
     MESSAGE_INVALID,
     RUN_CHUNK,
     RUN_EXPLAIN,
+    RUN_INVENTORY,
     RUN_SEARCH,
     Chunk,
     ChunkResult,
     Explain,
     Fault,
+    Inventory,
     PhotoOutcome,
     Search,
     SearchResult,
 )
 from workers.explain import run_explain
 from workers.faults import fault_of
+from workers.inventory import run_inventory
 from workers.line import Line
 from workers.pipeline import run_chunk as run_chunk_on
 from workers.pipeline import run_search as run_search_on
-from workers.results import keep_explanation, send_chunk_result, send_search_result
+from workers.results import keep_explanation, keep_inventory, send_chunk_result, send_search_result
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +108,23 @@ def answer_explain(app: Celery, message: object) -> None:
         logger.error("explanation=%s %s\n%s", answer.token[:12], answer.fault.message, answer.fault.trace)
 
 
+def answer_inventory(app: Celery, message: object) -> None:
+    """A question what the index holds, from the search lane. One that nobody waits for any more is dropped."""
+    try:
+        question = Inventory.model_validate(message)
+    except ValueError as error:
+        logger.error("an inventory message cannot be read: %s", error)
+        return
+    if datetime.now(UTC) <= question.deadline:
+        keep_inventory(run_inventory(app.line, question))
+
+
 # What the search queue carries, by the name of its task.
-ANSWERS: dict[str, Callable[[Celery, object], None]] = {RUN_SEARCH: answer_search, RUN_EXPLAIN: answer_explain}
+ANSWERS: dict[str, Callable[[Celery, object], None]] = {
+    RUN_SEARCH: answer_search,
+    RUN_EXPLAIN: answer_explain,
+    RUN_INVENTORY: answer_inventory,
+}
 
 
 def _refuse_chunk(app: Celery, line: Line, message: object, error: ValueError) -> None:

@@ -16,6 +16,7 @@ from recognition.index.types import (
     PhotoPoint,
     PointPayload,
     ProductHit,
+    StoredPoint,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PhotoPoint",
     "PointPayload",
     "ProductHit",
+    "StoredPoint",
     "open_index",
 ]
 
