@@ -4,6 +4,7 @@ One class over fsspec, so that a folder, S3 and (in tests) memory behave alike. 
 the bytes: writing twice is writing once, and nothing stored ever changes. No torch here: the web process imports it.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -20,6 +21,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from recognition.errors import PhotoError, Unavailable
 
+# What keeps one file from being read, in a folder that is there: a bad sector, lost rights, a folder in its place.
+_FILE_FAULTS = {errno.EIO, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
 # The network libraries below s3fs raise their own errors, which are no OSError, when the service is away.
 _NETWORK_PACKAGES = {"botocore", "aiobotocore", "aiohttp"}
 
@@ -75,9 +78,10 @@ class PhotoStore:
             self._write_new(path, data)
 
     def read(self, key: str) -> bytes:
-        """All bytes of a photo. Raises PhotoError("photo_missing") where there are none."""
+        """All bytes of a photo. Raises PhotoError("photo_missing") where there are none, and
+        Unavailable("photo_bytes_unreadable") where they cannot be read though the storage is there."""
         path = self._path(key)
-        with _storage_errors(key, self._is_there):
+        with _storage_errors(key, self._is_there), _unreadable(key, self._is_there):
             return self._files.cat_file(path)
 
     def open(self, key: str) -> IO[bytes]:
@@ -204,6 +208,17 @@ def _write_local(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def _unreadable(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
+    """Tells a file that cannot be read from a storage that is away: waiting may help the one, but not for ever."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FILE_FAULTS and is_there():
+            raise Unavailable("photo_bytes_unreadable", f"The photo {key} cannot be read: {error}") from error
+        raise
+
+
+@contextmanager
 def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
@@ -211,6 +226,8 @@ def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
         if not is_there():
             raise Unavailable("storage_unavailable", "The photo storage is away: its folder is empty.") from error
         raise PhotoError("photo_missing", f"The photo {key} is no longer stored.") from error
+    except Unavailable:
+        raise
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES:
             raise Unavailable("storage_unavailable", f"The photo storage is away: {error}") from error

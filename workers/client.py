@@ -19,6 +19,7 @@ from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
 from workers import explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
+from workers.clock import counts_for
 from workers.contract import (
     BULK_QUEUE,
     COORDINATOR_KEY,
@@ -35,6 +36,7 @@ from workers.contract import (
     Explanation,
     Inventory,
     InventoryPage,
+    Message,
     Search,
     WorkerCard,
 )
@@ -70,13 +72,12 @@ def send_chunk(chunk: Chunk) -> None:
     Redis may hand a killed worker's message out again an hour later: by then the photos were leased anew, and to run
     the old message would put old text and prices back into the index.
     """
-    lease = load_env().lease_seconds
-    publish(_producer(), task=RUN_CHUNK, queue=BULK_QUEUE, message=chunk, retries=_RETRIES, expires=lease)
+    _publish(RUN_CHUNK, BULK_QUEUE, chunk, load_env().lease_seconds)
 
 
 def send_search(search: Search) -> None:
     """Queue a search; workers serve it before bulk work. Raises Unavailable("broker_unavailable")."""
-    publish(_producer(), task=RUN_SEARCH, queue=SEARCH_QUEUE, message=search, retries=_RETRIES)
+    _publish(RUN_SEARCH, SEARCH_QUEUE, search, (search.deadline - datetime.now(UTC)).total_seconds())
 
 
 def send_explain(question: Explain) -> float:
@@ -91,7 +92,7 @@ def send_explain(question: Explain) -> float:
             left = explanations.seconds_left(_redis(), question.token)
             return seconds if left is None else left  # the claim ended in between
         try:
-            publish(_producer(), task=RUN_EXPLAIN, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
+            _publish(RUN_EXPLAIN, SEARCH_QUEUE, question, seconds)
         except Unavailable:
             explanations.unclaim(_redis(), question.token)
             raise
@@ -113,8 +114,8 @@ def inventory_page(question: Inventory) -> InventoryPage:
 
     Raises ``Unavailable``: broker_unavailable, worker_unavailable, or what kept the worker from answering.
     """
-    publish(_producer(), task=RUN_INVENTORY, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
     seconds = (question.deadline - datetime.now(UTC)).total_seconds()
+    _publish(RUN_INVENTORY, SEARCH_QUEUE, question, seconds)
     try:
         page = inventories.take(_redis(), question.token, seconds)
     except BROKER_AWAY as error:
@@ -180,6 +181,15 @@ def inspect_photo(data: bytes) -> PhotoFacts:
     """Read a photo's header and hold it against the configured limits. Raises PhotoError."""
     env = load_env()
     return photos.inspect_photo(data, PhotoLimits(env.photo_max_bytes, env.photo_max_pixels))
+
+
+def _publish(task: str, queue: str, message: Message, seconds: float) -> None:
+    """Send a message that counts for so many seconds by the one clock that web and workers share."""
+    try:
+        headers = counts_for(_redis(), seconds)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    publish(_producer(), task=task, queue=queue, message=message, retries=_RETRIES, headers=headers)
 
 
 def _read_card(text: bytes | str) -> WorkerCard | None:

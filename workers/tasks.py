@@ -13,6 +13,7 @@ from uuid import UUID
 
 from celery import Celery, Task, shared_task
 
+from workers.clock import UNTIL
 from workers.contract import (
     MESSAGE_INVALID,
     RUN_CHUNK,
@@ -43,15 +44,20 @@ PURPOSES = ("index", "recognise", "forget")
 
 @shared_task(bind=True, name=RUN_CHUNK, ignore_result=True)
 def run_chunk(task: Task, message: object) -> None:
-    """A chunk of bulk work."""
+    """A chunk of bulk work. One whose lease is over is dropped: its photos were leased anew."""
     line: Line = task.app.line
+    until = line.lease_end({UNTIL: getattr(task.request, UNTIL, None)})
+    if time.monotonic() > until:
+        logger.info("a chunk is dropped: its lease is over")
+        return
     try:
         chunk = Chunk.model_validate(message)
     except ValueError as error:
         _refuse_chunk(task.app, line, message, error)
         return
     started = time.perf_counter()
-    result = run_chunk_on(line, chunk)
+    with line.watchdog.watching(f"chunk {chunk.chunk_id}"):
+        result = run_chunk_on(line, chunk, until)
     for outcome in result.outcomes:
         line.counts.photo(chunk.purpose, outcome.fault.kind if outcome.fault else "")
     send_chunk_result(task.app, result)
@@ -79,7 +85,8 @@ def answer_search(app: Celery, message: object) -> None:
     except ValueError as error:
         _refuse_search(app, line, message, error)
         return
-    result = run_search_on(line, search)
+    with line.watchdog.watching(f"search {search.job_id}"):
+        result = run_search_on(line, search)
     send_search_result(app, result)
     outcome = "expired" if result.expired else result.fault.kind if result.fault else "done"
     line.counts.search(outcome, result.seconds)

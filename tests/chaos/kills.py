@@ -34,19 +34,20 @@ def main() -> int:
     options = asked.parse_args()
     seed, dice = seeded(options.seed)
     print(f"seed {seed}: {options.kills} kills over one upload of {options.photos} photos", flush=True)
-    with tempfile.TemporaryDirectory(prefix="vitrine-kills-") as folder:
-        with running_rig(options.keep or Path(folder) / "var") as rig:
-            started = time.monotonic()
-            archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
-            api = rig.api()
-            rig.launch(*PARTS)
-            rig.wait_for(rig.is_up, "the line is up")
-            upload = threading.Thread(target=send_upload, args=(api, archive, f"kills-{seed}"), daemon=True)
-            upload.start()
-            killed = kill_all_along(rig, options.photos, options.kills, dice)
-            settle(rig, options.photos)
-            upload.join(60)
-            return report(rig, options.photos, killed, time.monotonic() - started, seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="vitrine-kills-") as folder,
+        running_rig(options.keep or Path(folder) / "var") as rig,
+    ):
+        archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
+        rig.launch(*PARTS)
+        rig.wait_for(rig.is_up, "the line is up")
+        started = time.monotonic()
+        upload = threading.Thread(target=send_upload, args=(rig.api, archive, f"kills-{seed}"), daemon=True)
+        upload.start()
+        killed = kill_all_along(rig, options.photos, options.kills, dice)
+        settle(rig, options.photos)
+        upload.join(60)
+        return report(rig, options.photos, killed, time.monotonic() - started, seed)
 
 
 def kill_all_along(rig: Rig, photos: int, kills: int, dice) -> Counter[str]:

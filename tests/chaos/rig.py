@@ -29,6 +29,7 @@ QUICK = {
     "OMP_NUM_THREADS": "1",
 }
 PARTS = ("web", "coordinator", "worker")
+ACCEPTED_SECONDS = 90.0
 SMALL_NETWORK = ("shufflenet_v2_x0_5", 64)  # the cheapest of torchvision: an eightieth of the work of the default one
 SMALL = 96  # pixels: what is tested is the line, not the network
 
@@ -40,6 +41,7 @@ class Rig(Line):
         super().__init__(folder, {**QUICK, **settings, "DATABASE_URL": database})
         self.database_url = database
         self.parts: dict[str, Process] = {}
+        self.api: httpx.Client
 
     def launch(self, *names: str) -> None:
         """Start parts of the line, or start them again."""
@@ -66,6 +68,10 @@ class Rig(Line):
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(query.replace("?", "%s"), values).fetchall()
 
+    def photos(self) -> int:
+        """Photos in the ledger."""
+        return sum(self.photo_states().values())
+
     def done(self) -> int:
         """Photos that are done."""
         return self.photo_states().get("done", 0)
@@ -76,16 +82,11 @@ class Rig(Line):
         counts = (self.rows(f"SELECT count(*) FROM catalog_{table} WHERE {owed}") for table in TABLES)
         return not any(count for ((count,),) in counts)
 
-    def api(self) -> httpx.Client:
-        """A client of merchant ``shop``, who is made by ``settle``."""
-        token = self.manage("apikey", "--merchant", "shop").stdout.strip()
+    def make_merchant(self) -> httpx.Client:
+        """The merchant ``shop``, and a client with a key of his."""
+        token = self.manage("shell", "--no-imports", "-c", MERCHANT).stdout.split()[-1]
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=30)
-
-    def make_merchant(self) -> None:
-        """The merchant ``shop``."""
-        code = "from catalog.models import Merchant as M; M.objects.get_or_create(slug='shop', name='Shop')"
-        self.manage("shell", "-c", code)
 
     def verify(self, *options: str) -> dict[str, Any]:
         """What ``manage.py verify`` says, as it says it to programs."""
@@ -94,7 +95,7 @@ class Rig(Line):
         return json.loads(done.stdout.splitlines()[-1])
 
     def assert_clean(self, *, photos: int, failed: int = 0) -> None:
-        """Every photo is indexed exactly once, or failed with its reason; everything is finished; nothing is left over."""
+        """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
         self.wait_for(self.is_at_rest, "nothing is owed any more")
         seen = self.verify()
         assert (seen["found"], seen["unproven"]) == ({}, {}), seen
@@ -103,19 +104,25 @@ class Rig(Line):
         assert counted == (photos - failed, failed, photos - failed), seen
 
 
+MERCHANT = """
+from django.core.management import call_command
+from catalog.models import Merchant
+call_command("migrate", verbosity=0)
+Merchant.objects.create(slug="shop", name="Shop")
+call_command("apikey", merchant="shop")
+"""
 TABLES = ("photo", "job", "upload")
 
 
 @contextmanager
 def running_rig(folder: Path, *, database: str = "", **settings: str) -> Iterator[Rig]:
-    """A broker, a database and a merchant; the test launches the rest. Everything is gone afterwards."""
+    """A broker, a database and a merchant (``api``); the test launches the rest. Everything is gone afterwards."""
     bundle = settings.get("VITRINE_BUNDLE") or str(untrained_bundle(folder / "bundle", *SMALL_NETWORK))
     rig = Rig(folder, {**settings, "VITRINE_BUNDLE": bundle}, database)
     with rig.redis:
-        rig.manage("migrate", "--verbosity", "0")
-        rig.make_merchant()
         try:
-            yield rig
+            with rig.make_merchant() as rig.api:
+                yield rig
         finally:
             for process in rig.processes:
                 process.end()
@@ -130,7 +137,8 @@ def small_catalogue(path: Path, first: int, count: int) -> Path:
 
 def send_upload(api: httpx.Client, archive: Path, key: str) -> str:
     """Upload as a careful client does: with an idempotency key, and again until the site says that it has it."""
-    while True:
+    until = time.monotonic() + ACCEPTED_SECONDS
+    while time.monotonic() < until:
         with suppress(httpx.TransportError):
             made = api.post(
                 "uploads",
@@ -141,6 +149,7 @@ def send_upload(api: httpx.Client, archive: Path, key: str) -> str:
                 return made.json()["id"]
             assert made.status_code in {409, 503}, made.text  # the first try is still under way, or a part is away
         time.sleep(0.3)
+    raise TimeoutError(f"{archive.name} was not accepted")
 
 
 def seeded(seed: int | None) -> tuple[int, random.Random]:
