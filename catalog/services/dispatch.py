@@ -60,8 +60,11 @@ def _chunks_in_flight() -> int:
 
 
 def _owed(now: datetime) -> QuerySet[Photo]:
-    """Photos that may be sent now; a photo that backs off has its ``queued_at`` in the future."""
-    return Photo.objects.filter(state=LedgerState.PENDING, queued_at__lte=now)
+    """Photos that may be sent now; one that backs off after a fault has its ``queued_at`` in the future.
+
+    Without a fault it does not wait, whatever ``queued_at`` says: the web that wrote it may have a clock of its own.
+    """
+    return Photo.objects.filter(Q(queued_at__lte=now) | Q(error_code=""), state=LedgerState.PENDING)
 
 
 @transaction.atomic

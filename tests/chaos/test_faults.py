@@ -5,21 +5,28 @@ killed or stopped, services go away, disks fill up.
 """
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from glob import glob
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.rig import send_upload, small_catalogue
+from tests.chaos.rig import SMALL, send_upload, small_catalogue
+from tests.drawing import jpeg
 from workers.contract import BULK_QUEUE, RESULTS_QUEUE
 
 pytestmark = pytest.mark.slow
 PHOTOS = 60
 ROOM = 260_000  # bytes: an archive of so many photos finds room, the photos themselves do not
+LIBRARIES = (os.environ.get("VITRINE_TEST_FAKETIME", ""), *glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
+FAKETIME = next((path for path in LIBRARIES if Path(path).is_file()), "")
 sent = count()
 
 
@@ -125,6 +132,35 @@ def test_a_worker_hangs_for_longer_than_its_lease(rig, upload):
         rig.parts["worker"].freeze()
         time.sleep(float(rig.environment["VITRINE_LEASE_SECONDS"]) + 2)
         rig.parts["worker"].thaw()
+
+
+def test_a_rolling_restart_loses_nothing_and_hangs_nobody_up(rig, upload):
+    tries = "SELECT count(*) FROM catalog_photo WHERE attempts > 0"
+    with midst_of(rig, upload):
+        before = rig.rows(tries)
+        old = rig.parts["coordinator"]
+        rig.launch("coordinator")  # two at once, as where a new release comes before the old one goes
+        for process in (old, rig.parts["worker"], rig.parts["web"]):
+            assert process.stop() in {0, -signal.SIGTERM}  # uvicorn ends in order, and then by the signal
+            rig.keep_alive()
+    assert rig.rows(tries) == before, "what was in hand was finished, what was not begun went back"
+
+
+@pytest.mark.skipif(not FAKETIME, reason="there is no libfaketime: clocks cannot be set apart")
+def test_clocks_are_an_hour_apart(rig, upload):
+    ahead = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+3600", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    for name in ("web", "worker"):
+        assert rig.parts[name].stop() in {0, -signal.SIGTERM}
+        rig.parts[name] = rig.start(name, **ahead)
+    rig.wait_for(rig.is_up, "the line is up, with a web and a worker of tomorrow")
+    with midst_of(rig, upload, photos=PHOTOS + 1):
+        photo = ("photo.jpg", jpeg(0, SMALL), "image/jpeg")
+        for path, field in (("recognition-jobs", "photos"), ("search-jobs", "photo")):
+            made = rig.api.post(path, files={field: photo}).raise_for_status()
+            job = rig.api.get(made.headers["Location"], headers={"Prefer": "wait=20"}).json()
+            assert job["state"] == "done", job
+        for name in ("web", "worker"):
+            rig.parts[name].kill()
 
 
 def test_messages_come_twice_and_in_the_wrong_order(rig, upload):
