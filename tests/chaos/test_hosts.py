@@ -85,7 +85,7 @@ def test_two_workers_share_one_queue_and_every_cable_is_pulled(hosts, sql, start
             return dict(connection.execute("SELECT state, count(*) FROM catalog_photo GROUP BY state").fetchall())
 
         wait_until(lambda: states().get("done"), 120)
-        for host, seconds in (("worker1", 8), ("redis", 3), ("sql", 3), ("index", 3)):
+        for host, seconds in (("worker1", 6), ("redis", 2), ("sql", 2), ("index", 2)):
             hosts.cut(host)
             time.sleep(seconds)
             hosts.join(host)
