@@ -60,10 +60,6 @@ class Process:
         """Let it go on (SIGCONT)."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
-    def end(self) -> None:
-        """Kill it where it still runs, and what a killed parent left behind."""
-        self.kill()
-
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None

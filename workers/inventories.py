@@ -5,7 +5,9 @@ Between ``inventory`` (a worker) and ``client`` (``manage.py verify``). Every fu
 
 import json
 import time
+from uuid import UUID
 
+from pydantic import ValidationError
 from redis import Redis
 
 from workers.contract import INVENTORY_KEY_PREFIX, InventoryPage
@@ -23,11 +25,19 @@ def keep(server: Redis, page: InventoryPage) -> None:
         pipe.execute()
 
 
-def take(server: Redis, token: object, seconds: float) -> InventoryPage | None:
+def take(server: Redis, token: UUID, seconds: float) -> InventoryPage | None:
     """Wait for the page and take it; ``None`` where none came in so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = server.blpop([f"{INVENTORY_KEY_PREFIX}{token}"], timeout=_LOOK_SECONDS)
         if found:
-            return InventoryPage.model_validate_json(found[1])
+            return _read(found[1])
     return None
+
+
+def _read(text: bytes | str) -> InventoryPage | None:
+    """A worker of another release may write a page that this one cannot read: it counts as none."""
+    try:
+        return InventoryPage.model_validate_json(text)
+    except ValidationError:
+        return None

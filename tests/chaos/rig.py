@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.drawing import HEADER, catalogue_zip, jpeg
+from tests.drawing import catalogue_zip, jpeg
 from tests.line import Line, Process
 from tests.worker import untrained_bundle
 
@@ -51,6 +51,8 @@ class Rig(Line):
     def keep_alive(self) -> list[str]:
         """Start again whatever has ended, the broker included. Returns what had ended."""
         ended = [name for name, process in self.parts.items() if not process.is_running]
+        for name in ended:
+            self.parts[name].kill()  # what it left behind, such as the beat of a coordinator
         if not self.redis.is_running:
             self.redis.start()
         self.launch(*ended)
@@ -127,7 +129,8 @@ def running_rig(folder: Path, *, database: str = "", **settings: str) -> Iterato
                 yield rig
         finally:
             for process in rig.processes:
-                process.end()
+                if process.is_running:
+                    process.kill()
 
 
 def small_catalogue(path: Path, first: int, count: int) -> Path:
@@ -158,6 +161,3 @@ def seeded(seed: int | None) -> tuple[int, random.Random]:
     """A seed (a new one unless one is given, to be printed) and the dice it makes."""
     chosen = seed if seed is not None else random.SystemRandom().randrange(1_000_000)
     return chosen, random.Random(chosen)
-
-
-__all__ = ["HEADER", "PARTS", "QUICK", "Rig", "running_rig", "seeded", "send_upload", "small_catalogue"]

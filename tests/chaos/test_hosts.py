@@ -64,7 +64,8 @@ def start(hosts, sql, tmp_path):
     start_on.run = run_on
     yield start_on
     for process in processes:
-        process.end()
+        if process.is_running:
+            process.kill()
 
 
 def test_two_workers_share_one_queue_and_every_cable_is_pulled(hosts, sql, start, tmp_path):

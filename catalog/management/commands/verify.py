@@ -9,7 +9,8 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand
+from django.core.management import BaseCommand, CommandError
+from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
 
@@ -35,7 +36,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look, say, and end with the exit code."""
-        seen = verify(repair=options["repair"])
+        try:
+            seen = verify(repair=options["repair"])
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be asked: {error}", returncode=UNPROVEN) from error
         if options["json"]:
             self.stdout.write(json.dumps(asdict(seen) | {"left": seen.left}))
         else:

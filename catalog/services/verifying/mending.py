@@ -6,6 +6,7 @@ again: nobody else has the bytes of a photo.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from time import monotonic, sleep
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from catalog.models import LooseBytes, Photo, RowVerdict, Upload
+from catalog.models import LedgerState, LooseBytes, Photo, RowVerdict, Upload, UploadState
 from catalog.services.dispatch import leases_reconcile, searches_expire
 from catalog.services.job import recognition_job_finish
 from catalog.services.photo import photos_owe
@@ -36,7 +37,11 @@ def mend(code: str, found: Found) -> int:
 
 
 def _take_back_leases(found: Found) -> int:
-    return sum(leases_reconcile(now=timezone.now()))
+    """One that never got an end has run out now."""
+    now = timezone.now()
+    endless = Photo.objects.filter(pk__in=[UUID(each.subject) for each in found], lease_until=None)
+    endless.filter(state=LedgerState.DISPATCHED).update(lease_until=now - timedelta(seconds=1))
+    return sum(leases_reconcile(now=now))
 
 
 def _owe_again(found: Found) -> int:
@@ -64,7 +69,8 @@ def _count_rows(found: Found) -> int:
             upload = Upload.objects.select_for_update().get(pk=UUID(each.subject))
             told = {f"rows_{verdict}": Count("pk", filter=Q(verdict=verdict)) for verdict in RowVerdict.values}
             counts = upload.rows.aggregate(rows_done=Count("pk"), **told)
-            counts["rows_total"] = max(upload.rows_total, counts["rows_done"])
+            if upload.state in (UploadState.PROCESSING, UploadState.DONE):  # read to the end
+                counts["rows_total"] = counts["rows_done"]
             Upload.objects.filter(pk=upload.pk).update(**counts)
     return len(found)
 
