@@ -40,7 +40,7 @@ def main() -> int:
     ):
         archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
         rig.launch(*PARTS)
-        rig.wait_for(rig.is_up, "the line is up")
+        rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
         started = time.monotonic()
         upload = threading.Thread(target=send_upload, args=(rig.api, archive, f"kills-{seed}"), daemon=True)
         upload.start()

@@ -24,7 +24,7 @@ QUICK = {
     "VITRINE_LEASE_SECONDS": "5",
     "VITRINE_CHUNK_SIZE": "8",
     "VITRINE_RECONCILE_SECONDS": "1",
-    "VITRINE_DISPATCH_SECONDS": "0.5",
+    "VITRINE_DISPATCH_SECONDS": "1",
     "VITRINE_TORCH_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
@@ -59,7 +59,8 @@ class Rig(Line):
         return ended
 
     def is_up(self) -> bool:
-        """Whether all three parts work."""
+        """Whether all three parts work. Asked a few times a second at most: starting needs the processor."""
+        time.sleep(0.3)
         with suppress(httpx.HTTPError):
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
         return False
