@@ -100,7 +100,8 @@ class Rig(Line):
 
     def assert_clean(self, *, photos: int, failed: int = 0) -> None:
         """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
-        self.wait_for(self.is_at_rest, "nothing is owed any more")
+        self.wait_for(lambda: not self.keep_alive() and self.is_at_rest(), "nothing is owed any more")
+        self.wait_for(self.is_up, "the line is up")
         seen = self.verify()
         assert (seen["found"], seen["unproven"]) == ({}, {}), seen
         assert not any(seen["owed"].values()), seen
