@@ -30,6 +30,7 @@ QUICK = {
 }
 PARTS = ("web", "coordinator", "worker")
 ACCEPTED_SECONDS = 90.0
+UP_SECONDS = 240.0  # on a machine that is busy with other things
 SMALL_NETWORK = ("shufflenet_v2_x0_5", 64)  # the cheapest of torchvision: an eightieth of the work of the default one
 SMALL = 96  # pixels: what is tested is the line, not the network
 
@@ -101,7 +102,7 @@ class Rig(Line):
     def assert_clean(self, *, photos: int, failed: int = 0) -> None:
         """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
         self.wait_for(lambda: not self.keep_alive() and self.is_at_rest(), "nothing is owed any more")
-        self.wait_for(self.is_up, "the line is up")
+        self.wait_for(self.is_up, "the line is up", UP_SECONDS)
         seen = self.verify()
         assert (seen["found"], seen["unproven"]) == ({}, {}), seen
         assert not any(seen["owed"].values()), seen

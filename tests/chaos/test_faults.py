@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.rig import SMALL, send_upload, small_catalogue
+from tests.chaos.rig import SMALL, UP_SECONDS, send_upload, small_catalogue
 from tests.drawing import jpeg
 from workers.contract import BULK_QUEUE, RESULTS_QUEUE
 
@@ -34,7 +34,7 @@ sent = count()
 def upload(rig, tmp_path) -> Callable[[], str]:
     """Call it to send another upload; afterwards everything must be in order."""
     rig.keep_alive()
-    rig.wait_for(rig.is_up, "the line is up")
+    rig.wait_for(rig.is_up, "the line is up", UP_SECONDS)
 
     def send() -> str:
         number = next(sent)
@@ -162,7 +162,7 @@ def test_clocks_are_an_hour_apart(rig, upload):
     for name in ("web", "worker"):
         assert rig.parts[name].stop() in {0, -signal.SIGTERM}
         rig.parts[name] = rig.start(name, **ahead)
-    rig.wait_for(rig.is_up, "the line is up, its web and its worker an hour ahead")
+    rig.wait_for(rig.is_up, "the line is up, its web and its worker an hour ahead", UP_SECONDS)
     with rig.redis.client() as redis:
         (card,) = (json.loads(redis.get(key)) for key in redis.scan_iter(match="vitrine:worker:*"))
     assert datetime.fromisoformat(card["started_at"]) - datetime.now(UTC) > timedelta(minutes=50)
