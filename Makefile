@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test start lint format clean
+.PHONY: help demo test start chaos lint format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -25,6 +25,10 @@ start: $(STAMP) ## run the site, the coordinator and one worker over what is in 
 
 test: $(STAMP) ## every test that this machine can run; says what it skipped and why
 	@$(PY) -m pytest $(PYTEST)
+
+chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7" replays a run
+	@$(PY) -m tests.chaos.kills $(CHAOS)
+	@$(PY) -m tests.chaos.flush $(CHAOS)
 
 lint: $(STAMP) ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy config catalog workers recognition \

@@ -4,13 +4,14 @@ One class over fsspec, so that a folder, S3 and (in tests) memory behave alike. 
 the bytes: writing twice is writing once, and nothing stored ever changes. No torch here: the web process imports it.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 from uuid import uuid4
@@ -20,6 +21,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from recognition.errors import PhotoError, Unavailable
 
+# What keeps one file from being read, in a folder that is there: a bad sector, lost rights, a folder in its place.
+_FILE_FAULTS = {errno.EIO, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
 # The network libraries below s3fs raise their own errors, which are no OSError, when the service is away.
 _NETWORK_PACKAGES = {"botocore", "aiobotocore", "aiohttp"}
 
@@ -31,6 +34,15 @@ class StoredBytes:
     key: str
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as it lies in the store, whatever wrote it: its key, size and age."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
 class PhotoStore:
@@ -66,9 +78,10 @@ class PhotoStore:
             self._write_new(path, data)
 
     def read(self, key: str) -> bytes:
-        """All bytes of a photo. Raises PhotoError("photo_missing") where there are none."""
+        """All bytes of a photo. Raises PhotoError("photo_missing") where there are none, and
+        Unavailable("photo_bytes_unreadable") where they cannot be read though the storage is there."""
         path = self._path(key)
-        with _storage_errors(key, self._is_there):
+        with _storage_errors(key, self._is_there), _unreadable(key, self._is_there):
             return self._files.cat_file(path)
 
     def open(self, key: str) -> IO[bytes]:
@@ -109,6 +122,25 @@ class PhotoStore:
                 self._files.rm_file(path)
             return True
 
+    def folders(self) -> list[str]:
+        """The names of the folders at the top, sorted: photos lie in 256 of them, by the first two signs of a hash."""
+        with _storage_errors("", self._is_there):
+            if not self._is_there():
+                raise FileNotFoundError(self._root)
+            found = self._files.ls(self._root, detail=True)
+        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
+
+    def files(self, folder: str) -> list[StoredFile]:
+        """Everything that lies in a folder at the top and beneath it; nothing where it is not there."""
+        path = self._path(folder)
+        with _storage_errors(folder, self._is_there):
+            self._files.invalidate_cache(path)  # object stores remember what they listed before
+            found = self._files.find(path, detail=True)
+        return [
+            StoredFile(name.removeprefix(f"{self._root}/"), entry["size"], _modified(entry))
+            for name, entry in found.items()
+        ]
+
     def _touch(self, path: str) -> bool:
         """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
         if not isinstance(self._files, LocalFileSystem):
@@ -137,6 +169,12 @@ class PhotoStore:
             _write_local(Path(path), data)
         else:  # one PUT: object stores show an object whole or not at all
             self._files.pipe_file(path, data)
+
+
+def _modified(entry: dict) -> datetime:
+    """When a file was written last, as the kinds of storage say it: a folder, S3, memory."""
+    stamp = entry.get("mtime") or entry.get("LastModified") or entry["created"]
+    return stamp if isinstance(stamp, datetime) else datetime.fromtimestamp(stamp, UTC)
 
 
 def _delete_local(path: Path, than: float) -> bool:
@@ -170,6 +208,17 @@ def _write_local(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def _unreadable(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
+    """Tells a file that cannot be read from a storage that is away: waiting may help the one, but not for ever."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FILE_FAULTS and is_there():
+            raise Unavailable("photo_bytes_unreadable", f"The photo {key} cannot be read: {error}") from error
+        raise
+
+
+@contextmanager
 def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
@@ -177,6 +226,8 @@ def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
         if not is_there():
             raise Unavailable("storage_unavailable", "The photo storage is away: its folder is empty.") from error
         raise PhotoError("photo_missing", f"The photo {key} is no longer stored.") from error
+    except Unavailable:
+        raise
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES:
             raise Unavailable("storage_unavailable", f"The photo storage is away: {error}") from error

@@ -4,6 +4,7 @@ with start_redis(free_port(), tmp_path) as redis:
     ... redis.url, redis.client(), redis.restart(), redis.kill()
 """
 
+import signal
 import socket
 import subprocess
 import time
@@ -49,6 +50,19 @@ class RedisServer:
     def client(self) -> redis.Redis:
         """A new client; close it."""
         return redis.Redis.from_url(self.url, socket_timeout=None)  # brpop waits as long as it is told
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP): connections stay open and nobody answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, as a crash does (SIGKILL)."""

@@ -52,6 +52,14 @@ class Process:
             self.kill()
             raise
 
+    def freeze(self) -> None:
+        """Let it hang, with all its children (SIGSTOP)."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None

@@ -42,12 +42,13 @@ from workers.contract import (
 _UNTRAINED = """
 import sys, torch
 from pathlib import Path
-from recognition.bundle import Bundle, save_bundle
+from recognition.bundle import Bundle, Preprocessing, save_bundle
 from recognition.fusion import ProductEncoder
 torch.manual_seed(0)
-tensors = ProductEncoder("mobilenet_v2", 256).state_dict().items()
+_, folder, arch, size = sys.argv
+tensors = ProductEncoder(arch, 256).state_dict().items()
 floats = {name: tensor.numpy() for name, tensor in tensors if tensor.is_floating_point()}
-save_bundle(Bundle("untrained", "mobilenet_v2"), floats, "", Path(sys.argv[1]))
+save_bundle(Bundle("untrained", arch, preprocessing=Preprocessing(int(size))), floats, "", Path(folder))
 """
 
 
@@ -165,6 +166,11 @@ def bundle_folder() -> Path:
     exported yet, an untrained one."""
     folder = Path(os.environ.get("VITRINE_TEST_BUNDLE", ROOT / "bundles" / "default"))
     if not (folder / "bundle.json").exists():
-        folder = Path(tempfile.mkdtemp(prefix="vitrine-bundle-")) / "bundle"
-        subprocess.run([sys.executable, "-c", _UNTRAINED, folder], cwd=ROOT, check=True)
+        folder = untrained_bundle(Path(tempfile.mkdtemp(prefix="vitrine-bundle-")) / "bundle")
+    return folder
+
+
+def untrained_bundle(folder: Path, arch: str = "mobilenet_v2", size: int = 192) -> Path:
+    """A bundle that was never trained, for photos of ``size`` pixels: vectors that mean nothing, made for real."""
+    subprocess.run([sys.executable, "-c", _UNTRAINED, folder, arch, str(size)], cwd=ROOT, check=True)
     return folder

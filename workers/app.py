@@ -1,7 +1,8 @@
 """A GPU worker's process. Start with ``python -m workers``: the only way, every option comes from the settings.
 
 Loads the bundle and opens the index first, then takes chunks and searches from Redis. A bad bundle or index ends the
-start with exit code 78 and one sentence on stderr; a lost device ends the process with exit code 1; SIGTERM finishes
+start with exit code 78 and one sentence on stderr; a lost device, or a chunk that hangs, ends the process with exit
+code 1; SIGTERM finishes
 what is in hand, flushes the index and ends with 0. One process owns the device and the embedded index: the pool is
 threads, nothing forks after loading.
 """
@@ -50,7 +51,7 @@ def main() -> int:
     env = load_env()
     set_up_logging(env.log_format)
     try:
-        line = open_line(env, _end_process)
+        line = open_line(env, _end_process, _end_at_once)
     except Exception as error:
         logger.debug("the start failed", exc_info=error)
         print(f"The worker cannot start: {error}", file=sys.stderr)
@@ -90,6 +91,11 @@ def _end_process(error: BaseException) -> None:
     """The device is lost: end this process in order, whatever started it starts a new one."""
     logger.critical("the device is lost, the worker ends: %s", error)
     state.should_stop = 1
+
+
+def _end_at_once(what: str) -> None:
+    """A thread that hangs would hold up every orderly end. What the index acknowledged is in its log already."""
+    os._exit(1)
 
 
 @worker_init.connect

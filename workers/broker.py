@@ -43,20 +43,22 @@ def celery_settings() -> dict[str, Any]:
 
 
 def publish(
-    app: Celery, *, task: str, queue: str, message: Message, retries: int, expires: float | None = None
+    app: Celery, *, task: str, queue: str, message: Message, retries: int, headers: dict[str, Any] | None = None
 ) -> None:
     """Put a message on a queue as the one argument of a task. See ``send``."""
-    send(app, task=task, queue=queue, args=[message.to_wire()], retries=retries, expires=expires)
+    send(app, task=task, queue=queue, args=[message.to_wire()], retries=retries, headers=headers)
 
 
-def send(app: Celery, *, task: str, queue: str, args: list[Any], retries: int, expires: float | None = None) -> None:
+def send(
+    app: Celery, *, task: str, queue: str, args: list[Any], retries: int, headers: dict[str, Any] | None = None
+) -> None:
     """Put a task on a queue. Thread-safe: connections come from the app's pool.
 
-    Tries again `retries` times, after 0.2, 0.4, … at most 2 seconds. A message that no worker has begun after
-    `expires` seconds is dropped. Raises Unavailable("broker_unavailable").
+    Tries again `retries` times, after 0.2, 0.4, … at most 2 seconds. `headers`: see ``clock``. Raises
+    Unavailable("broker_unavailable").
     """
     patience = {"max_retries": retries, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 2.0}
     try:
-        app.send_task(task, args=args, queue=queue, expires=expires, argsrepr=task, retry=True, retry_policy=patience)
+        app.send_task(task, args=args, queue=queue, headers=headers, argsrepr=task, retry=True, retry_policy=patience)
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error

@@ -19,8 +19,9 @@ from recognition.errors import PhotoError, Unavailable
 from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
-from workers import explanations
+from workers import explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
+from workers.clock import counts_for
 from workers.contract import (
     BULK_QUEUE,
     COORDINATOR_KEY,
@@ -28,12 +29,16 @@ from workers.contract import (
     RESULTS_QUEUE,
     RUN_CHUNK,
     RUN_EXPLAIN,
+    RUN_INVENTORY,
     RUN_SEARCH,
     SEARCH_QUEUE,
     WORKER_KEY_PREFIX,
     Chunk,
     Explain,
     Explanation,
+    Inventory,
+    InventoryPage,
+    Message,
     Search,
     WorkerCard,
 )
@@ -48,6 +53,7 @@ __all__ = [
     "coordinator_is_alive",
     "explanation_of",
     "inspect_photo",
+    "inventory_page",
     "is_near_duplicate",
     "likeness",
     "live_workers",
@@ -72,13 +78,12 @@ def send_chunk(chunk: Chunk) -> None:
     Redis may hand a killed worker's message out again an hour later: by then the photos were leased anew, and to run
     the old message would put old text and prices back into the index.
     """
-    lease = load_env().lease_seconds
-    publish(_producer(), task=RUN_CHUNK, queue=BULK_QUEUE, message=chunk, retries=_RETRIES, expires=lease)
+    _publish(RUN_CHUNK, BULK_QUEUE, chunk, load_env().lease_seconds)
 
 
 def send_search(search: Search) -> None:
     """Queue a search; workers serve it before bulk work. Raises Unavailable("broker_unavailable")."""
-    publish(_producer(), task=RUN_SEARCH, queue=SEARCH_QUEUE, message=search, retries=_RETRIES)
+    _publish(RUN_SEARCH, SEARCH_QUEUE, search, (search.deadline - datetime.now(UTC)).total_seconds())
 
 
 def send_explain(question: Explain) -> float:
@@ -93,7 +98,7 @@ def send_explain(question: Explain) -> float:
             left = explanations.seconds_left(_redis(), question.token)
             return seconds if left is None else left  # the claim ended in between
         try:
-            publish(_producer(), task=RUN_EXPLAIN, queue=SEARCH_QUEUE, message=question, retries=_RETRIES)
+            _publish(RUN_EXPLAIN, SEARCH_QUEUE, question, seconds)
         except Unavailable:
             explanations.unclaim(_redis(), question.token)
             raise
@@ -108,6 +113,24 @@ def explanation_of(token: str) -> Explanation | None:
         return explanations.find(_redis(), token)
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def inventory_page(question: Inventory) -> InventoryPage:
+    """Ask any live worker what the index holds, and wait for its answer until the question's deadline.
+
+    Raises ``Unavailable``: broker_unavailable, worker_unavailable, or what kept the worker from answering.
+    """
+    seconds = (question.deadline - datetime.now(UTC)).total_seconds()
+    _publish(RUN_INVENTORY, SEARCH_QUEUE, question, seconds)
+    try:
+        page = inventories.take(_redis(), question.token, seconds)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    if page is None:
+        raise Unavailable("worker_unavailable", f"No worker said within {seconds:.0f} s what the index holds.")
+    if page.fault:
+        raise Unavailable(page.fault.code, page.fault.message)
+    return page
 
 
 def wake_coordinator(task: str, *args: str) -> None:
@@ -181,6 +204,15 @@ def _decoders() -> Decoders:
     decoders = Decoders(most=_DECODERS)
     atexit.register(decoders.close)
     return decoders
+
+
+def _publish(task: str, queue: str, message: Message, seconds: float) -> None:
+    """Send a message that counts for so many seconds by the one clock that web and workers share."""
+    try:
+        headers = counts_for(_redis(), seconds)
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    publish(_producer(), task=task, queue=queue, message=message, retries=_RETRIES, headers=headers)
 
 
 def _read_card(text: bytes | str) -> WorkerCard | None:

@@ -1,7 +1,8 @@
 """The messages between the coordinator and the workers, and the names of queues and tasks.
 
 The coordinator sends ``Chunk`` (bulk) and ``Search``; a worker answers with ``ChunkResult`` and ``SearchResult``. The
-web sends ``Explain`` and finds the ``Explanation`` in Redis: nothing is owed, so SQL knows nothing of it.
+web sends ``Explain`` and finds the ``Explanation`` in Redis, ``manage.py verify`` an ``Inventory`` and its page there:
+nothing is owed, so SQL knows nothing of it.
 Frozen, JSON on the wire, each with a version field. Imports nothing of the project, so both sides can import it.
 Messages carry a storage key and text, never pixels and never an id that only SQL can resolve.
 """
@@ -22,18 +23,22 @@ COORDINATOR_QUEUE = "vitrine.coordinator"
 RUN_CHUNK = "workers.run_chunk"
 RUN_SEARCH = "workers.run_search"
 RUN_EXPLAIN = "workers.run_explain"
+RUN_INVENTORY = "workers.run_inventory"
 STORE_CHUNK_RESULT = "catalog.store_chunk_result"
 STORE_SEARCH_RESULT = "catalog.store_search_result"
 
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
 COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
 EXPLANATION_KEY_PREFIX = "vitrine:explanation:"  # one Redis key an Explanation; the channel of that name announces it
+INVENTORY_KEY_PREFIX = "vitrine:inventory:"  # one Redis list an Inventory, holding its one InventoryPage
 CHUNK_LIMIT = 32
+INVENTORY_LIMIT = 1_000
 
 ChunkPurpose = Literal["index", "recognise", "forget"]
 Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
 
 MESSAGE_INVALID = "message_invalid"  # the fault of a message that a worker cannot read: it is of another release
+BYTES_UNREADABLE = "photo_bytes_unreadable"  # of a photo that the storage, though it is there, cannot read
 
 # Why a verdict is what it is: the code that a result carries, and what people read instead of it.
 REASONS = {
@@ -312,6 +317,50 @@ class Explanation(Message):
     fault: Fault | None = None
     expired: bool = False  # the deadline had passed before the device was free; it was not run
     seconds: float = 0.0
+
+
+class Inventory(Message):
+    """What does the index hold? Takes the way of a search; answered by an ``InventoryPage``.
+
+    Asks for the points of ``photo_ids``, or, without any, for a page of all points from ``after`` on. The points in
+    ``remove`` are removed before: those under ids that no photo has, which no chunk can name.
+    """
+
+    token: UUID
+    deadline: datetime
+    photo_ids: tuple[UUID, ...] = Field((), max_length=INVENTORY_LIMIT)
+    after: str = ""
+    limit: int = Field(INVENTORY_LIMIT, ge=1, le=INVENTORY_LIMIT)
+    remove: tuple[str, ...] = Field((), max_length=INVENTORY_LIMIT)
+
+
+class HeldPoint(Part):
+    """A point as the index holds it: whose it is, and what searches filter by.
+
+    ``misplaced``: it does not lie under the id that its photo has.
+    """
+
+    point_id: str
+    photo_id: UUID
+    merchant_id: UUID
+    product_id: UUID
+    category: str = ""
+    brand: str = ""
+    price: float | None = None
+    currency: str | None = None
+    in_stock: bool = True
+    misplaced: bool = False
+
+
+class InventoryPage(Message):
+    """The answer to an ``Inventory``, or a fault. ``following`` begins the next page; empty: there is none."""
+
+    token: UUID
+    worker: str
+    bundle_version: str
+    points: tuple[HeldPoint, ...] = ()
+    following: str = ""
+    fault: Fault | None = None
 
 
 class WorkerCard(Message):

@@ -7,9 +7,13 @@ that a worker with a bad bundle or index never takes a message.
 import logging
 import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
 
 from config.env import Env
 from recognition.containment import Decoders
@@ -18,8 +22,13 @@ from recognition.photos import PhotoLimits
 from recognition.recogniser import Recogniser
 from recognition.store import PhotoStore
 from workers.batching import DeviceLane
+from workers.broker import BROKER_AWAY
+from workers.clock import seconds_left
 from workers.contract import WorkerCard
 from workers.metrics import Counts
+from workers.watchdog import Watchdog
+
+_HANGING_LEASES = 3  # what takes as long as so many leases has lost its photos long ago: it hangs
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +47,9 @@ class Line:
     limits: PhotoLimits
     device: DeviceLane
     batch: int
+    lease_seconds: float
+    watchdog: Watchdog
+    redis: Redis
     counts: Counts = field(default_factory=Counts)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -57,14 +69,27 @@ class Line:
             notes=health.notes,
         )
 
+    def lease_end(self, headers: Mapping[str, Any]) -> float:
+        """When the lease of a message that just arrived is over, on this machine's monotonic clock.
+
+        With Redis away, or a message of a release that does not say: a lease from now on.
+        """
+        try:
+            left = seconds_left(self.redis, headers)
+        except BROKER_AWAY:
+            left = None
+        return time.monotonic() + (self.lease_seconds if left is None else left)
+
     def close(self) -> None:
         """Finish what the device still has, then flush and let go of the index."""
+        self.watchdog.close()
         self.device.close()
         self.index.close()
         self.decoders.close()
+        self.redis.close()
 
 
-def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Line:
+def open_line(env: Env, on_device_death: Callable[[BaseException], None], on_hang: Callable[[str], None]) -> Line:
     """Load and warm up. Raises BundleError, Unavailable or ValueError where this worker must not serve."""
     decoders = Decoders(most=env.bulk_threads + env.search_threads)
     recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None, decoder=decoders)
@@ -85,6 +110,8 @@ def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Lin
     device.start()
     limits = PhotoLimits(env.photo_max_bytes, env.photo_max_pixels)
     decoders.warm_up(env.bulk_threads, limits)
+    watchdog = Watchdog(_HANGING_LEASES * env.lease_seconds, on_hang)
+    watchdog.start()
     return Line(
         name=f"{socket.gethostname()}-{os.getpid()}",
         recogniser=recogniser,
@@ -94,4 +121,7 @@ def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Lin
         limits=limits,
         device=device,
         batch=env.device_batch,
+        lease_seconds=env.lease_seconds,
+        watchdog=watchdog,
+        redis=Redis.from_url(env.broker, socket_timeout=3, socket_connect_timeout=3),
     )

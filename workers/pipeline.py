@@ -63,12 +63,16 @@ class Ticket:
         return done.model_copy(update={**said, **marks, "box": self.cuts[0].box})
 
 
-def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
-    """Carry a chunk through all steps. Never raises for an item: each photo gets its own outcome."""
+def run_chunk(line: Line, chunk: Chunk, until: float) -> ChunkResult:
+    """Carry a chunk through all steps. Never raises for an item: each photo gets its own outcome.
+
+    Once its lease is over (``until``, on the monotonic clock) it writes nothing: another worker may have stored newer
+    text and prices by then.
+    """
     started = time.perf_counter()
     tickets = [Ticket(work) for work in chunk.photos]
     if chunk.purpose == "forget":
-        _forget(line, tickets)
+        _forget(line, tickets, until)
     else:
         if chunk.purpose == "index":
             _fuse_known(line, tickets)
@@ -78,7 +82,7 @@ def run_chunk(line: Line, chunk: Chunk) -> ChunkResult:
             _send_to_device(line, group)
         if chunk.purpose == "index":
             _await_vectors(tickets)
-            _index(line, str(chunk.merchant_id), tickets)
+            _index(line, str(chunk.merchant_id), tickets, until)
         else:
             for ticket in _alive(tickets):
                 _cut_closer(line, ticket)
@@ -176,8 +180,9 @@ def _await_vectors(tickets: Sequence[Ticket]) -> None:
                 cut.item.future.result()
 
 
-def _index(line: Line, merchant_id: str, tickets: Sequence[Ticket]) -> None:
+def _index(line: Line, merchant_id: str, tickets: Sequence[Ticket], until: float) -> None:
     def upsert(some: Sequence[Ticket]) -> None:
+        _check_lease(until)
         with stage("index"):
             line.index.upsert([to_point(merchant_id, ticket.work, ticket.cuts[0].vectors) for ticket in some])
 
@@ -206,9 +211,15 @@ def _recognise(line: Line, merchant_id: str, tickets: Sequence[Ticket]) -> None:
             ticket.cuts = without_doubles(ticket.cuts)
 
 
-def _forget(line: Line, tickets: Sequence[Ticket]) -> None:
+def _forget(line: Line, tickets: Sequence[Ticket], until: float) -> None:
     with _blame(tickets), stage("index"):
+        _check_lease(until)
         line.index.forget([str(ticket.work.photo_id) for ticket in tickets])
+
+
+def _check_lease(until: float) -> None:
+    if time.monotonic() > until:
+        raise Unavailable("lease_lost", "The worker was held up until the photo was leased to another one.")
 
 
 def _groups(tickets: Sequence[Ticket], size: int) -> Iterator[list[Ticket]]:

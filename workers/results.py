@@ -14,7 +14,7 @@ from redis import Redis
 
 from config.env import load_env
 from recognition.errors import Unavailable
-from workers import explanations
+from workers import explanations, inventories
 from workers.broker import BROKER_AWAY, publish
 from workers.contract import (
     RESULTS_QUEUE,
@@ -22,6 +22,7 @@ from workers.contract import (
     STORE_SEARCH_RESULT,
     ChunkResult,
     Explanation,
+    InventoryPage,
     SearchResult,
 )
 
@@ -53,6 +54,14 @@ def keep_explanation(explanation: Explanation) -> None:
         explanations.keep(_redis(), explanation)
     except BROKER_AWAY as error:
         logger.error("explanation=%s it is lost, Redis is away: %s", explanation.token, error)
+
+
+def keep_inventory(page: InventoryPage) -> None:
+    """Lay a page of the inventory down for the one who asked; one that cannot be kept is asked for again."""
+    try:
+        inventories.keep(_redis(), page)
+    except BROKER_AWAY as error:
+        logger.error("inventory=%s its page is lost, Redis is away: %s", page.token, error)
 
 
 @lru_cache(maxsize=1)

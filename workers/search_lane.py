@@ -8,6 +8,7 @@ broker's connection and the acknowledgements belong to Celery's event loop; the 
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import bootsteps
@@ -16,6 +17,8 @@ from kombu import Message, Queue
 from kombu.common import ignore_errors
 
 from config.env import load_env
+from workers.broker import BROKER_AWAY
+from workers.clock import seconds_left
 from workers.contract import SEARCH_QUEUE
 from workers.tasks import ANSWERS
 
@@ -71,11 +74,21 @@ class SearchLane(bootsteps.StartStopStep):
         try:
             args, *_ = message.decode()
             answer = ANSWERS[message.headers["task"]]
-            answer(self._parent.app, args[0] if args else None)
+            answer(self._parent.app, self._on_our_clock(args[0], message) if args else None)
         except Exception:
             logger.exception("a search message cannot be read")
         self._answered.append(message)
         self._parent.hub.call_soon(self._acknowledge)
+
+    def _on_our_clock(self, body: Any, message: Message) -> Any:
+        """The message with its deadline on this machine's clock, which may differ from the sender's."""
+        try:
+            left = seconds_left(self._parent.app.line.redis, message.headers)
+        except BROKER_AWAY:
+            left = None
+        if left is None or not isinstance(body, dict):
+            return body
+        return body | {"deadline": (datetime.now(UTC) + timedelta(seconds=left)).isoformat()}
 
     def _acknowledge(self) -> None:
         while self._answered:

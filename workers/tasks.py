@@ -8,28 +8,33 @@ read, answered with a fault, so that the ledger need not wait for its lease.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from uuid import UUID
 
 from celery import Celery, Task, shared_task
 
+from workers.clock import UNTIL
 from workers.contract import (
     MESSAGE_INVALID,
     RUN_CHUNK,
     RUN_EXPLAIN,
+    RUN_INVENTORY,
     RUN_SEARCH,
     Chunk,
     ChunkResult,
     Explain,
     Fault,
+    Inventory,
     PhotoOutcome,
     Search,
     SearchResult,
 )
 from workers.explain import run_explain
 from workers.faults import fault_of
+from workers.inventory import run_inventory
 from workers.line import Line
 from workers.pipeline import run_chunk as run_chunk_on
-from workers.results import keep_explanation, send_chunk_result, send_search_result
+from workers.results import keep_explanation, keep_inventory, send_chunk_result, send_search_result
 from workers.search import run_search as run_search_on
 
 logger = logging.getLogger(__name__)
@@ -39,15 +44,20 @@ PURPOSES = ("index", "recognise", "forget")
 
 @shared_task(bind=True, name=RUN_CHUNK, ignore_result=True)
 def run_chunk(task: Task, message: object) -> None:
-    """A chunk of bulk work."""
+    """A chunk of bulk work. One whose lease is over is dropped: its photos were leased anew."""
     line: Line = task.app.line
+    until = line.lease_end({UNTIL: getattr(task.request, UNTIL, None)})
+    if time.monotonic() > until:
+        logger.info("a chunk is dropped: its lease is over")
+        return
     try:
         chunk = Chunk.model_validate(message)
     except ValueError as error:
         _refuse_chunk(task.app, line, message, error)
         return
     started = time.perf_counter()
-    result = run_chunk_on(line, chunk)
+    with line.watchdog.watching(f"chunk {chunk.chunk_id}"):
+        result = run_chunk_on(line, chunk, until)
     for outcome in result.outcomes:
         line.counts.photo(chunk.purpose, outcome.fault.kind if outcome.fault else "")
     send_chunk_result(task.app, result)
@@ -75,7 +85,8 @@ def answer_search(app: Celery, message: object) -> None:
     except ValueError as error:
         _refuse_search(app, line, message, error)
         return
-    result = run_search_on(line, search)
+    with line.watchdog.watching(f"search {search.job_id}"):
+        result = run_search_on(line, search)
     send_search_result(app, result)
     outcome = "expired" if result.expired else result.fault.kind if result.fault else "done"
     line.counts.search(outcome, result.seconds)
@@ -104,8 +115,23 @@ def answer_explain(app: Celery, message: object) -> None:
         logger.error("explanation=%s %s\n%s", answer.token[:12], answer.fault.message, answer.fault.trace)
 
 
+def answer_inventory(app: Celery, message: object) -> None:
+    """A question what the index holds, from the search lane. One that nobody waits for any more is dropped."""
+    try:
+        question = Inventory.model_validate(message)
+    except ValueError as error:
+        logger.error("an inventory message cannot be read: %s", error)
+        return
+    if datetime.now(UTC) <= question.deadline:
+        keep_inventory(run_inventory(app.line, question))
+
+
 # What the search queue carries, by the name of its task.
-ANSWERS: dict[str, Callable[[Celery, object], None]] = {RUN_SEARCH: answer_search, RUN_EXPLAIN: answer_explain}
+ANSWERS: dict[str, Callable[[Celery, object], None]] = {
+    RUN_SEARCH: answer_search,
+    RUN_EXPLAIN: answer_explain,
+    RUN_INVENTORY: answer_inventory,
+}
 
 
 def _refuse_chunk(app: Celery, line: Line, message: object, error: ValueError) -> None:

@@ -7,12 +7,15 @@ new key's secret) is not kept: a replay says ``null`` there.
 
 import hashlib
 import json
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
-from django.db import connection
+from django.db import DatabaseError, connection
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -21,12 +24,21 @@ from catalog.api.authentication import key_of
 from catalog.api.waiting import seconds_asked
 from catalog.models import IdempotencyRecord
 from catalog.services.errors import Refused
-from catalog.services.idempotency import IN_PROGRESS, idempotency_begin, idempotency_drop, idempotency_finish
+from catalog.services.idempotency import (
+    IN_PROGRESS,
+    idempotency_begin,
+    idempotency_drop,
+    idempotency_finish,
+    idempotency_renew,
+)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEY_LIMIT = 255
 LOOK_SECONDS = 0.25
+ALIVE_SECONDS = 5.0  # between two signs of life of a request that takes long
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[..., Response]
 
@@ -48,12 +60,35 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
     if record.status is not None:
         return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
     try:
-        response = handler(request, *args, **kwargs)
+        with _alive(record):
+            response = handler(request, *args, **kwargs)
     except BaseException:
         idempotency_drop(record=record)
         raise
     _keep(record, response)
     return response
+
+
+@contextmanager
+def _alive(record: IdempotencyRecord) -> Iterator[None]:
+    """Renew the claim while the request runs. That of a killed process is not renewed, and is free soon after."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_renew_until, args=(record, ended), name="idempotency", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _renew_until(record: IdempotencyRecord, ended: threading.Event) -> None:
+    while not ended.wait(ALIVE_SECONDS):
+        try:
+            idempotency_renew(record=record)
+        except DatabaseError as error:
+            log.warning("the claim of a running request could not be renewed: %s", error)
+        finally:
+            connection.close()
 
 
 def _begin(request: Request, key: str) -> IdempotencyRecord:

@@ -20,7 +20,7 @@ from catalog.selectors.product import product_facts
 from catalog.services.job import jobs_forget, recognition_job_finish, recognitions_drop, search_job_send
 from catalog.services.notify import job_announce
 from catalog.services.photo import bytes_sweep
-from catalog.services.upload import upload_finish_if_done, uploads_processing, uploads_wake
+from catalog.services.upload import archives_sweep, upload_finish_if_done, uploads_processing, uploads_wake
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from workers import client
@@ -60,8 +60,11 @@ def _chunks_in_flight() -> int:
 
 
 def _owed(now: datetime) -> QuerySet[Photo]:
-    """Photos that may be sent now; a photo that backs off has its ``queued_at`` in the future."""
-    return Photo.objects.filter(state=LedgerState.PENDING, queued_at__lte=now)
+    """Photos that may be sent now; one that backs off after a fault has its ``queued_at`` in the future.
+
+    Without a fault it does not wait, whatever ``queued_at`` says: the web that wrote it may have a clock of its own.
+    """
+    return Photo.objects.filter(Q(queued_at__lte=now) | Q(error_code=""), state=LedgerState.PENDING)
 
 
 @transaction.atomic
@@ -149,6 +152,7 @@ class Reconciled:
     uploads_woken: int
     jobs_forgotten: int
     bytes_deleted: int
+    archives_deleted: int
 
 
 def reconcile() -> Reconciled:
@@ -162,6 +166,7 @@ def reconcile() -> Reconciled:
         uploads_woken=uploads_wake(),
         jobs_forgotten=jobs_forget(now=now),
         bytes_deleted=bytes_sweep(now=now),
+        archives_deleted=archives_sweep(),
     )
     _ends_notice()
     return found
@@ -243,7 +248,7 @@ def _ends_notice() -> None:
     """Ends that a killed coordinator did not notice: jobs and uploads none of whose photos is owed any more."""
     owed = Q(photos__state__in=(LedgerState.PENDING, LedgerState.DISPATCHED))
     jobs = Job.objects.filter(kind=JobKind.RECOGNITION, state__in=(JobState.PENDING, JobState.DISPATCHED))
-    for job_id in jobs.exclude(owed).filter(photos__isnull=False).values_list("pk", flat=True).distinct():
+    for job_id in jobs.exclude(owed).values_list("pk", flat=True):  # also one whose photos were all deleted
         with transaction.atomic():
             recognition_job_finish(job_id=job_id)
     for upload_id in uploads_processing():

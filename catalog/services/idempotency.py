@@ -14,7 +14,7 @@ from catalog.services.errors import Refused
 
 IN_PROGRESS = "idempotency_in_progress"
 KEPT_FOR = timedelta(days=1)
-ABANDONED_AFTER = timedelta(minutes=10)  # the process that was answering has died
+ABANDONED_AFTER = timedelta(seconds=20)  # without a sign of life: the process that was answering has died
 
 
 def idempotency_begin(*, merchant: Merchant, key: str, fingerprint: str) -> IdempotencyRecord:
@@ -44,6 +44,11 @@ def idempotency_begin(*, merchant: Merchant, key: str, fingerprint: str) -> Idem
 def idempotency_finish(*, record: IdempotencyRecord, status: int, headers: dict[str, str], body: Any) -> None:
     """Keep the answer for a day."""
     IdempotencyRecord.objects.filter(pk=record.pk).update(status=status, headers=headers, body=body)
+
+
+def idempotency_renew(*, record: IdempotencyRecord) -> None:
+    """A sign of life: the request still runs. Its claim begins anew."""
+    IdempotencyRecord.objects.filter(pk=record.pk, status=None).update(created_at=timezone.now())
 
 
 def idempotency_drop(*, record: IdempotencyRecord) -> None:

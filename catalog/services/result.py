@@ -30,11 +30,12 @@ from catalog.services.product import product_purge_if_empty
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
-from workers.contract import MESSAGE_INVALID, ChunkResult, Fault, PhotoOutcome, SearchResult
+from workers.contract import BYTES_UNREADABLE, MESSAGE_INVALID, ChunkResult, Fault, PhotoOutcome, SearchResult
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+COUNTED = (MESSAGE_INVALID, BYTES_UNREADABLE)  # waiting may help, but not for ever
 CHANGED = [
     "state",
     "lease_until",
@@ -126,7 +127,7 @@ def _mark_fault(photo: Photo, fault: Fault, now: datetime) -> None:
     """The photo waits for another try, or it has failed and the row that it came from says why."""
     photo.lease_until = None
     photo.error_code, photo.error_message, photo.error_trace = fault.code, fault.message[:500], fault.trace
-    photo.attempts += fault.kind == "bug" or fault.code == MESSAGE_INVALID
+    photo.attempts += fault.kind == "bug" or fault.code in COUNTED
     seconds = _seconds_to_wait(photo, fault)
     if seconds is not None:
         photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=seconds)
@@ -142,10 +143,10 @@ def _seconds_to_wait(photo: Photo, fault: Fault) -> float | None:
     """Before the next try; ``None``: there is none.
 
     The client's fault ends the photo, an absent service lets it wait, a bug of ours is tried three times. A message
-    that a worker could not read, whatever it called that, is as good as a lost lease: the photo waits as long for a
-    worker that can, and is given up as late.
+    that a worker could not read, or bytes that it could not, are as good as a lost lease: the photo waits as long for
+    a worker that can, and is given up as late. Else one bad sector would hold its upload at 99 % for ever.
     """
-    if fault.code == MESSAGE_INVALID:
+    if fault.code in COUNTED:
         return load_env().lease_seconds if photo.attempts < LOST_LIMIT else None
     if fault.kind == "retry":
         return RETRY_SECONDS

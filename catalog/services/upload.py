@@ -29,6 +29,9 @@ from workers.client import Unavailable
 
 log = logging.getLogger(__name__)
 
+ARCHIVE_READ = (UploadState.PROCESSING, UploadState.DONE, UploadState.FAILED, UploadState.CANCELLED)
+SWEPT_AT_ONCE = 100
+
 # In a problem that a worker found: whose it is. What the import found about a file of the same name has none.
 PHOTO_ID = "photo_id"
 
@@ -200,11 +203,20 @@ def _same(one: Problem, other: Problem) -> bool:
     return (one["code"], one.get("photo", "")) == (other["code"], other.get("photo", ""))
 
 
-def _drop_archive(upload: Upload) -> None:
-    """The archive is not needed any more; one that cannot be deleted now is only wasted space."""
-    if upload.source_is_folder:
-        return
+def archives_sweep() -> int:
+    """Delete archives that are needed no more: the process that was to do so died, or the store was away."""
+    kept = Upload.objects.filter(source_is_folder=False, state__in=ARCHIVE_READ).exclude(source="")
+    return sum(_drop_archive(upload) for upload in kept[:SWEPT_AT_ONCE])
+
+
+def _drop_archive(upload: Upload) -> bool:
+    """The archive is not needed any more; one that cannot be deleted now is looked for by ``archives_sweep``."""
+    if upload.source_is_folder or not upload.source:
+        return False
     try:
         spool_delete(upload.source)
     except Unavailable as error:
         log.warning("the archive of upload %s stays in the store: %s", upload.pk, error)
+        return False
+    Upload.objects.filter(pk=upload.pk).update(source="")
+    return True

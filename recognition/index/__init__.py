@@ -17,6 +17,7 @@ from recognition.index.types import (
     PhotoPoint,
     PointPayload,
     ProductHit,
+    StoredPoint,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PhotoPoint",
     "PointPayload",
     "ProductHit",
+    "StoredPoint",
     "open_index",
 ]
 

@@ -21,7 +21,7 @@ from qdrant_edge import CountRequest, EdgeShard, Filter, ScrollRequest, UpdateOp
 from recognition.errors import Unavailable
 from recognition.index import _edge, _schema
 from recognition.index._query import PointId, search
-from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit
+from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 OUTGROWN_POINTS = 100_000
 FLUSH_SECONDS = 3.0
@@ -74,8 +74,7 @@ class EmbeddedIndex:
         return _schema.image_vectors((record.payload, record.vector) for record in records)
 
     def forget(self, photo_ids: Sequence[str]) -> None:
-        if photo_ids:
-            self._update(UpdateOperation.delete_points([_schema.point_id(photo_id) for photo_id in photo_ids]))
+        self.remove([_schema.point_id(photo_id) for photo_id in photo_ids])
 
     def set_payload(self, product_id: str, *, merchant_id: str, **changes: object) -> None:
         changed = _schema.checked_changes(changes)
@@ -98,6 +97,23 @@ class EmbeddedIndex:
             yield from (record.payload["photo_id"] for record in records if record.payload)
             if offset is None:
                 return
+
+    def points(self, after: str | None, limit: int) -> tuple[list[StoredPoint], str | None]:
+        request = ScrollRequest(offset=UUID(after) if after else None, limit=limit, with_payload=True)
+        with self._engine() as shard:
+            records, following = shard.scroll(request)
+        page = _schema.stored_points((record.id, record.payload) for record in records)
+        return page, None if following is None else str(following)
+
+    def stored(self, photo_ids: Sequence[str]) -> list[StoredPoint]:
+        ids: list[PointId] = [UUID(_schema.point_id(photo_id)) for photo_id in photo_ids]
+        with self._engine() as shard:
+            records = shard.retrieve(ids, with_payload=True, with_vector=False) if ids else []
+        return _schema.stored_points((record.id, record.payload) for record in records)
+
+    def remove(self, point_ids: Sequence[str]) -> None:
+        if point_ids:
+            self._update(UpdateOperation.delete_points(list(point_ids)))
 
     def promote(self, version: str) -> None:
         if version not in self.versions():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recognition.index.types import PointPayload
+from recognition.index.types import PointPayload, StoredPoint
 
 ALIAS = "photos"
 IMAGE, FUSED, WORDS = "image", "fused", "words"
@@ -65,6 +65,12 @@ def from_payload(stored: Mapping[str, Any]) -> PointPayload:
     told = {name: stored[name] for name in ANSWERED if name in stored}
     told["in_stock"] = bool(stored["in_stock"])
     return PointPayload(**{"category": "", "brand": "", "price": None, "currency": None, **told})
+
+
+def stored_points(records: Iterable[tuple[Any, Mapping[str, Any] | None]]) -> list[StoredPoint]:
+    """Points given as their id and payload; one without a payload is none of ours and left out."""
+    points = ((str(point), from_payload(payload)) for point, payload in records if payload)
+    return [StoredPoint(point, payload, point != point_id(payload.photo_id)) for point, payload in points]
 
 
 def image_vectors(records: Iterable[tuple[Mapping[str, Any] | None, Any]]) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from recognition.errors import Unavailable
 from recognition.index import _client, _schema
 from recognition.index._query import Ask, Found, Part, PointId, search
-from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit
+from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 TIMEOUT_SECONDS = 10
 EXACT_BELOW = 50_000  # matching points; below it a filter that the graph does not know is searched exactly
@@ -73,10 +73,7 @@ class ServerIndex:
         return _schema.image_vectors((record.payload, record.vector) for record in records)
 
     def forget(self, photo_ids: Sequence[str]) -> None:
-        if photo_ids:
-            gone = m.PointIdsList(points=[_schema.point_id(photo_id) for photo_id in photo_ids])
-            with self._engine() as client:
-                client.delete(self._collection, gone, wait=True)
+        self.remove([_schema.point_id(photo_id) for photo_id in photo_ids])
 
     def set_payload(self, product_id: str, *, merchant_id: str, **changes: object) -> None:
         changed = _schema.checked_changes(changes)
@@ -106,6 +103,26 @@ class ServerIndex:
             yield from (record.payload["photo_id"] for record in records if record.payload)
             if offset is None:
                 return
+
+    def points(self, after: str | None, limit: int) -> tuple[list[StoredPoint], str | None]:
+        with self._engine() as client:
+            records, following = client.scroll(self._collection, limit=limit, offset=after, with_payload=True)
+        page = _schema.stored_points((record.id, record.payload) for record in records)
+        return page, None if following is None else str(following)
+
+    def stored(self, photo_ids: Sequence[str]) -> list[StoredPoint]:
+        if not photo_ids:
+            return []
+        ids = [_schema.point_id(photo_id) for photo_id in photo_ids]
+        with self._engine() as client:
+            records = client.retrieve(self._collection, ids, with_payload=True, with_vectors=False)
+        return _schema.stored_points((record.id, record.payload) for record in records)
+
+    def remove(self, point_ids: Sequence[str]) -> None:
+        if point_ids:
+            gone = m.PointIdsList(points=list(point_ids))
+            with self._engine() as client:
+                client.delete(self._collection, gone, wait=True)
 
     def promote(self, version: str) -> None:
         if version not in self.versions():

@@ -56,6 +56,16 @@ class AttributeFilter:
 
 
 @dataclass(frozen=True)
+class StoredPoint:
+    """A point as it lies in the index. ``misplaced``: not under the id that its photo has, so the photo is there twice
+    or under a name that no upsert will ever replace."""
+
+    point_id: str
+    payload: PointPayload
+    misplaced: bool
+
+
+@dataclass(frozen=True)
 class Filters:
     """Which photos may answer. ``merchant_id`` always applies; an empty tuple or None leaves the rest open.
 
@@ -160,6 +170,15 @@ class PhotoIndex(Protocol):
 
     def photo_ids(self, merchant_id: str) -> Iterator[str]:
         """Every stored photo id of a merchant, in no useful order, read page by page."""
+
+    def points(self, after: str | None, limit: int) -> tuple[list[StoredPoint], str | None]:
+        """A page of all stored points, of every merchant, in the order of their ids; and where the next page begins."""
+
+    def stored(self, photo_ids: Sequence[str]) -> list[StoredPoint]:
+        """The points of these photos; ids that are not stored are left out."""
+
+    def remove(self, point_ids: Sequence[str]) -> None:
+        """Remove points by their own ids; unknown ids are ignored. Whoever knows the photo calls ``forget``."""
 
     def promote(self, version: str) -> None:
         """Make ``version`` the live one, in one step; ValueError where it has no collection."""

@@ -1,5 +1,6 @@
 """The same POST twice happens once: replayed, refused when it differs, free again after a failure."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from rest_framework.request import Request
 
 from catalog.api.idempotency import fingerprint
 from catalog.models import IdempotencyRecord, Job, Photo, Product
-from catalog.services.idempotency import idempotency_begin
+from catalog.services.errors import Refused
+from catalog.services.idempotency import ABANDONED_AFTER, idempotency_begin, idempotency_renew
 from tests.api_support import API, jpeg, problem
 
 pytest_plugins = ("tests.api_fixtures",)
@@ -152,3 +154,22 @@ def test_cancelling_twice_with_one_key(shop):
     again = shop.client.post(address, HTTP_IDEMPOTENCY_KEY="c")
     assert (first.status_code, again.json()) == (200, first.json())
     problem(shop.client.post(address), 409, "job_finished")
+
+
+def test_a_request_that_takes_long_stays_claimed_and_one_that_died_does_not(shop, monkeypatch):
+    renewed = threading.Event()
+    monkeypatch.setattr("catalog.api.idempotency.ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr("catalog.api.idempotency.idempotency_renew", lambda record: renewed.set())
+    monkeypatch.setattr("catalog.api.views.products.product_create", lambda **_: renewed.wait(10) and shop.product("A"))
+    assert create(shop.client).status_code == 201
+    assert renewed.is_set()
+    record = idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f")
+    IdempotencyRecord.objects.update(created_at=timezone.now() - ABANDONED_AFTER / 2)
+    idempotency_renew(record=record)
+    later = timezone.now() + ABANDONED_AFTER * 0.75
+    monkeypatch.setattr("catalog.services.idempotency.timezone.now", lambda: later)
+    with pytest.raises(Refused) as still:
+        idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f")
+    assert still.value.code == "idempotency_in_progress"
+    later += ABANDONED_AFTER
+    assert idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f").pk != record.pk

@@ -1,5 +1,6 @@
 """The dispatcher, the reconciler and the store of results against a real Redis: fair, bounded, idempotent, healing."""
 
+import io
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -7,12 +8,35 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from catalog.models import Item, ItemState, Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Purpose
-from catalog.services.dispatch import LOST_LIMIT, chunks_dispatch, leases_reconcile, searches_expire, searches_resend
+from catalog.models import (
+    Item,
+    ItemState,
+    Job,
+    JobKind,
+    JobState,
+    LedgerState,
+    Merchant,
+    Photo,
+    Product,
+    Purpose,
+    Upload,
+    UploadState,
+)
+from catalog.services.dispatch import (
+    LOST_LIMIT,
+    chunks_dispatch,
+    leases_reconcile,
+    reconcile,
+    searches_expire,
+    searches_resend,
+)
 from catalog.services.job import job_cancel, recognition_job_finish, search_job_create
+from catalog.services.photo import photo_remove
 from catalog.services.product import product_delete, product_update
 from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.upload import upload_create
 from config.env import load_env
+from workers import client
 from workers.contract import (
     BULK_QUEUE,
     SEARCH_QUEUE,
@@ -255,12 +279,14 @@ def test_a_fault_is_treated_by_whose_it_is(worker_alive, merchant, product, kind
     assert (photo.queued_at > timezone.now()) == (state == "pending")
 
 
-@pytest.mark.parametrize("kind", ["retry", "bug"], ids=["this release", "the release before"])
-def test_a_message_that_no_worker_can_read_waits_a_lease_and_is_given_up_after_five(
-    worker_alive, merchant, product, kind
-):
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("message_invalid", "retry"), ("message_invalid", "bug"), ("photo_bytes_unreadable", "retry")],
+    ids=["message, this release", "message, the release before", "bytes"],
+)
+def test_what_no_worker_can_read_waits_a_lease_and_is_given_up_after_five(worker_alive, merchant, product, code, kind):
     (photo,) = owe(merchant, 1, product=product)
-    fault = Fault(code="message_invalid", message="Web and worker differ.", kind=kind, trace="Traceback")
+    fault = Fault(code=code, message="It cannot be read.", kind=kind, trace="Traceback")
     lease, seen = load_env().lease_seconds, []
     for _ in range(LOST_LIMIT):
         assert chunks_dispatch() == 1
@@ -271,8 +297,8 @@ def test_a_message_that_no_worker_can_read_waits_a_lease_and_is_given_up_after_f
         if photo.state == LedgerState.PENDING:
             assert lease - 10 < (photo.queued_at - timezone.now()).total_seconds() <= lease
             Photo.objects.update(queued_at=timezone.now())
-    waiting = [("pending", attempt, "message_invalid") for attempt in range(1, LOST_LIMIT)]
-    assert seen == [*waiting, ("failed", LOST_LIMIT, "message_invalid")]
+    waiting = [("pending", attempt, code) for attempt in range(1, LOST_LIMIT)]
+    assert seen == [*waiting, ("failed", LOST_LIMIT, code)]
 
 
 def test_a_photo_whose_message_could_not_be_read_is_done_by_another_worker(worker_alive, merchant, product):
@@ -394,3 +420,23 @@ def test_a_cancelled_recognition_sends_nothing_more(worker_alive, merchant):
     recognition_job_finish(job_id=job.pk)
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
+
+
+def test_a_recognition_whose_photos_were_all_deleted_ends(worker_alive, merchant):
+    job = Job.objects.create(merchant=merchant, kind=JobKind.RECOGNITION, state=JobState.DISPATCHED)
+    (photo,) = owe(merchant, 1, purpose=Purpose.RECOGNISE, job=job)
+    photo_remove(photo=photo)
+    reconcile()
+    job.refresh_from_db()
+    assert job.state == JobState.DONE
+
+
+def test_an_archive_whose_import_died_at_the_end_goes_with_the_next_round(worker_alive, merchant):
+    upload = upload_create(merchant=merchant, name="sheet.csv", stream=io.BytesIO(b"sku,title\nA,Thing\n"))
+    kept = upload.source
+    assert reconcile().archives_deleted == 0, "it is still to be read"
+    Upload.objects.update(state=UploadState.DONE)
+    assert client.photo_store().exists(kept)
+    assert reconcile().archives_deleted == 1
+    assert not client.photo_store().exists(kept)
+    assert reconcile().archives_deleted == 0

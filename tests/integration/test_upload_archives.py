@@ -42,7 +42,7 @@ def fault(upload: Upload) -> str:
     assert upload.finished_at is not None
     assert upload.error_message.endswith(".")
     assert (upload.rows.count(), Product.objects.count(), Photo.objects.count()) == (0, 0, 0)
-    assert not client.photo_store().exists(upload.source)
+    assert not client.photo_store().exists(f"uploads/{upload.pk}")
     return upload.error_code
 
 

@@ -89,7 +89,7 @@ def test_rows_become_products_with_photos_owed(merchant):
         len(jpeg(2)),
     )
     assert upload.note == "Manifest m.csv: UTF-8, separated by commas."
-    assert not client.photo_store().exists(upload.source)
+    assert not client.photo_store().exists(f"uploads/{upload.pk}")
 
 
 def test_the_same_upload_again_changes_nothing(merchant):

@@ -13,6 +13,7 @@ import pytest
 from config.env import ROOT, load_env
 from tests.broker import free_port, start_redis
 from tests.worker import WorkerProcess, bundle_folder, client_of, draw_photo, read_result, wait_until
+from workers.clock import UNTIL, broker_time
 from workers.contract import BULK_QUEUE, RESULTS_QUEUE, Chunk, PhotoWork, ProductFacts, Search, SearchResult
 
 
@@ -150,7 +151,52 @@ def test_a_chunk_says_until_when_it_may_begin(server, tmp_path):
         client.send_chunk(chunk_of(client, uuid4(), 1))
         headers = json.loads(redis.rpop(BULK_QUEUE))["headers"]
     lease = timedelta(seconds=load_env().lease_seconds)
-    assert lease <= datetime.fromisoformat(headers["expires"]) - sent < lease + timedelta(seconds=5)
+    assert lease <= datetime.fromtimestamp(headers[UNTIL], UTC) - sent < lease + timedelta(seconds=5)
+
+
+@pytest.mark.slow
+def test_a_late_chunk_is_not_begun_one_held_up_writes_nothing_and_one_that_hangs_ends_the_worker(server, tmp_path):
+    hold_up = """
+import sys, time, workers.app
+from pathlib import Path
+from recognition.recogniser import Recogniser
+prepare = Recogniser.prepare
+def held_up(*args):
+    time.sleep(float(Path(sys.argv[1]).read_text()))
+    return prepare(*args)
+Recogniser.prepare = held_up
+sys.exit(workers.app.main())
+"""
+    pause = tmp_path / "pause"
+    pause.write_text("0")
+    worker = worker_in(tmp_path, server.url, VITRINE_LEASE_SECONDS="2")
+    worker.command = (sys.executable, "-c", hold_up, str(pause))
+    with client_of(server.url, tmp_path / "photos") as client, server.client() as redis:
+        client.send_chunk(chunk_of(client, uuid4(), 2))
+        message = json.loads(redis.rpop(BULK_QUEUE))
+
+        def send(seconds):
+            """The chunk again, as one whose lease ends in so many seconds."""
+            message["headers"] |= {"id": str(uuid4()), UNTIL: broker_time(redis) + seconds}
+            message["properties"]["delivery_tag"] = str(uuid4())
+            redis.lpush(BULK_QUEUE, json.dumps(message))
+
+        with worker:
+            send(-1)
+            wait_until(lambda: "a chunk is dropped: its lease is over" in worker.output())
+            pause.write_text("1")
+            send(0.5)
+            held_up = read_result(redis)
+            assert {outcome.fault.code for outcome in held_up.outcomes} == {"lease_lost"}
+            assert all(card.points == 0 for card in client.live_workers())
+            pause.write_text("0")
+            send(60)
+            assert [outcome.fault for outcome in read_result(redis).outcomes] == [None, None]
+            pause.write_text("1000")
+            send(60)
+            assert worker.process.wait(60) == 1
+            assert redis.llen(RESULTS_QUEUE) == 0
+    assert "the worker hangs and ends: chunk " in worker.output()
 
 
 def test_without_redis_sending_says_so_within_seconds(tmp_path):

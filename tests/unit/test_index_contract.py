@@ -530,6 +530,41 @@ def test_settings_that_can_never_work_are_refused(url, weight):
         open_index(url, version="v", image_weight=weight)
 
 
+def test_an_inventory_tells_every_point_of_every_merchant(index):
+    image = vectors(7, 9)
+    ids = [str(uuid.uuid4()) for _ in image]
+    shelf = [point(ids[i], image[i], merchant_id="acme" if i % 2 else "other", price=None) for i in range(7)]
+    index.upsert(shelf)
+    pages, after = [], None
+    while not pages or after:
+        page, after = index.points(after, 3)
+        pages.append(page)
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert {each.payload.photo_id: each.payload for page in pages for each in page} == {
+        each.payload.photo_id: each.payload for each in shelf
+    }
+    assert not any(each.misplaced for page in pages for each in page)
+    (stored,) = index.stored([ids[2], str(uuid.uuid4())])
+    assert (stored.payload, stored.misplaced) == (shelf[2].payload, False)
+    assert index.stored([]) == []
+    index.remove([stored.point_id, str(uuid.uuid4())])
+    index.remove([])
+    assert index.stored(ids[2:3]) == []
+    assert index.count() == 6
+
+
+def test_a_point_under_an_id_that_no_photo_has_is_told(index, monkeypatch):
+    (image,) = vectors(1, 3)
+    monkeypatch.setattr("recognition.index._schema.point_id", lambda photo_id: str(uuid.UUID(int=5)))
+    index.upsert([point("photo", image)])
+    monkeypatch.undo()
+    index.upsert([point("photo", image)])
+    page, _ = index.points(None, 10)
+    assert sorted(each.misplaced for each in page) == [False, True]
+    index.remove([each.point_id for each in page if each.misplaced])
+    assert [each.misplaced for each in index.points(None, 10)[0]] == [False]
+
+
 @st.composite
 def shelves(draw):
     """Photos of a merchant, each with its payload; prices from few values so that bounds are hit."""

@@ -148,3 +148,25 @@ def test_bugs_stay_bugs(tmp_path, monkeypatch):
     monkeypatch.setattr(store._files, "cat_file", cat_file)
     with pytest.raises(ZeroDivisionError):
         store.read(KEY)
+
+
+def test_an_inventory_tells_every_file(store):
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    store.write(DATA)
+    store.put("thumbs/ab/small.webp", b"small")
+    assert {KEY[:2], "thumbs"} == set(store.folders())
+    (file,) = store.files(KEY[:2])
+    assert (file.key, file.bytes) == (KEY, len(DATA))
+    assert before < file.modified <= datetime.now(UTC) + timedelta(seconds=2)
+    assert [each.key for each in store.files("thumbs/ab")] == ["thumbs/ab/small.webp"]
+    assert store.files("00") == []
+
+
+def test_a_file_that_cannot_be_read_is_told_from_a_storage_that_is_away(tmp_path):
+    store = PhotoStore(str(tmp_path / "photos"))
+    store.write(DATA)
+    (tmp_path / "photos" / KEY).unlink()
+    (tmp_path / "photos" / KEY).mkdir()
+    with pytest.raises(Unavailable) as unreadable:
+        store.read(KEY)
+    assert unreadable.value.code == "photo_bytes_unreadable"

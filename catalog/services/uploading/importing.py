@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 200
 BATCH_PHOTOS = 400
-AWAY = timedelta(seconds=30)  # how long an upload waits for a storage that is away
 WRITE_TRIES = 3  # the API may create the very sku that a batch creates; judged anew, it is an update
 
 
@@ -41,7 +40,7 @@ def import_rows(upload_id: UUID, *, on_batch: Callable[[], None]) -> bool:
 
     ``on_batch`` is called after each committed batch.
 
-    A storage that is away leaves the upload to the reconciler, ``AWAY`` from now; a bug of ours is raised after the
+    A storage that is away leaves the upload to the next round of the reconciler; a bug of ours is raised after the
     lease is given back, and fails the upload once ``max_attempts`` runs in a row got no row further.
     """
     try:
@@ -64,7 +63,7 @@ def _run(upload: Upload, lease: Lease, on_batch: Callable[[], None]) -> bool:
         _finish(upload, lease, UploadState.FAILED, error_code=fault.code, error_message=fault.message[:500])
     except Unavailable as error:
         log.warning("upload %s waits: %s", upload.pk, error)
-        lease.release(wait=AWAY, attempts=0)
+        lease.release(wait=timedelta(seconds=load_env().reconcile_seconds), attempts=0)
         return False
     except LeaseLost:
         raise

@@ -1,0 +1,115 @@
+"""Flushes Redis in the middle of an upload and of searches, then proves that all of it ends.
+
+    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7
+
+Every photo ends indexed, every search done or expired.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.rig import PARTS, SMALL, Rig, running_rig, seeded, send_upload, small_catalogue
+from tests.drawing import jpeg
+
+FLUSHES = 3
+ENDED = ("done", "expired")
+END_SECONDS = 600.0
+
+
+def main() -> int:
+    """Run it, print the table; the exit code says whether all held."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--photos", type=int, default=1_000)
+    asked.add_argument("--searches", type=int, default=50)
+    asked.add_argument("--seed", type=int)
+    options = asked.parse_args()
+    seed, dice = seeded(options.seed)
+    print(f"seed {seed}: {options.photos} photos, {options.searches} searches, {FLUSHES} flushes", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="vitrine-flush-") as folder,
+        running_rig(Path(folder) / "var", VITRINE_SEARCH_DEADLINE_SECONDS="10") as rig,
+    ):
+        archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
+        rig.launch(*PARTS)
+        rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
+        started = time.monotonic()
+        send_upload(rig.api, archive, f"flush-{seed}")
+        flushed = threading.Thread(target=flush, args=(rig, options.photos, dice))
+        flushed.start()
+        ends = search_all(rig, options.photos, options.searches)
+        flushed.join()
+        until = time.monotonic() + END_SECONDS
+        while not rig.is_at_rest() and time.monotonic() < until:
+            time.sleep(0.5)
+        return report(rig, options, ends, time.monotonic() - started, seed)
+
+
+def flush(rig: Rig, photos: int, dice) -> None:
+    """Forget everything in Redis at random moments of the upload."""
+    marks = sorted(dice.uniform(0.1, 0.9) for _ in range(FLUSHES))
+    for mark in marks:
+        rig.wait_for(lambda mark=mark: rig.done() >= photos * mark, "the upload comes further", END_SECONDS)
+        with rig.redis.client() as redis:
+            redis.flushall()
+        print(f"  flushed with {rig.photo_states()}", flush=True)
+
+
+def search_all(rig: Rig, photos: int, searches: int) -> list[str]:
+    """Search all along the upload, several at once; how each of them ended."""
+
+    def search(number: int) -> str:
+        rig.wait_for(lambda: rig.done() >= photos * number / searches * 0.9, "its turn", END_SECONDS)
+        photo = ("photo.jpg", jpeg(number, SMALL), "image/jpeg")
+        made = rig.api.post("search-jobs", files={"photo": photo})
+        if made.status_code != httpx.codes.ACCEPTED:
+            return f"refused {made.status_code}"
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            state = rig.api.get(made.headers["Location"], headers={"Prefer": "wait=10"}).json()["state"]
+            if state not in {"pending", "dispatched"}:
+                return state
+            time.sleep(0.2)
+        return "without end"
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(search, range(searches)))
+
+
+def report(rig: Rig, options: argparse.Namespace, ends: list[str], seconds: float, seed: int) -> int:
+    """Verify and print; returns the exit code."""
+    seen = rig.verify()
+    checked = seen["checked"]
+    counts = {end: ends.count(end) for end in sorted({*ENDED, *ends})}
+    held = not seen["left"] and not seen["unproven"] and set(ends) <= set(ENDED)
+    held &= checked["photos_done"] == checked["points"] == options.photos
+    table = Table(title=f"Redis flushed {FLUSHES} times (seed {seed})")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    rows = [
+        ("photos indexed", checked["photos_done"]),
+        ("points in the index", checked["points"]),
+        ("photos lost", options.photos - checked["photos"]),
+        *((f"searches {end}", count) for end, count in counts.items()),
+        ("jobs without an end", seen["owed"]["jobs"]),
+        ("findings of verify", sum(each["count"] for each in seen["found"].values())),
+        ("seconds", round(seconds)),
+    ]
+    for what, count in rows:
+        table.add_row(what, str(count))
+    Console(width=80).print(table)
+    if not held:
+        print(seen)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Kills random processes at random moments of one upload, then proves that every photo is indexed exactly once.
+
+    python -m tests.chaos.kills --photos 2000 --kills 100 --seed 7
+
+Web, coordinator, worker and broker are killed with SIGKILL, and started again as a supervisor would. The kills are
+spread over the upload, wherever its photos are at that moment; the seed decides who and when, and replays a run.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.rig import PARTS, Rig, running_rig, seeded, send_upload, small_catalogue
+
+BROKER = "broker"
+LONGEST_WAIT = 20.0  # seconds until the next kill comes, however little was done
+END_SECONDS = 1_800.0
+
+
+def main() -> int:
+    """Run it, print the table; the exit code says whether all held."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--photos", type=int, default=2_000)
+    asked.add_argument("--kills", type=int, default=100)
+    asked.add_argument("--seed", type=int)
+    asked.add_argument("--keep", type=Path, help="A folder for the data and logs, which stays; else a temporary one.")
+    options = asked.parse_args()
+    seed, dice = seeded(options.seed)
+    print(f"seed {seed}: {options.kills} kills over one upload of {options.photos} photos", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="vitrine-kills-") as folder,
+        running_rig(options.keep or Path(folder) / "var") as rig,
+    ):
+        archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
+        rig.launch(*PARTS)
+        rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
+        started = time.monotonic()
+        upload = threading.Thread(target=send_upload, args=(rig.api, archive, f"kills-{seed}"), daemon=True)
+        upload.start()
+        killed = kill_all_along(rig, options.photos, options.kills, dice)
+        settle(rig, options.photos)
+        upload.join(60)
+        return report(rig, options.photos, killed, time.monotonic() - started, seed)
+
+
+def kill_all_along(rig: Rig, photos: int, kills: int, dice) -> Counter[str]:
+    """Kill until all kills are made, each once the upload has come as far as its share of them."""
+    killed: Counter[str] = Counter()
+    during = 0
+    for number in range(kills):
+        victim, pause = dice.choice((*PARTS, BROKER)), dice.uniform(0.1, 2.0)
+        time.sleep(pause)
+        until = time.monotonic() + LONGEST_WAIT
+        while rig.done() < photos * number / kills and time.monotonic() < until:
+            rig.keep_alive()
+            time.sleep(0.1)
+        rig.keep_alive()
+        during += rig.done() < photos
+        (rig.redis if victim == BROKER else rig.parts[victim]).kill()
+        killed[victim] += 1
+        rig.keep_alive()
+        if number % 10 == 9:
+            print(f"  {number + 1} kills, {rig.photo_states()}", flush=True)
+    killed["during the upload"] = during
+    return killed
+
+
+def settle(rig: Rig, photos: int) -> None:
+    """Keep everything alive until nothing is owed."""
+    until = time.monotonic() + END_SECONDS
+    while not (rig.is_at_rest() and sum(rig.photo_states().values()) >= photos and rig.is_up()):
+        assert time.monotonic() < until, rig.photo_states()
+        rig.keep_alive()
+        time.sleep(0.5)
+
+
+def report(rig: Rig, photos: int, killed: Counter[str], seconds: float, seed: int) -> int:
+    """Verify and print; returns the exit code."""
+    seen = rig.verify()
+    checked = seen["checked"]
+    twice = seen["found"].get("point_twice", {}).get("count", 0) + checked["points"] - checked["photos_done"]
+    held = not seen["left"] and not seen["unproven"] and checked["photos_done"] == checked["points"] == photos
+    table = Table(title=f"{sum(killed[each] for each in (*PARTS, BROKER))} kills over {photos} photos (seed {seed})")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    rows = [(f"kills of {part}", killed[part]) for part in (*PARTS, BROKER)]
+    rows += [
+        ("kills while photos were owed", killed["during the upload"]),
+        ("photos indexed", checked["photos_done"]),
+        ("points in the index", checked["points"]),
+        ("photos failed", checked["photos_failed"]),
+        ("photos lost", photos - checked["photos"]),
+        ("photos there twice", twice),
+        ("findings of verify", sum(each["count"] for each in seen["found"].values())),
+        ("seconds", round(seconds)),
+    ]
+    for what, count in rows:
+        table.add_row(what, str(count))
+    Console(width=80).print(table)
+    if not held:
+        print(seen)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""A line that things are done to: its processes are killed, stopped and started again, and afterwards it is verified.
+
+No fixtures here. ``tests/chaos/test_*.py`` do short things to it in every run of the tests; ``kills`` and ``flush``
+do the long ones by hand (``make chaos``). Over SQLite, or over the PostgreSQL that ``database`` names.
+"""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from tests.drawing import catalogue_zip, jpeg
+from tests.line import Line, Process
+from tests.worker import untrained_bundle
+
+# Short leases, so that what was lost is found within seconds; nothing else differs from production.
+QUICK = {
+    "VITRINE_LEASE_SECONDS": "5",
+    "VITRINE_CHUNK_SIZE": "8",
+    "VITRINE_RECONCILE_SECONDS": "1",
+    "VITRINE_DISPATCH_SECONDS": "1",
+    "VITRINE_TORCH_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+PARTS = ("web", "coordinator", "worker")
+ACCEPTED_SECONDS = 90.0
+UP_SECONDS = 240.0  # on a machine that is busy with other things
+SMALL_NETWORK = ("shufflenet_v2_x0_5", 64)  # the cheapest of torchvision: an eightieth of the work of the default one
+SMALL = 96  # pixels: what is tested is the line, not the network
+
+
+class Rig(Line):
+    """A line with a keeper, as systemd or compose is one: what has ended is started again."""
+
+    def __init__(self, folder: Path, settings: dict[str, str], database: str = "") -> None:
+        super().__init__(folder, {**QUICK, **settings, "DATABASE_URL": database})
+        self.database_url = database
+        self.parts: dict[str, Process] = {}
+        self.api: httpx.Client
+
+    def launch(self, *names: str) -> None:
+        """Start parts of the line, or start them again."""
+        for name in names:
+            self.parts[name] = self.start(name)
+
+    def keep_alive(self) -> list[str]:
+        """Start again whatever has ended, the broker included. Returns what had ended."""
+        ended = [name for name, process in self.parts.items() if not process.is_running]
+        for name in ended:
+            self.parts[name].kill()  # what it left behind, such as the beat of a coordinator
+        if not self.redis.is_running:
+            self.redis.start()
+        self.launch(*ended)
+        return ended
+
+    def is_up(self) -> bool:
+        """Whether all three parts work. Asked a few times a second at most: starting needs the processor."""
+        time.sleep(0.3)
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        return False
+
+    def rows(self, query: str, *values: Any) -> list[tuple]:
+        if not self.database_url:
+            return super().rows(query, *values)
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query.replace("?", "%s"), values).fetchall()
+
+    def photos(self) -> int:
+        """Photos in the ledger."""
+        return sum(self.photo_states().values())
+
+    def done(self) -> int:
+        """Photos that are done."""
+        return self.photo_states().get("done", 0)
+
+    def is_at_rest(self) -> bool:
+        """Whether nothing is owed any more."""
+        owed = "state IN ('pending', 'dispatched', 'importing', 'processing')"
+        counts = (self.rows(f"SELECT count(*) FROM catalog_{table} WHERE {owed}") for table in TABLES)
+        return not any(count for ((count,),) in counts)
+
+    def make_merchant(self) -> httpx.Client:
+        """The merchant ``shop``, and a client with a key of his."""
+        token = self.manage("shell", "--no-imports", "-c", MERCHANT).stdout.split()[-1]
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=30)
+
+    def verify(self, *options: str, exit_code: int | None = None) -> dict[str, Any]:
+        """What ``manage.py verify`` says, as it says it to programs."""
+        done = self.manage("verify", "--json", *options, check=False)
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        assert exit_code in {None, done.returncode}, done.stdout
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def assert_clean(self, *, photos: int, failed: int = 0) -> None:
+        """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
+        self.wait_for(lambda: not self.keep_alive() and self.is_at_rest(), "nothing is owed any more")
+        self.wait_for(self.is_up, "the line is up", UP_SECONDS)
+        seen = self.verify()
+        assert (seen["found"], seen["unproven"]) == ({}, {}), seen
+        assert not any(seen["owed"].values()), seen
+        counted = (seen["checked"]["photos_done"], seen["checked"]["photos_failed"], seen["checked"]["points"])
+        ((searched,),) = self.rows("SELECT count(*) FROM catalog_photo WHERE purpose = 'recognise'")
+        assert counted == (photos - failed, failed, photos - failed - searched), seen
+
+
+MERCHANT = """
+from django.core.management import call_command
+from catalog.models import Merchant
+call_command("migrate", verbosity=0)
+Merchant.objects.create(slug="shop", name="Shop")
+call_command("apikey", merchant="shop")
+"""
+TABLES = ("photo", "job", "upload")
+
+
+@contextmanager
+def running_rig(folder: Path, *, database: str = "", **settings: str) -> Iterator[Rig]:
+    """A broker, a database and a merchant (``api``); the test launches the rest. Everything is gone afterwards."""
+    bundle = settings.get("VITRINE_BUNDLE") or str(untrained_bundle(folder / "bundle", *SMALL_NETWORK))
+    rig = Rig(folder, {**settings, "VITRINE_BUNDLE": bundle}, database)
+    with rig.redis:
+        try:
+            with rig.make_merchant() as rig.api:
+                yield rig
+        finally:
+            for process in rig.processes:
+                if process.is_running:
+                    process.kill()
+
+
+def small_catalogue(path: Path, first: int, count: int) -> Path:
+    """An archive of ``count`` small photos, one a product, none of which another archive has."""
+    photos = {f"c{number}.jpg": jpeg(number, SMALL) for number in range(first, first + count)}
+    rows = [f"C-{name[1:-4]},Thing {name},Brand,Kind,9.50,EUR,,{name}" for name in photos]
+    return catalogue_zip(path, 0, extra=photos, rows=rows)
+
+
+def send_upload(api: httpx.Client, archive: Path, key: str) -> str:
+    """Upload as a careful client does: with an idempotency key, and again until the site says that it has it."""
+    until = time.monotonic() + ACCEPTED_SECONDS
+    while time.monotonic() < until:
+        with suppress(httpx.TransportError):
+            made = api.post(
+                "uploads",
+                files={"file": (archive.name, archive.read_bytes(), "application/zip")},
+                headers={"Idempotency-Key": key},
+            )
+            if made.status_code == 202:
+                return made.json()["id"]
+            assert made.status_code in {409, 503}, made.text  # the first try is still under way, or a part is away
+        time.sleep(0.3)
+    raise TimeoutError(f"{archive.name} was not accepted")
+
+
+def seeded(seed: int | None) -> tuple[int, random.Random]:
+    """A seed (a new one unless one is given, to be printed) and the dice it makes."""
+    chosen = seed if seed is not None else random.SystemRandom().randrange(1_000_000)
+    return chosen, random.Random(chosen)
