@@ -16,6 +16,7 @@ VERSION: Final = 1
 
 BULK_QUEUE = "vitrine.bulk"
 SEARCH_QUEUE = "vitrine.search"
+SHADOW_QUEUE = "vitrine.shadow"  # chunks for a bundle that is not live, done when nothing else is
 RESULTS_QUEUE = "vitrine.results"
 COORDINATOR_QUEUE = "vitrine.coordinator"
 
@@ -26,6 +27,10 @@ STORE_CHUNK_RESULT = "catalog.store_chunk_result"
 STORE_SEARCH_RESULT = "catalog.store_search_result"
 
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
+ASSIGNMENT_KEY = "vitrine:bundles"  # which bundles the workers are to serve, an Assignment; written again and again
+METRICS_KEY_PREFIX = (
+    "vitrine:metrics:"  # one Redis key a process: its figures in Prometheus' text, gone soon after it is
+)
 COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
 EXPLANATION_KEY_PREFIX = "vitrine:explanation:"  # one Redis key an Explanation; the channel of that name announces it
 CHUNK_LIMIT = 32
@@ -99,12 +104,18 @@ class PhotoWork(Part):
 
 
 class Chunk(Message):
-    """At most 32 photos of one merchant with one purpose."""
+    """At most 32 photos of one merchant with one purpose.
+
+    ``bundle`` is the version to do it with; empty: the worker's own. ``shadow`` chunks are done beside the rest, for a
+    bundle that is not live or for a comparison, and their result is told apart by the same field.
+    """
 
     chunk_id: UUID
     merchant_id: UUID
     purpose: ChunkPurpose
     photos: tuple[PhotoWork, ...] = Field(min_length=1, max_length=CHUNK_LIMIT)
+    bundle: str = ""
+    shadow: bool = False
 
 
 class SearchFilters(Part):
@@ -123,6 +134,8 @@ class Search(Message):
 
     ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are stored photos to be near to and far
     from; with any of them nothing is judged: near to a mixture means no probability of being the same.
+    ``bundle`` is the version to answer with; empty: the worker's own. ``request_id`` is that of the request that asked,
+    for the logs.
     """
 
     job_id: UUID
@@ -136,6 +149,8 @@ class Search(Message):
     photo_weight: float | None = Field(None, ge=0, le=1)
     like: tuple[UUID, ...] = ()
     unlike: tuple[UUID, ...] = ()
+    bundle: str = ""
+    request_id: str = ""
 
 
 class Scores(Part):
@@ -205,6 +220,7 @@ class ChunkResult(Message):
     purpose: ChunkPurpose
     outcomes: tuple[PhotoOutcome, ...]
     seconds: float
+    shadow: bool = False
 
 
 class SearchResult(Message):
@@ -221,6 +237,7 @@ class SearchResult(Message):
     fault: Fault | None = None
     expired: bool = False  # the deadline had passed before the device was free; it was not run
     seconds: float = 0.0
+    request_id: str = ""
 
 
 class Explain(Message):
@@ -283,8 +300,24 @@ class Explanation(Message):
     seconds: float = 0.0
 
 
+class Assignment(Message):
+    """Which bundles the workers are to serve, by version: searches name one of them.
+
+    ``shadow`` is embedded beside the live one, or was live before and is kept up to date. What the index holds of a
+    ``retired`` one is deleted.
+    """
+
+    live: str
+    shadow: str = ""
+    retired: tuple[str, ...] = ()
+
+
 class WorkerCard(Message):
-    """What a live worker says about itself every few seconds."""
+    """What a live worker says about itself every few seconds.
+
+    ``bundles``: every version that it can answer with, where there are several; ``bundle_faults``: why it cannot serve
+    one that it should.
+    """
 
     name: str
     bundle_version: str
@@ -296,3 +329,10 @@ class WorkerCard(Message):
     searches_done: int
     started_at: datetime
     notes: tuple[str, ...] = ()  # for the operator, for example that the embedded index is outgrown
+    bundles: tuple[str, ...] = ()
+    bundle_faults: dict[str, str] = {}
+    index_ok: bool = True
+
+    def serves(self, version: str) -> bool:
+        """Whether it can answer with this bundle."""
+        return version == self.bundle_version or version in self.bundles

@@ -26,20 +26,30 @@ class SearchLane(bootsteps.StartStopStep):
     """Consumes the search queue: at most ``search_threads`` at once, the rest waits in Redis for any free worker."""
 
     requires = ("celery.worker.consumer:Connection",)
+    queue = SEARCH_QUEUE
+    answers = ANSWERS
 
     def __init__(self, parent: Any, **_: Any) -> None:
-        self._threads = load_env().search_threads
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+        self._threads = self.threads()
+        self._pool = self.pool()
         self._answered: deque[Message] = deque()
         self._consumer: MessageConsumer | None = None
         self._stopping = False
         self._parent = parent
 
+    def threads(self) -> int:
+        """How many messages are in hand at once."""
+        return load_env().search_threads
+
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads that answer."""
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+
     def start(self, parent: Any) -> None:
         """Consume on the present connection; called again after every reconnection."""
         channel = parent.connection.channel()
         self._consumer = MessageConsumer(
-            channel, queues=[Queue(SEARCH_QUEUE)], on_message=self._on_message, accept=["json"], auto_declare=True
+            channel, queues=[Queue(self.queue)], on_message=self._on_message, accept=["json"], auto_declare=True
         )
         self._consumer.qos(prefetch_count=self._threads)
         self._consumer.consume()
@@ -59,7 +69,7 @@ class SearchLane(bootsteps.StartStopStep):
             try:
                 channel.close()
             except Exception as error:  # closing reads once more from Redis, and may find anything there
-                logger.warning("the search lane could not be closed in order: %s", error)
+                logger.warning("the lane of %s could not be closed in order: %s", self.queue, error)
 
     def _on_message(self, message: Message) -> None:
         if self._stopping:
@@ -70,10 +80,10 @@ class SearchLane(bootsteps.StartStopStep):
     def _answer(self, message: Message) -> None:
         try:
             args, *_ = message.decode()
-            answer = ANSWERS[message.headers["task"]]
+            answer = self.answers[message.headers["task"]]
             answer(self._parent.app, args[0] if args else None)
         except Exception:
-            logger.exception("a search message cannot be read")
+            logger.exception("a message on %s cannot be read", self.queue)
         self._answered.append(message)
         self._parent.hub.call_soon(self._acknowledge)
 
