@@ -55,10 +55,10 @@ def bundle_shadow(*, folder: Path, by: str = "") -> Bundle:
         if other and other.version != facts["version"]:
             said = f"The bundle {other.version} is in the shadow: retire it first."
             raise Refused("bundle_shadow_taken", said, status=409)
-        bundle, _ = Bundle.objects.update_or_create(
-            version=facts["version"],
-            defaults={"state": BundleState.SHADOW, "facts": facts, "created_by": by, "is_filled": False},
-        )
+        values = {"state": BundleState.SHADOW, "facts": facts, "created_by": by, "is_filled": False}
+        if other is None:
+            values["live_since"] = None  # one that was retired has lost its photos: it is no way back any more
+        bundle, _ = Bundle.objects.update_or_create(version=facts["version"], defaults=values)
         ShadowPhoto.objects.filter(state=LedgerState.FAILED).update(
             state=LedgerState.PENDING, attempts=0, queued_at=timezone.now()
         )

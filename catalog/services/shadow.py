@@ -26,6 +26,7 @@ CHUNK_PHOTOS = 16  # done within a lease also by a worker that rests most of the
 CHUNKS_A_WORKER = 2  # one in hand, one that waits
 FILLED_AT_ONCE = 2_000
 LOST_LIMIT = 5  # leases, as in ``dispatch``
+RETRY_SECONDS = 5.0
 RETIRED_TOLD = 20  # versions whose photos the workers are to delete; they have long deleted older ones'
 
 Owed: TypeAlias = ShadowPhoto | ComparedPhoto
@@ -209,17 +210,21 @@ def _store_fault(row: Owed, fault: Fault, now: datetime) -> None:
     row.error_code, row.error_message = fault.code, fault.message[:500]
     row.attempts += fault.kind != "retry"
     if fault.kind == "retry" or (fault.kind == "bug" and row.attempts < load_env().max_attempts):
-        row.state, row.queued_at = LedgerState.PENDING, now + timedelta(seconds=5 * 2**row.attempts)
+        seconds = RETRY_SECONDS if fault.kind == "retry" else 2.0**row.attempts
+        row.state, row.queued_at = LedgerState.PENDING, now + timedelta(seconds=seconds)
     else:
         row.state, row.finished_at = LedgerState.FAILED, now
 
 
 def shadow_reconcile(*, now: datetime) -> int:
-    """Take back what was leased and never answered, and find what was never owed. Returns how many photos."""
-    back = 0
+    """Take back what was leased and never answered, and find what was never owed. Returns how many photos.
+
+    While no worker is alive, no photo is to blame.
+    """
+    back, blame = 0, int(_workers_alive())
     for model in (ShadowPhoto, ComparedPhoto):
         back += model._default_manager.filter(state=LedgerState.DISPATCHED, lease_until__lt=now).update(
-            state=LedgerState.PENDING, lease_until=None, queued_at=now, attempts=F("attempts") + 1
+            state=LedgerState.PENDING, lease_until=None, queued_at=now, attempts=F("attempts") + blame
         )
         model._default_manager.filter(state=LedgerState.PENDING, attempts__gte=LOST_LIMIT).update(
             state=LedgerState.FAILED,
@@ -228,6 +233,13 @@ def shadow_reconcile(*, now: datetime) -> int:
             error_message="Every worker that took this photo was lost.",
         )
     return back + shadow_fill()
+
+
+def _workers_alive() -> bool:
+    try:
+        return bool(client.live_workers())
+    except Unavailable:
+        return False
 
 
 def photos_of_another(*, settled: datetime) -> QuerySet[Photo]:

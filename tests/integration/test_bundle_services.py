@@ -189,6 +189,7 @@ def test_a_lost_lease_comes_back_and_a_bug_is_tried_three_times(redis_server, me
     leased(redis_server)
     ShadowPhoto.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert reconcile().shadow_back == 1
+    assert ShadowPhoto.objects.get().attempts == 1
     bug = Fault(code="internal_error", message="out of order", kind="bug")
     for _ in range(2):
         ShadowPhoto.objects.update(queued_at=timezone.now())
@@ -197,6 +198,15 @@ def test_a_lost_lease_comes_back_and_a_bug_is_tried_three_times(redis_server, me
     row = ShadowPhoto.objects.get()
     assert (row.state, row.attempts, row.error_code) == (LedgerState.FAILED, 3, "internal_error")
     assert (shadow_progress().failed, shadow_progress().missing) == (1, 1)
+
+
+def test_while_no_worker_is_alive_no_photo_is_to_blame(redis_server, merchant, bundles):
+    a_photo(merchant)
+    ShadowPhoto.objects.create(
+        photo=Photo.objects.get(), state=LedgerState.DISPATCHED, lease_until=timezone.now() - timedelta(seconds=1)
+    )
+    assert reconcile().shadow_back == 1
+    assert (ShadowPhoto.objects.get().state, ShadowPhoto.objects.get().attempts) == (LedgerState.PENDING, 0)
 
 
 def test_a_promotion_is_refused_until_all_is_there(redis_server, merchant, bundles):
@@ -255,7 +265,9 @@ def test_a_result_of_the_bundle_before_is_owed_to_the_live_one(redis_server, mer
 def test_a_retired_bundle_is_owed_nothing_and_its_photos_are_deleted(redis_server, merchant, bundles):
     shadow_done(a_photo(merchant))
     assert code_of(bundle_retire, version="old") == "bundle_not_in_shadow"
+    Bundle.objects.filter(version=NEW).update(live_since=timezone.now())
     bundle_retire(version=NEW)
+    assert code_of(bundle_rollback) == "bundle_no_previous"
     assert ShadowPhoto.objects.count() == 0
     assignment_write()
     with redis_server.client() as client:
