@@ -15,9 +15,11 @@ from django.utils import timezone
 from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resend
 from catalog.services.enqueue import DELIVER_WEBHOOKS, DISPATCH, IMPORT_UPLOAD
 from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.shadow import assignment_write, shadow_dispatch, shadow_result_store
 from catalog.services.upload import upload_import, uploads_wake
 from catalog.services.webhooks.delivery import webhooks_sweep
 from catalog.services.webhooks.sender import deliveries_start
+from config.logs import told
 from workers.client import coordinator_beat
 from workers.contract import STORE_CHUNK_RESULT, STORE_SEARCH_RESULT, ChunkResult, SearchResult
 
@@ -35,8 +37,10 @@ def dispatch() -> None:
     """Fill the window of chunks in flight and send the searches that the broker could not take before."""
     close_old_connections()
     coordinator_beat()
+    assignment_write()
     searches_resend()
     chunks_dispatch()
+    shadow_dispatch()
 
 
 @shared_task(name="catalog.reconcile")
@@ -60,14 +64,22 @@ def deliver_webhooks() -> None:
 def store_chunk_result(message: dict) -> None:
     """Store the outcomes of one chunk."""
     close_old_connections()
-    chunk_result_store(result=ChunkResult.model_validate(message))
+    result = ChunkResult.model_validate(message)
+    with told(chunk=result.chunk_id, worker=result.worker):
+        if result.shadow:
+            log.info("shadow chunk stored, photos=%d", shadow_result_store(result=result))
+        else:
+            log.info("chunk stored, %s", chunk_result_store(result=result))
 
 
 @shared_task(name=STORE_SEARCH_RESULT, **TRY_AGAIN)
 def store_search_result(message: dict) -> None:
     """Store the answer to one search."""
     close_old_connections()
-    search_result_store(result=SearchResult.model_validate(message))
+    result = SearchResult.model_validate(message)
+    with told(job=result.job_id, request=result.request_id, worker=result.worker):
+        stored = search_result_store(result=result)
+        log.info("search stored" if stored else "search was finished already")
 
 
 @shared_task(name=IMPORT_UPLOAD)

@@ -43,6 +43,7 @@ class Env(BaseSettings):
     index_url: str = ""
     index_api_key: str = ""
     bundle: Path = ROOT / "bundles" / "default"
+    bundles: Path = ROOT / "var" / "bundles"  # where the admin looks for bundles to try
 
     photo_max_bytes: int = Field(25_000_000, gt=0)
     photo_max_pixels: int = Field(64_000_000, gt=0)
@@ -69,7 +70,9 @@ class Env(BaseSettings):
     bulk_threads: int = Field(2, ge=1)
     search_threads: int = Field(4, ge=1)
     device_batch: int = Field(8, ge=1)
+    metrics_token: str = ""  # who asks for /metrics must send it; in production without one nobody may
     metrics_port: int = Field(0, ge=0, le=65535)  # where a worker serves Prometheus metrics; 0: nowhere
+    shadow_share: float = Field(0.5, gt=0, le=1)  # of the time, at most, that a worker spends on a shadow's photos
 
     @field_validator("public_url")
     @classmethod

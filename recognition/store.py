@@ -141,6 +141,18 @@ class PhotoStore:
             for name, entry in found.items()
         ]
 
+    def is_empty(self) -> bool:
+        """Whether nothing lies in the store."""
+        with _storage_errors("", lambda: True):
+            return not (self._files.exists(self._root) and self._files.ls(self._root, detail=False))
+
+    def check(self, *, used: bool) -> None:
+        """Raises Unavailable where the storage is away; ``used``: bytes lie in it, so an empty folder is no storage."""
+        with _storage_errors("", self._is_there):
+            if used and not self._is_there():
+                raise FileNotFoundError(self._root)
+            self._files.exists(f"{self._root}/vitrine")  # whether it is there or not, the storage has answered
+
     def _touch(self, path: str) -> bool:
         """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
         if not isinstance(self._files, LocalFileSystem):

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("config", "catalog", "workers", "recognition")
 ALLOWED = {
-    "catalog": {"catalog", "config.env", "workers.client", "workers.contract"},
-    "workers": {"workers", "config.env", "recognition"},
+    "catalog": {"catalog", "config.env", "config.logs", "workers.client", "workers.contract"},
+    "workers": {"workers", "config.env", "config.logs", "recognition"},
     "recognition": {"recognition"},
     "config": {"config", "catalog", "workers.broker", "workers.client", "workers.contract"},
 }
@@ -83,6 +83,10 @@ def test_no_package_imports_what_is_not_its_business(name):
 
 def test_the_environment_imports_nothing_of_ours():
     assert {imported.split(".")[0] for imported in imports_of("config.env")} == ENV_ALONE
+
+
+def test_the_logs_import_nothing_of_ours():
+    assert {name for imported in imports_of("config.logs") if (name := ours(imported))} == set()
 
 
 def test_no_import_cycle():

@@ -136,9 +136,9 @@ def read_result(server: redis.Redis, seconds: float = 90) -> ChunkResult | Searc
     return kind.model_validate(args[0])
 
 
-def read_chunk(server: redis.Redis, seconds: float = 30) -> Chunk:
+def read_chunk(server: redis.Redis, seconds: float = 30, queue: str = BULK_QUEUE) -> Chunk:
     """The next chunk that waits for a worker."""
-    found = server.brpop([BULK_QUEUE], timeout=seconds)
+    found = server.brpop([queue], timeout=seconds)
     assert found, f"no chunk within {seconds} seconds"
     args, *_ = json.loads(base64.b64decode(json.loads(found[1])["body"]))
     return Chunk.model_validate(args[0])

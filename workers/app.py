@@ -18,20 +18,22 @@ from kombu import Queue
 from prometheus_client import start_http_server
 
 from config.env import Env, load_env
+from config.logs import set_up_logging
 from workers.broker import celery_settings
 from workers.contract import BULK_QUEUE
-from workers.line import Line, open_line
-from workers.logs import set_up_logging
+from workers.line import open_line
 from workers.metrics import Heartbeat
 from workers.search_lane import SearchLane
+from workers.served import Served, first_folder
+from workers.shadow_lane import ShadowLane
 
 logger = logging.getLogger(__name__)
 
 
 class WorkerApp(Celery):
-    """A Celery app whose tasks find the loaded parts in ``line``."""
+    """A Celery app whose tasks find the loaded parts in ``served``."""
 
-    line: Line | None = None
+    served: Served | None = None
 
 
 app = WorkerApp("vitrine-worker", include=["workers.tasks"], fixups=())  # without: a stray variable loads Django
@@ -44,6 +46,7 @@ app.conf.update(
     worker_enable_prefetch_count_reduction=False,
 )
 app.steps["consumer"].add(SearchLane)
+app.steps["consumer"].add(ShadowLane)
 
 
 def main() -> int:
@@ -51,19 +54,19 @@ def main() -> int:
     env = load_env()
     set_up_logging(env.log_format)
     try:
-        line = open_line(env, _end_process, _end_at_once)
+        served = Served(env, open_line(env, first_folder(env), _end_process, _end_at_once))
     except Exception as error:
         logger.debug("the start failed", exc_info=error)
         print(f"The worker cannot start: {error}", file=sys.stderr)
         return os.EX_CONFIG
     try:
-        return _serve(env, line)
+        return _serve(env, served)
     finally:
-        line.close()
+        served.close()
 
 
-def _serve(env: Env, line: Line) -> int:
-    app.line = line
+def _serve(env: Env, served: Served) -> int:
+    app.served, line = served, served.primary()
     if env.metrics_port:
         start_http_server(env.metrics_port)
     worker = app.Worker(
@@ -75,8 +78,9 @@ def _serve(env: Env, line: Line) -> int:
         without_heartbeat=True,
         quiet=True,
     )
-    heartbeat = Heartbeat(env.broker, line.name, line.card)
+    heartbeat = Heartbeat(env.broker, line.name, served.card)
     heartbeat.start()
+    served.start()
     bundle = line.recogniser.bundle
     logger.info("worker=%s bundle=%s device=%s index=%s", line.name, bundle.version, line.recogniser.device, env.index)
     try:
@@ -99,9 +103,9 @@ def _end_at_once(what: str) -> None:
 
 
 @worker_init.connect
-def _refuse_without_line(**_: object) -> None:
+def _refuse_without_bundle(**_: object) -> None:
     """``celery -A workers.app worker`` would consume without a model: it says how to start instead."""
-    if app.line is None:
+    if app.served is None:
         raise SystemExit("Start a worker with: python -m workers")
 
 

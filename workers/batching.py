@@ -2,7 +2,10 @@
 
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
 then calls, each alone: an explanation, or the proposals of a photo of many; then the next photos of bulk work, at most
-one small batch, so that a search never waits for more than that.
+one small batch, so that a search never waits for more than that; and when nothing else waits, background work, a very
+small batch of it.
+
+Several bundles may share the device: an item names the network that is to see it, and a batch is of one network.
 
 An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
 photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
@@ -15,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +26,13 @@ from numpy.typing import NDArray
 from recognition.errors import Unavailable
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText
-from workers.metrics import stage
+from workers.metrics import batch, stage
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 Answer = TypeVar("Answer")
+
+BACKGROUND_BATCH = 2  # photos: what a search that comes at the worst moment waits for
 
 
 class DeadlinePassed(Exception):
@@ -49,12 +54,16 @@ class ItemVectors:
 
 @dataclass(frozen=True, eq=False)
 class DeviceItem:
-    """One photo and/or words. ``text`` is fused with the photo, ``words`` get a vector of their own."""
+    """One photo and/or words. ``text`` is fused with the photo, ``words`` get a vector of their own.
+
+    ``recogniser``: the network that is to see it; None: the lane's own.
+    """
 
     pixels: Pixels | None = None  # uint8 [size, size, 3]
     text: ProductText | None = None
     words: ProductText | None = None
     deadline: datetime | None = None
+    recogniser: Recogniser | None = None
     future: "Future[ItemVectors]" = field(default_factory=Future)
 
 
@@ -70,8 +79,24 @@ class DeviceCall(Generic[Answer]):
 Work: TypeAlias = DeviceItem | DeviceCall
 
 
+class Device(Protocol):
+    """A way to the device: the lane itself, or the lane for another network (``workers.beside``)."""
+
+    def submit_search(self, item: DeviceItem) -> "Future[ItemVectors]":
+        """Queue a search."""
+
+    def submit_call(self, call: DeviceCall[Answer]) -> "Future[Answer]":
+        """Queue a call."""
+
+    def submit_bulk_call(self, call: DeviceCall[Answer]) -> "Future[Answer]":
+        """Queue a call of bulk work."""
+
+    def submit_bulk(self, items: Sequence[DeviceItem]) -> None:
+        """Queue photos of bulk work."""
+
+
 class DeviceLane:
-    """Three queues in front of one device.
+    """Four queues in front of one device.
 
     ``batch``: photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
     """
@@ -86,6 +111,7 @@ class DeviceLane:
         self._searches: deque[DeviceItem] = deque()
         self._calls: deque[DeviceCall] = deque()
         self._bulk: deque[DeviceItem] = deque()
+        self._background: deque[Work] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
@@ -133,6 +159,13 @@ class DeviceLane:
             self._bulk.extend(items)
             self._changed.notify_all()
 
+    def submit_background(self, work: Sequence[Work]) -> None:
+        """Queue what is done when nothing else waits. Raises Unavailable("device_lost")."""
+        with self._changed:
+            self._check()
+            self._background.extend(work)
+            self._changed.notify_all()
+
     def _wait_for_room(self, queue: deque[Any]) -> None:
         self._changed.wait_for(lambda: len(queue) < self._room or self._closed or self._death)
 
@@ -149,14 +182,22 @@ class DeviceLane:
             self._die(error, items)
 
     def _next(self) -> list[Work]:
-        """The next turn: searches where there are any, else a call, else bulk; empty when closed and nothing waits."""
+        """The next turn: searches where there are any, else a call, else bulk, else background work.
+
+        One turn is of one network, and a call is a turn of its own; empty when closed and nothing waits.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._searches or self._calls or self._bulk or self._closed)
-            queue: deque[Any] = self._searches or self._calls or self._bulk
-            most = 1 if queue is self._calls else self._batch
-            items = [queue.popleft() for _ in range(min(len(queue), most))]
+            self._changed.wait_for(lambda: any(self._queues()) or self._closed)
+            queue: deque[Any] = next((queue for queue in self._queues() if queue), self._background)
+            most = BACKGROUND_BATCH if queue is self._background else self._batch
+            items: list[Work] = []
+            while queue and len(items) < most and _go_together(items, queue[0]):
+                items.append(queue.popleft())
             self._changed.notify_all()
             return items
+
+    def _queues(self) -> tuple[deque[Any], ...]:
+        return self._searches, self._calls, self._bulk, self._background
 
     def _serve(self, items: list[Work]) -> None:
         now = datetime.now(UTC)
@@ -181,32 +222,11 @@ class DeviceLane:
         """Vectors or an error for each item; one that cannot be computed does not spoil the others."""
         try:
             calls = [item.run() for item in items if isinstance(item, DeviceCall)]
-            return calls or self._vectors([item for item in items if isinstance(item, DeviceItem)])
+            return calls or _vectors(self._recogniser, [item for item in items if isinstance(item, DeviceItem)])
         except Exception as error:
             if len(items) == 1:
                 return [error]
         return [answer for item in items for answer in self._answer([item])]
-
-    def _vectors(self, items: list[DeviceItem]) -> list[ItemVectors]:
-        with stage("forward"):
-            photos = [item for item in items if item.pixels is not None]
-            worded = [item for item in items if item.words is not None]
-            image = fused = subject = words = iter(())
-            if photos:
-                pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
-                vectors = self._recogniser.forward(pixels, [item.text for item in photos])
-                image, fused, subject = iter(vectors.image), iter(vectors.fused), iter(vectors.subject)
-            if worded:
-                words = iter(self._recogniser.forward_text([item.words for item in worded if item.words is not None]))
-            return [
-                ItemVectors(
-                    image=next(image) if item.pixels is not None else None,
-                    fused=next(fused) if item.pixels is not None else None,
-                    words=next(words) if item.words is not None else None,
-                    subject=next(subject) if item.pixels is not None else None,
-                )
-                for item in items
-            ]
 
     def _probe(self) -> None:
         """A device that cannot even run a blank photo is lost; the error ends the thread."""
@@ -216,11 +236,45 @@ class DeviceLane:
     def _die(self, error: BaseException, items: Sequence[Work]) -> None:
         with self._changed:
             self._death = error
-            waiting = [*items, *self._searches, *self._calls, *self._bulk]
-            for queue in (self._searches, self._calls, self._bulk):
+            waiting = [*items, *(work for queue in self._queues() for work in queue)]
+            for queue in self._queues():
                 queue.clear()
             self._changed.notify_all()
         for item in waiting:
             if not item.future.done():
                 item.future.set_exception(Unavailable("device_lost", f"The device is lost: {error}"))
         self._on_death(error)
+
+
+def _go_together(items: Sequence[Work], following: Work) -> bool:
+    """Whether the next in the queue may share the turn of these."""
+    if not items:
+        return True
+    first = items[0]
+    if isinstance(first, DeviceCall) or isinstance(following, DeviceCall):
+        return False
+    return first.recogniser is following.recogniser
+
+
+def _vectors(own: Recogniser, items: list[DeviceItem]) -> list[ItemVectors]:
+    recogniser = items[0].recogniser or own  # a turn is of one network
+    with stage("forward"):
+        photos = [item for item in items if item.pixels is not None]
+        worded = [item for item in items if item.words is not None]
+        image = fused = subject = words = iter(())
+        if photos:
+            batch(len(photos))
+            pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
+            vectors = recogniser.forward(pixels, [item.text for item in photos])
+            image, fused, subject = iter(vectors.image), iter(vectors.fused), iter(vectors.subject)
+        if worded:
+            words = iter(recogniser.forward_text([item.words for item in worded if item.words is not None]))
+        return [
+            ItemVectors(
+                image=next(image) if item.pixels is not None else None,
+                fused=next(fused) if item.pixels is not None else None,
+                words=next(words) if item.words is not None else None,
+                subject=next(subject) if item.pixels is not None else None,
+            )
+            for item in items
+        ]

@@ -6,33 +6,46 @@ inside, so the web process stays light (a test proves it). Everything here is th
 """
 
 import atexit
+import json
+import os
+import socket
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 from redis import Redis
 
 from config.env import load_env
+from recognition.bundle import load_bundle
 from recognition.containment import Decoders
-from recognition.errors import PhotoError, Unavailable
+from recognition.errors import BundleError, PhotoError, Unavailable
 from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
 from recognition.store import PhotoStore, StoredBytes
-from workers import explanations, inventories
+from workers import bundles, explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
+from workers.bundles import FILES as BUNDLE_FILES
+from workers.bundles import bundle_key
 from workers.clock import counts_for
 from workers.contract import (
+    ASSIGNMENT_KEY,
     BULK_QUEUE,
     COORDINATOR_KEY,
     COORDINATOR_QUEUE,
+    METRICS_KEY_PREFIX,
     RESULTS_QUEUE,
     RUN_CHUNK,
     RUN_EXPLAIN,
     RUN_INVENTORY,
     RUN_SEARCH,
     SEARCH_QUEUE,
+    SHADOW_QUEUE,
     WORKER_KEY_PREFIX,
+    Assignment,
     Chunk,
     Explain,
     Explanation,
@@ -44,11 +57,15 @@ from workers.contract import (
 )
 
 __all__ = [
+    "BUNDLE_FILES",
+    "BundleError",
     "PhotoError",
     "PhotoFacts",
     "PhotoStore",
     "StoredBytes",
     "Unavailable",
+    "bundle_facts",
+    "bundle_key",
     "coordinator_beat",
     "coordinator_is_alive",
     "explanation_of",
@@ -58,12 +75,16 @@ __all__ = [
     "likeness",
     "live_workers",
     "photo_store",
+    "process_metrics",
+    "publish_bundle",
     "queue_lengths",
     "send_chunk",
     "send_explain",
     "send_search",
+    "send_shadow_chunk",
     "shrink_photo",
     "wake_coordinator",
+    "write_assignment",
 ]
 
 _DECODERS = 4  # photos that this process has read for it at once
@@ -79,6 +100,37 @@ def send_chunk(chunk: Chunk) -> None:
     the old message would put old text and prices back into the index.
     """
     _publish(RUN_CHUNK, BULK_QUEUE, chunk, load_env().lease_seconds)
+
+
+def send_shadow_chunk(chunk: Chunk) -> None:
+    """Queue a chunk for a bundle that is not live, or of a comparison, as ``send_chunk`` does. Raises Unavailable."""
+    _publish(RUN_CHUNK, SHADOW_QUEUE, chunk, load_env().lease_seconds)
+
+
+def write_assignment(assignment: Assignment) -> None:
+    """Say which bundles the workers are to serve. Raises Unavailable."""
+    try:
+        _redis().set(ASSIGNMENT_KEY, json.dumps(assignment.to_wire()))
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+
+
+def publish_bundle(folder: Path) -> None:
+    """Put the bundle in a folder where every worker finds it. Raises BundleError, Unavailable."""
+    bundles.publish_bundle(photo_store(), folder)
+
+
+def bundle_facts(folder: Path) -> dict[str, Any]:
+    """Verify the bundle in a folder; its version and what people want to know of it. Raises BundleError."""
+    bundle = load_bundle(folder)
+    return {
+        "version": bundle.version,
+        "arch": bundle.arch,
+        "dim": bundle.dim,
+        "calibrated": bundle.calibration.calibrated,
+        "labels": sorted(bundle.labels),
+        "weights_sha256": bundle.weights_sha256,
+    }
 
 
 def send_search(search: Search) -> None:
@@ -150,9 +202,11 @@ def live_workers() -> list[WorkerCard]:
 
 
 def coordinator_beat() -> None:
-    """Say that the coordinator is alive; forgotten after half a minute. Raises Unavailable."""
+    """Say that the coordinator is alive, with its figures; forgotten after half a minute. Raises Unavailable."""
+    process = f"coordinator-{socket.gethostname()}-{os.getpid()}"
     try:
         _redis().set(COORDINATOR_KEY, "alive", ex=_COORDINATOR_SECONDS)
+        _redis().set(METRICS_KEY_PREFIX + process, generate_latest(), ex=_COORDINATOR_SECONDS)
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
 
@@ -165,9 +219,20 @@ def coordinator_is_alive() -> bool:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
 
 
+def process_metrics() -> dict[str, str]:
+    """The figures of every process that lately told some: Prometheus' text, by its name. Raises Unavailable."""
+    try:
+        keys = sorted(_redis().scan_iter(match=f"{METRICS_KEY_PREFIX}*"))
+        texts = _redis().mget(keys) if keys else []
+    except BROKER_AWAY as error:
+        raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
+    found: dict[Any, Any] = {key: text for key, text in zip(keys, texts, strict=True) if text}
+    return {key.decode().removeprefix(METRICS_KEY_PREFIX): text.decode() for key, text in found.items()}
+
+
 def queue_lengths() -> dict[str, int]:
     """Messages that wait in each queue; those a worker already holds are not counted. Raises Unavailable."""
-    queues = (SEARCH_QUEUE, BULK_QUEUE, RESULTS_QUEUE, COORDINATOR_QUEUE)
+    queues = (SEARCH_QUEUE, BULK_QUEUE, SHADOW_QUEUE, RESULTS_QUEUE, COORDINATOR_QUEUE)
     try:
         with _redis().pipeline(transaction=False) as pipe:
             for queue in queues:

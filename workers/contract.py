@@ -17,6 +17,7 @@ VERSION: Final = 1
 
 BULK_QUEUE = "vitrine.bulk"
 SEARCH_QUEUE = "vitrine.search"
+SHADOW_QUEUE = "vitrine.shadow"  # chunks for a bundle that is not live, done when nothing else is
 RESULTS_QUEUE = "vitrine.results"
 COORDINATOR_QUEUE = "vitrine.coordinator"
 
@@ -28,6 +29,10 @@ STORE_CHUNK_RESULT = "catalog.store_chunk_result"
 STORE_SEARCH_RESULT = "catalog.store_search_result"
 
 WORKER_KEY_PREFIX = "vitrine:worker:"  # one Redis key a live worker, holding a WorkerCard, gone seconds after it dies
+ASSIGNMENT_KEY = "vitrine:bundles"  # which bundles the workers are to serve, an Assignment; written again and again
+METRICS_KEY_PREFIX = (
+    "vitrine:metrics:"  # one Redis key a process: its figures in Prometheus' text, gone soon after it is
+)
 COORDINATOR_KEY = "vitrine:coordinator"  # written at every round of dispatching, gone soon after the coordinator is
 EXPLANATION_KEY_PREFIX = "vitrine:explanation:"  # one Redis key an Explanation; the channel of that name announces it
 INVENTORY_KEY_PREFIX = "vitrine:inventory:"  # one Redis list an Inventory, holding its one InventoryPage
@@ -110,12 +115,18 @@ class PhotoWork(Part):
 
 
 class Chunk(Message):
-    """At most 32 photos of one merchant with one purpose."""
+    """At most 32 photos of one merchant with one purpose.
+
+    ``bundle`` is the version to do it with; empty: the worker's own. ``shadow`` chunks are done beside the rest, for a
+    bundle that is not live or for a comparison, and their result is told apart by the same field.
+    """
 
     chunk_id: UUID
     merchant_id: UUID
     purpose: ChunkPurpose
     photos: tuple[PhotoWork, ...] = Field(min_length=1, max_length=CHUNK_LIMIT)
+    bundle: str = ""
+    shadow: bool = False
 
 
 class AttributeFilter(Part):
@@ -152,6 +163,8 @@ class Search(Message):
     ``photo_weight`` weighs the photo against the words. ``like`` and ``unlike`` are photos of the index to be near to
     and far from, ``like_photos`` and ``unlike_photos`` other ones; with any of them nothing is judged: near to a
     mixture means no probability of being the same. ``grouped``: variants of one article count once in ``limit``.
+    ``bundle`` is the version to answer with; empty: the worker's own. ``request_id`` is that of the request that asked,
+    for the logs.
     """
 
     job_id: UUID
@@ -168,6 +181,8 @@ class Search(Message):
     like_photos: tuple[Example, ...] = ()
     unlike_photos: tuple[Example, ...] = ()
     grouped: bool = True
+    bundle: str = ""
+    request_id: str = ""
 
 
 class Scores(Part):
@@ -241,6 +256,7 @@ class ChunkResult(Message):
     purpose: ChunkPurpose
     outcomes: tuple[PhotoOutcome, ...]
     seconds: float
+    shadow: bool = False
 
 
 class SearchResult(Message):
@@ -257,6 +273,7 @@ class SearchResult(Message):
     fault: Fault | None = None
     expired: bool = False  # the deadline had passed before the device was free; it was not run
     seconds: float = 0.0
+    request_id: str = ""
 
 
 class Explain(Message):
@@ -363,8 +380,24 @@ class InventoryPage(Message):
     fault: Fault | None = None
 
 
+class Assignment(Message):
+    """Which bundles the workers are to serve, by version: searches name one of them.
+
+    ``shadow`` is embedded beside the live one, or was live before and is kept up to date. What the index holds of a
+    ``retired`` one is deleted.
+    """
+
+    live: str
+    shadow: str = ""
+    retired: tuple[str, ...] = ()
+
+
 class WorkerCard(Message):
-    """What a live worker says about itself every few seconds."""
+    """What a live worker says about itself every few seconds.
+
+    ``bundles``: every version that it can answer with, where there are several; ``bundle_faults``: why it cannot serve
+    one that it should.
+    """
 
     name: str
     bundle_version: str
@@ -376,3 +409,10 @@ class WorkerCard(Message):
     searches_done: int
     started_at: datetime
     notes: tuple[str, ...] = ()  # for the operator, for example that the embedded index is outgrown
+    bundles: tuple[str, ...] = ()
+    bundle_faults: dict[str, str] = {}
+    index_ok: bool = True
+
+    def serves(self, version: str) -> bool:
+        """Whether it can answer with this bundle."""
+        return version == self.bundle_version or version in self.bundles

@@ -1,7 +1,8 @@
-"""The parts of a worker, put together once at start and taken apart at the end: bundle, device lane, index, store.
+"""The parts of a worker for one bundle, put together and taken apart: bundle, device lane, index, store.
 
 Comes after the settings and before anything is consumed: ``open_line`` loads and warms everything up, or raises, so
-that a worker with a bad bundle or index never takes a message.
+that a worker with a bad bundle or index never takes a message. ``open_beside`` does so for a second bundle, which
+shares the device; ``workers.served`` holds both.
 """
 
 import logging
@@ -9,19 +10,22 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
 from config.env import Env
+from recognition.bundle import Bundle
 from recognition.containment import Decoders
 from recognition.index import PhotoIndex, open_index
 from recognition.photos import PhotoLimits
 from recognition.recogniser import Recogniser
 from recognition.store import PhotoStore
-from workers.batching import DeviceLane
+from workers.batching import Device, DeviceLane
+from workers.beside import Beside
 from workers.broker import BROKER_AWAY
 from workers.clock import seconds_left
 from workers.contract import WorkerCard
@@ -45,7 +49,8 @@ class Line:
     index: PhotoIndex
     store: PhotoStore
     limits: PhotoLimits
-    device: DeviceLane
+    lane: DeviceLane  # one for all bundles of this process
+    device: Device  # this bundle's way to it
     batch: int
     lease_seconds: float
     watchdog: Watchdog
@@ -67,6 +72,7 @@ class Line:
             searches_done=self.counts.searches,
             started_at=self.started_at,
             notes=health.notes,
+            index_ok=health.ok,
         )
 
     def lease_end(self, headers: Mapping[str, Any]) -> float:
@@ -83,25 +89,24 @@ class Line:
     def close(self) -> None:
         """Finish what the device still has, then flush and let go of the index."""
         self.watchdog.close()
-        self.device.close()
+        self.lane.close()
         self.index.close()
         self.decoders.close()
         self.redis.close()
 
 
-def open_line(env: Env, on_device_death: Callable[[BaseException], None], on_hang: Callable[[str], None]) -> Line:
-    """Load and warm up. Raises BundleError, Unavailable or ValueError where this worker must not serve."""
+def open_line(
+    env: Env, folder: Path, on_device_death: Callable[[BaseException], None], on_hang: Callable[[str], None]
+) -> Line:
+    """Load the bundle in ``folder`` and warm up.
+
+    Raises BundleError, Unavailable or ValueError where this worker must not serve.
+    """
     decoders = Decoders(most=env.bulk_threads + env.search_threads)
-    recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None, decoder=decoders)
+    recogniser = Recogniser.load(folder, device=env.device, threads=env.torch_threads or None, decoder=decoders)
     recogniser.warm_up()
     bundle = recogniser.bundle
-    index = open_index(
-        env.index,
-        version=bundle.version,
-        dim=bundle.dim,
-        image_weight=bundle.similarity.image,
-        api_key=env.index_api_key or None,
-    )
+    index = _open_index(env, bundle)
     if not index.health().version:
         index.promote(bundle.version)  # the first worker of an installation: there is nothing to compare with
     device = DeviceLane(
@@ -119,9 +124,32 @@ def open_line(env: Env, on_device_death: Callable[[BaseException], None], on_han
         index=index,
         store=PhotoStore(env.photos),
         limits=limits,
+        lane=device,
         device=device,
         batch=env.device_batch,
         lease_seconds=env.lease_seconds,
         watchdog=watchdog,
         redis=Redis.from_url(env.broker, socket_timeout=3, socket_connect_timeout=3),
+    )
+
+
+def open_beside(env: Env, folder: Path, first: Line) -> Line:
+    """A second bundle on the same device. Raises as ``open_line``; the first one goes on meanwhile."""
+    recogniser = Recogniser.load(folder, device=env.device, threads=env.torch_threads or None, decoder=first.decoders)
+    recogniser.warm_up()
+    return replace(
+        first,
+        recogniser=recogniser,
+        index=_open_index(env, recogniser.bundle),
+        device=Beside(first.lane, recogniser),
+    )
+
+
+def _open_index(env: Env, bundle: Bundle) -> PhotoIndex:
+    return open_index(
+        env.index,
+        version=bundle.version,
+        dim=bundle.dim,
+        image_weight=bundle.similarity.image,
+        api_key=env.index_api_key or None,
     )

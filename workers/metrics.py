@@ -1,7 +1,7 @@
 """What a worker tells about itself: Prometheus counters, and the card that proves it is alive.
 
-Beside the flow: tasks and the device lane count here, ``catalog`` reads the card from Redis, an operator's
-Prometheus reads the rest on ``VITRINE_METRICS_PORT`` (0: off).
+Beside the flow: tasks and the device lane count here. Both lie in Redis, where the web finds them for its ``/metrics``;
+an operator's Prometheus may also ask a worker itself, on ``VITRINE_METRICS_PORT`` (0: off).
 """
 
 import json
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, generate_latest
 from redis import Redis
 
 from workers.broker import BROKER_AWAY
-from workers.contract import WORKER_KEY_PREFIX, WorkerCard
+from workers.contract import METRICS_KEY_PREFIX, WORKER_KEY_PREFIX, WorkerCard
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ _BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 _PHOTOS = Counter("vitrine_worker_photos_total", "Photos answered, by purpose and fault.", ["purpose", "fault"])
 _SEARCHES = Counter("vitrine_worker_searches_total", "Searches answered, by outcome.", ["outcome"])
 _STAGES = Histogram("vitrine_worker_stage_seconds", "Seconds of one call, by stage.", ["stage"], buckets=_BUCKETS)
+_BATCHES = Histogram(
+    "vitrine_worker_batch_photos", "Photos that the device saw at once.", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
 _SEARCH_SECONDS = Histogram("vitrine_worker_search_seconds", "Seconds of one search here.", buckets=_BUCKETS)
 
 
@@ -51,6 +54,11 @@ class Counts:
             self.searches += 1
 
 
+def batch(photos: int) -> None:
+    """The device saw so many photos at once."""
+    _BATCHES.observe(photos)
+
+
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Measure one call of a stage: decode, forward, index."""
@@ -67,6 +75,7 @@ class Heartbeat:
     def __init__(self, redis_url: str, name: str, card: Callable[[], WorkerCard]) -> None:
         self._redis = Redis.from_url(redis_url, socket_timeout=3, socket_connect_timeout=3)
         self._key = WORKER_KEY_PREFIX + name
+        self._figures = METRICS_KEY_PREFIX + name
         self._card = card
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -80,7 +89,7 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
         try:
-            self._redis.delete(self._key)
+            self._redis.delete(self._key, self._figures)
         except BROKER_AWAY:
             logger.info("Redis is away: the card %s stays until it expires", self._key)
         self._redis.close()
@@ -92,6 +101,7 @@ class Heartbeat:
                 card = json.dumps(self._card().to_wire())
                 slow = int(time.monotonic() - started)  # an index that is away answers late: so will the next card
                 self._redis.set(self._key, card, ex=CARD_SECONDS + slow)
+                self._redis.set(self._figures, generate_latest(), ex=CARD_SECONDS + slow)
             except BROKER_AWAY as error:
                 logger.warning("no heartbeat, Redis is away: %s", error)
             except Exception:

@@ -7,6 +7,7 @@ broker's connection and the acknowledgements belong to Celery's event loop; the 
 
 import logging
 from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,20 +30,30 @@ class SearchLane(bootsteps.StartStopStep):
     """Consumes the search queue: at most ``search_threads`` at once, the rest waits in Redis for any free worker."""
 
     requires = ("celery.worker.consumer:Connection",)
+    queue = SEARCH_QUEUE
+    answers: Mapping[str, Callable[..., None]] = ANSWERS
 
     def __init__(self, parent: Any, **_: Any) -> None:
-        self._threads = load_env().search_threads
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+        self._threads = self.threads()
+        self._pool = self.pool()
         self._answered: deque[Message] = deque()
         self._consumer: MessageConsumer | None = None
         self._stopping = False
         self._parent = parent
 
+    def threads(self) -> int:
+        """How many messages are in hand at once."""
+        return load_env().search_threads
+
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads that answer."""
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+
     def start(self, parent: Any) -> None:
         """Consume on the present connection; called again after every reconnection."""
         channel = parent.connection.channel()
         self._consumer = MessageConsumer(
-            channel, queues=[Queue(SEARCH_QUEUE)], on_message=self._on_message, accept=["json"], auto_declare=True
+            channel, queues=[Queue(self.queue)], on_message=self._on_message, accept=["json"], auto_declare=True
         )
         self._consumer.qos(prefetch_count=self._threads)
         self._consumer.consume()
@@ -62,7 +73,7 @@ class SearchLane(bootsteps.StartStopStep):
             try:
                 channel.close()
             except Exception as error:  # closing reads once more from Redis, and may find anything there
-                logger.warning("the search lane could not be closed in order: %s", error)
+                logger.warning("the lane of %s could not be closed in order: %s", self.queue, error)
 
     def _on_message(self, message: Message) -> None:
         if self._stopping:
@@ -73,17 +84,21 @@ class SearchLane(bootsteps.StartStopStep):
     def _answer(self, message: Message) -> None:
         try:
             args, *_ = message.decode()
-            answer = ANSWERS[message.headers["task"]]
-            answer(self._parent.app, self._on_our_clock(args[0], message) if args else None)
+            answer = self.answers[message.headers["task"]]
+            self.carry_out(answer, args[0] if args else None, message)
         except Exception:
-            logger.exception("a search message cannot be read")
+            logger.exception("a message on %s cannot be read", self.queue)
         self._answered.append(message)
         self._parent.hub.call_soon(self._acknowledge)
+
+    def carry_out(self, answer: Callable[..., None], body: Any, message: Message) -> None:
+        """Answer one message."""
+        answer(self._parent.app, self._on_our_clock(body, message))
 
     def _on_our_clock(self, body: Any, message: Message) -> Any:
         """The message with its deadline on this machine's clock, which may differ from the sender's."""
         try:
-            left = seconds_left(self._parent.app.line.redis, message.headers)
+            left = seconds_left(self._parent.app.served.primary().redis, message.headers)
         except BROKER_AWAY:
             left = None
         if left is None or not isinstance(body, dict):

@@ -3,6 +3,18 @@
 Every list is scoped to the merchants of the person who looks (``scope``); whatever changes a row calls a service.
 """
 
-from catalog.admin import jobs, keys, merchants, people, photos, products, review, synonyms, uploads, webhooks
+from catalog.admin import bundles, jobs, keys, merchants, people, photos, products, review, synonyms, uploads, webhooks
 
-__all__ = ["jobs", "keys", "merchants", "people", "photos", "products", "review", "synonyms", "uploads", "webhooks"]
+__all__ = [
+    "bundles",
+    "jobs",
+    "keys",
+    "merchants",
+    "people",
+    "photos",
+    "products",
+    "review",
+    "synonyms",
+    "uploads",
+    "webhooks",
+]

@@ -16,6 +16,7 @@ UPLOADS_SHOWN = 5
 QUEUE_NAMES = {
     "vitrine.search": "Searches",
     "vitrine.bulk": "Bulk chunks",
+    "vitrine.shadow": "Shadow chunks",
     "vitrine.results": "Results to store",
     "vitrine.coordinator": "Coordinator",
 }

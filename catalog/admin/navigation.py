@@ -45,6 +45,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "People",
             "items": [_page("Accounts", "group", "admin:auth_user_changelist", request.user.is_superuser)],
         },
+        {
+            "title": "Installation",
+            "items": [
+                _page("Bundles", "deployed_code", "admin:catalog_bundle_changelist", request.user.is_superuser),
+            ],
+        },
     ]
 
 

@@ -3,8 +3,6 @@
 ``get_queryset`` is the one place where rows are scoped: a view names a selector, and the key's merchant goes into it.
 """
 
-import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import IO, Any, cast
@@ -22,15 +20,14 @@ from rest_framework.viewsets import GenericViewSet
 from catalog.api.authentication import key_of
 from catalog.api.budgets import budget_headers, budgets_of
 from catalog.api.idempotency import HEADER, Handler, answer_once
+from catalog.api.requests import REQUEST_ID, name_of
 from catalog.api.schema import Schema
 from catalog.api.scopes import EVERYTHING, Scopes
 from catalog.models import ApiKey, Merchant
 from catalog.services.budget import Spent, budgets_spend
 from catalog.services.errors import Refused
 
-REQUEST_ID = "X-Request-ID"
 JSON_LIMIT = 1_000_000
-ALLOWED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class NamedRequest(Request):
@@ -105,10 +102,9 @@ class ApiView(GenericViewSet):
         return Refused("body_too_large", f"Send at most {self.body_limit() / 1e6:g} MB at once.", status=413)
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> NamedRequest:
-        """Give the request its id: the caller's own, if it is a plain one."""
+        """Give the request its id, as it was named on arrival."""
         named = cast(NamedRequest, super().initialize_request(request, *args, **kwargs))
-        given = named.headers.get(REQUEST_ID, "")
-        named.request_id = given if ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex
+        named.request_id = name_of(request)
         return named
 
     def perform_authentication(self, request: Request) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from catalog.api import health
+from catalog.api import health, metrics
 from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
 from catalog.api.views.bulk import BulkViews
@@ -120,5 +120,5 @@ urlpatterns = [
     re_path(r"^api/", NothingHere.as_view({"options": "options"})),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
-    path("metrics", health.metrics, name="metrics"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

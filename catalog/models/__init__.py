@@ -1,5 +1,6 @@
 """The tables, one module a concern; the rest of the app imports from here."""
 
+from .bundle import Bundle, BundleState, ComparedPhoto, Comparison, ShadowPhoto
 from .idempotency import IdempotencyRecord
 from .job import ExamplePhoto, Job, JobKind, JobState
 from .ledger import Ledger, LedgerState
@@ -25,6 +26,10 @@ __all__ = [
     "UNDECIDED",
     "UNFINISHED",
     "ApiKey",
+    "Bundle",
+    "BundleState",
+    "ComparedPhoto",
+    "Comparison",
     "Decision",
     "DecisionAction",
     "DeliveryState",
@@ -55,6 +60,7 @@ __all__ = [
     "Role",
     "RowVerdict",
     "Scope",
+    "ShadowPhoto",
     "Synonyms",
     "Upload",
     "UploadKind",

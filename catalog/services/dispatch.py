@@ -15,14 +15,17 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Purpose
+from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Purpose, ShadowPhoto
+from catalog.selectors.bundle import live_version
 from catalog.selectors.product import product_facts
 from catalog.services.job import jobs_forget, recognition_job_finish, recognitions_drop, search_job_send
 from catalog.services.notify import job_announce
-from catalog.services.photo import bytes_sweep
+from catalog.services.photo import bytes_sweep, photos_owe
+from catalog.services.shadow import photos_of_another, shadow_reconcile
 from catalog.services.upload import archives_sweep, upload_finish_if_done, uploads_processing, uploads_wake
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
+from config.logs import told
 from workers import client
 from workers.client import Unavailable
 from workers.contract import Chunk, ChunkPurpose, PhotoWork
@@ -51,6 +54,8 @@ def chunks_dispatch() -> int:
             log.warning("chunk %s not sent, its photos are pending again: %s", chunk.chunk_id, error)
             _give_back(chunk)
             break
+        with told(chunk=chunk.chunk_id, merchant=chunk.merchant_id):
+            log.info("chunk sent, %s photos=%d", chunk.purpose, len(chunk.photos))
         sent += 1
     return sent
 
@@ -63,8 +68,11 @@ def _owed(now: datetime) -> QuerySet[Photo]:
     """Photos that may be sent now; one that backs off after a fault has its ``queued_at`` in the future.
 
     Without a fault it does not wait, whatever ``queued_at`` says: the web that wrote it may have a clock of its own.
+    One that is with a worker for the shadow is not forgotten meanwhile: the shadow would get it after all.
     """
-    return Photo.objects.filter(Q(queued_at__lte=now) | Q(error_code=""), state=LedgerState.PENDING)
+    owed = Photo.objects.filter(Q(queued_at__lte=now) | Q(error_code=""), state=LedgerState.PENDING)
+    with_shadow = ShadowPhoto.objects.filter(photo=OuterRef("pk"), state=LedgerState.DISPATCHED)
+    return owed.exclude(Q(purpose__in=(Purpose.FORGET, Purpose.WITHDRAW)) & Exists(with_shadow))
 
 
 @transaction.atomic
@@ -132,7 +140,9 @@ def _chunk(chunk_id: uuid.UUID, photos: list[Photo]) -> Chunk:
     # To the index a reference that was withdrawn is one to forget, like any other.
     asked = Purpose.FORGET if photos[0].purpose == Purpose.WITHDRAW else photos[0].purpose
     purpose = cast(ChunkPurpose, asked)
-    return Chunk(chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=purpose, photos=works)
+    return Chunk(
+        chunk_id=chunk_id, merchant_id=photos[0].merchant_id, purpose=purpose, photos=works, bundle=live_version()
+    )
 
 
 def _give_back(chunk: Chunk) -> None:
@@ -149,6 +159,7 @@ class Reconciled:
     photos_back: int
     photos_lost: int
     searches_expired: int
+    shadow_back: int
     uploads_woken: int
     jobs_forgotten: int
     bytes_deleted: int
@@ -163,12 +174,14 @@ def reconcile() -> Reconciled:
         photos_back=back,
         photos_lost=lost,
         searches_expired=searches_expire(now=now),
+        shadow_back=shadow_reconcile(now=now),
         uploads_woken=uploads_wake(),
         jobs_forgotten=jobs_forget(now=now),
         bytes_deleted=bytes_sweep(now=now),
         archives_deleted=archives_sweep(),
     )
     _ends_notice()
+    photos_owe(photos_of_another(settled=now - timedelta(seconds=2 * load_env().lease_seconds)), bundle_version="")
     return found
 
 

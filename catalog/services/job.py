@@ -3,6 +3,7 @@
 Comes after the API, the page or an upload asked; before ``dispatch`` and the workers.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +29,7 @@ from catalog.models import (
     Upload,
     UploadState,
 )
+from catalog.selectors.bundle import live_version
 from catalog.selectors.job import kept_since
 from catalog.selectors.photo import example_photos
 from catalog.selectors.product import categories_within
@@ -40,9 +42,12 @@ from catalog.services.photo import photo_add
 from catalog.services.search_examples import ExampleSent, examples_check, examples_keep, examples_told
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
+from config.logs import told, told_id
 from workers import client
 from workers.client import Unavailable
 from workers.contract import Example, Items, Region, Search, SearchFilters
+
+log = logging.getLogger(__name__)
 
 NO_OPTIONS = SearchOptions()
 OWED = (JobState.PENDING, JobState.DISPATCHED)
@@ -77,6 +82,7 @@ def search_job_create(
     now = timezone.now()
     request = {"words": words, "filters": filters.model_dump(mode="json"), "region": region, "limit": limit}
     request |= options.model_dump(mode="json") | {"read_as": words_read(merchant=merchant, words=words)}
+    request |= {"request_id": request_id} if (request_id := told_id("request")) else {}
     with transaction.atomic():
         job = Job.objects.create(
             merchant=merchant,
@@ -127,15 +133,20 @@ def search_message(job: Job) -> Search:
         like_photos=tuple(example for wanted, example in shown if wanted),
         unlike_photos=tuple(example for wanted, example in shown if not wanted),
         grouped=options.group_variants,
+        bundle=live_version(),
+        request_id=job.request.get("request_id", ""),
     )
 
 
 def search_job_send(*, job: Job) -> None:
     """Send a search. With the broker away it becomes pending, and the reconciler sends it while its deadline lasts."""
-    try:
-        client.send_search(search_message(job))
-    except Unavailable:
-        Job.objects.filter(pk=job.pk, state=JobState.DISPATCHED).update(state=JobState.PENDING, lease_until=None)
+    with told(job=job.pk, request=job.request.get("request_id"), merchant=job.merchant_id):
+        try:
+            client.send_search(search_message(job))
+            log.info("search sent")
+        except Unavailable as error:
+            Job.objects.filter(pk=job.pk, state=JobState.DISPATCHED).update(state=JobState.PENDING, lease_until=None)
+            log.warning("search not sent, it waits: %s", error)
 
 
 def recognition_job_create(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,13 +21,16 @@ from catalog.models import (
     Product,
     Purpose,
 )
+from catalog.selectors.bundle import live_version
 from catalog.services.dispatch import LOST_LIMIT
 from catalog.services.enqueue import dispatch_soon
+from catalog.services.figures import fault_counted, search_counted
 from catalog.services.items import items_store
 from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce, upload_announce
 from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
+from catalog.services.shadow import shadow_owe
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
@@ -78,7 +82,8 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     )
     waiting = waiting.order_by("pk")  # everybody locks in one order, so nobody waits in a circle
     photos = {photo.pk: photo for photo in waiting}
-    changed = [photo for photo in photos.values() if photo.changed]
+    stale = _stale(result) if photos else set()
+    changed = [photo for photo in photos.values() if photo.changed or photo.pk in stale]
     for photo in changed:
         _mark_owed(photo, now)
     told = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
@@ -92,6 +97,7 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
             _mark_done(photo, outcome, result, now)
         else:
             _mark_fault(photo, outcome.fault, now)
+            fault_counted(code=outcome.fault.code)
     for photo in photos.values():
         photo.changed = False
     Photo.objects.bulk_update(photos.values(), CHANGED)
@@ -101,6 +107,13 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     _notice_ends(photos.values())
     transaction.on_commit(dispatch_soon)
     return Stored(stored=len(answered), ignored=len(result.outcomes) - len(answered))
+
+
+def _stale(result: ChunkResult) -> set[UUID]:
+    """Photos that a bundle indexed which is not live any more: it was sent before the promotion."""
+    if result.purpose != Purpose.INDEX or result.bundle_version == (live_version() or result.bundle_version):
+        return set()
+    return {outcome.photo_id for outcome in result.outcomes if outcome.fault is None}
 
 
 def _lock_products(result: ChunkResult) -> None:
@@ -160,7 +173,9 @@ Done = list[tuple[Photo, PhotoOutcome]]
 
 def _finish_indexed(done: Done, result: ChunkResult) -> None:
     """Indexed photos need nothing more, the ledger says it all; what was wrong with them before is no problem now."""
-    row_problems_settle(photos=[photo for photo, _ in done])
+    photos = [photo for photo, _ in done]
+    row_problems_settle(photos=photos)
+    shadow_owe(photos=photos)
 
 
 def _finish_recognised(done: Done, result: ChunkResult) -> None:
@@ -233,6 +248,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job.worker, job.seconds = result.worker, result.seconds
     job.lease_until, job.finished_at = None, timezone.now()
     job.save()
+    search_counted(state=job.state, asked=job.created_at, answered=job.finished_at)
     event_job_finished(job_id=job.pk)
     transaction.on_commit(partial(job_announce, job_id=job.pk))
     return True

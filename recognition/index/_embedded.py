@@ -125,6 +125,14 @@ class EmbeddedIndex:
             os.fsync(file.fileno())
         Path(name).replace(self._folder / _schema.ALIAS)
 
+    def drop(self, version: str) -> None:
+        _schema.check_droppable(version, opened=self._version, live=self._live_version())
+        place = self._folder / _schema.collection_name(version)
+        if place.exists():
+            gone = Path(tempfile.mkdtemp(dir=self._folder, prefix=".gone-"))
+            place.rename(gone / place.name)  # whole or not at all, whatever kills us
+            shutil.rmtree(gone, ignore_errors=True)
+
     def versions(self) -> list[str]:
         folders = (path.name for path in self._folder.iterdir() if path.is_dir())
         return sorted(version for name in folders if (version := _schema.version_of(name)))

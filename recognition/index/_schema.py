@@ -127,3 +127,9 @@ def live_notes(served: str, live: str) -> tuple[str, ...]:
     if not live:
         return ("No version is live yet: promote one.",)
     return () if live == served else (f"This process serves version {served}; the live one is {live}.",)
+
+
+def check_droppable(version: str, *, opened: str, live: str) -> None:
+    """ValueError where a version's photos are still needed."""
+    if version in {opened, live}:
+        raise ValueError(f"version {version!r} is in use and is not deleted")

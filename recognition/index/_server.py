@@ -134,6 +134,12 @@ class ServerIndex:
         with self._engine() as client:
             client.update_collection_aliases([*steps, m.CreateAliasOperation(create_alias=alias)])
 
+    def drop(self, version: str) -> None:
+        _schema.check_droppable(version, opened=self._version, live=self._live_version())
+        if version in self.versions():
+            with self._engine() as client:
+                client.delete_collection(_schema.collection_name(version))
+
     def versions(self) -> list[str]:
         with self._engine() as client:
             names = [collection.name for collection in client.get_collections().collections]

@@ -183,6 +183,9 @@ class PhotoIndex(Protocol):
     def promote(self, version: str) -> None:
         """Make ``version`` the live one, in one step; ValueError where it has no collection."""
 
+    def drop(self, version: str) -> None:
+        """Delete a version with all its photos; ValueError for the live one and the opened one. Unknown: nothing."""
+
     def versions(self) -> list[str]:
         """Versions that have a collection, sorted."""
 

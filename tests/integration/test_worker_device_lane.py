@@ -11,6 +11,7 @@ from recognition.errors import Unavailable
 from recognition.recogniser import Embeddings
 from recognition.text import ProductText
 from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, DeviceLane
+from workers.beside import Background, Beside
 
 SIZE = 2
 
@@ -95,6 +96,42 @@ def test_waiting_searches_go_first_as_one_batch_then_bulk_in_small_batches(lane,
     assert [v.words is not None and v.words[0] for v in vectors] == [False, 3, 4]
     [item.future.result(10) for item in bulk]
     assert device.batches == [[1, 2], [20, 21, 22, 23], [24, 25]]
+
+
+def test_background_work_comes_last_and_few_at_once(lane, device):
+    occupied(device, lane)
+    background = [photo(value) for value in range(40, 43)]
+    lane.submit_background(background)
+    bulk = [photo(value) for value in range(20, 22)]
+    lane.submit_bulk(bulk)
+    search = lane.submit_search(photo(1))
+    device.gate.set()
+    [item.future.result(10) for item in (*bulk, *background)]
+    assert search.done()
+    assert device.batches == [[1], [20, 21], [40, 41], [42]]
+
+
+def test_photos_for_two_networks_are_never_in_one_batch(lane, device):
+    occupied(device, lane)
+    other = Device()
+    beside = Beside(lane, other)
+    items = [photo(1), photo(2), photo(3)]
+    futures = [lane.submit_search(items[0]), beside.submit_search(items[1]), beside.submit_search(items[2])]
+    device.gate.set()
+    assert [future.result(10).image[0] for future in futures] == [1, 2, 3]
+    assert (device.batches, other.batches) == ([[1]], [[2, 3]])
+
+
+def test_who_works_in_the_background_rests_after_every_step(lane, device):
+    rests = []
+    background = Background(lane, device, lambda: rests.append(len(device.batches)))
+    first, second = photo(1), photo(2)
+    background.submit_bulk([first])
+    background.submit_bulk([second])
+    assert rests == [1, 2]
+    call = DeviceCall(lambda: "answered")
+    assert background.submit_bulk_call(call).result(10) == "answered"
+    assert len(rests) == 3
 
 
 def test_calls_have_turns_of_their_own_between_searches_and_bulk(lane, device):

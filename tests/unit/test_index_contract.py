@@ -476,6 +476,21 @@ def test_photo_ids_reads_page_by_page(index, monkeypatch):
     assert sorted(index.photo_ids("acme")) == sorted(f"p{i}" for i in range(30))
 
 
+def test_a_dropped_version_is_gone_and_one_in_use_is_not_dropped(opener):
+    old, new = opener("old"), opener("new")
+    gone, live = (next(v for v in new.versions() if v.endswith(end)) for end in ("-old", "-new"))
+    new.promote(live)
+    with pytest.raises(ValueError, match="in use"):
+        new.drop(live)
+    with pytest.raises(ValueError, match="in use"):
+        old.drop(gone)  # what is opened here
+    old.close()
+    new.drop(gone)
+    new.drop(gone)
+    assert gone not in new.versions()
+    assert live in new.versions()
+
+
 def test_versions_are_apart_and_promote_moves_the_live_one(opener):
     old, new = opener("old"), opener("new")
     (a,) = vectors(1)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Merchant
+from catalog.selectors.bundle import live_version
 from catalog.services.items import photos_recognise_again
 from catalog.services.photo import photos_refresh, photos_reindex
 from workers import client
@@ -51,7 +52,9 @@ class Command(BaseCommand):
 
 
 def live_bundle() -> str:
-    """The bundle version that every live worker serves."""
+    """The bundle that is live: as an operator promoted it, or as every live worker serves it."""
+    if live := live_version():
+        return live
     try:
         versions = {card.bundle_version for card in client.live_workers()}
     except Unavailable as error:

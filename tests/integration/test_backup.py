@@ -1,0 +1,96 @@
+"""Backup and restore with the real line: 200 searches find the same before and after, in an empty place.
+
+On SQLite, or on PostgreSQL where ``VITRINE_TEST_DATABASE_URL`` names one (CI runs both).
+"""
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from config.demo.sample import customers, pack
+from tests.line import running_line
+
+SEARCHES = 200
+AT_ONCE = 4
+POSTGRES = os.environ.get("VITRINE_TEST_DATABASE_URL", "")
+SETTINGS = {"VITRINE_SEARCH_DEADLINE_SECONDS": "120", "VITRINE_JOBS_KEPT_DAYS": "1"}
+KEY = """
+from catalog.models import Merchant
+from catalog.services.key import api_key_create
+print(api_key_create(merchant=Merchant.objects.get(slug="shop"), name="test")[1])
+"""
+
+
+@contextmanager
+def empty_line(folder):
+    """A Vitrine over nothing: its own folder, and a new database where PostgreSQL is at hand."""
+    name, database = f"restore_{uuid.uuid4().hex}", ""
+    if POSTGRES:
+        with psycopg.connect(POSTGRES, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        database = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    folder.mkdir()
+    with running_line(folder, DATABASE_URL=database, **SETTINGS) as line:
+        yield line
+
+
+def start(line):
+    for name in ("web", "coordinator"):
+        line.start(name)
+    line.worker = line.start("worker")
+    line.wait_for(lambda: line.web_answers() and line.workers_alive(), "site and worker are up", seconds=240)
+
+
+def answers(line, key):
+    """The first five products of 200 searches by customers' photos, with their scores."""
+
+    def ask(customer):
+        files = {"photo": (customer.photo.name, customer.photo.read_bytes(), "image/jpeg")}
+        headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=60"}
+        address = f"{line.url}/api/v1/search-jobs?limit=5"
+        found = httpx.post(address, files=files, headers=headers, timeout=90, trust_env=False).json()
+        assert found["state"] == "done", found
+        return [(hit["product"]["id"], round(hit["scores"]["rank"], 3)) for hit in found["hits"][:5]]
+
+    with ThreadPoolExecutor(AT_ONCE) as asking:
+        return list(asking.map(ask, customers()[:SEARCHES]))
+
+
+def refused(line, *arguments):
+    done = line.manage(*arguments, check=False)
+    assert done.returncode == 1, done.stdout
+    return done.stderr.strip().rpartition("(")[2].rstrip(")")
+
+
+@pytest.mark.slow
+def test_a_restored_installation_finds_the_same(tmp_path):
+    backup = tmp_path / "backup"
+    with empty_line(tmp_path / "before") as line:
+        start(line)
+        line.manage("upload", str(pack(tmp_path)), "--merchant", "shop", "--create-merchant")
+        key = line.manage("shell", "--no-imports", "-c", KEY).stdout.strip()
+        before = answers(line, key)
+        assert refused(line, "backup", str(backup)) == "index_in_use"
+        assert not backup.exists()
+        assert line.worker.stop() == 0
+        assert "files are in" in line.manage("backup", str(backup)).stdout
+        assert refused(line, "backup", str(backup)) == "backup_place_taken"
+        assert refused(line, "restore", str(backup)) == "restore_place_taken"
+
+    with empty_line(tmp_path / "after") as line:
+        photos = (backup / "photos.tar").read_bytes()
+        (backup / "photos.tar").write_bytes(photos[:-1] + b"x")
+        assert refused(line, "restore", str(backup)) == "backup_damaged"
+        (backup / "photos.tar").write_bytes(photos)
+        line.manage("restore", str(backup))
+        start(line)
+        assert answers(line, key) == before
+    assert len(before) == SEARCHES
+    assert sum(len(found) == 5 for found in before) == SEARCHES
