@@ -19,6 +19,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 
+from catalog.models import Bundle
+
 Body = dict[str, Any]
 
 
@@ -252,6 +254,8 @@ ADMIN: dict[str, Case] = {
     "admin:catalog_webhookdelivery_replay": Theirs(delivery_id="delivery", post={}, form=True),
 }
 
+BUNDLE_PAGES = ("now", "shadow", "compare", "promote", "rollback", "retire")
+
 # The rows of ``Tenant.rows`` behind the pages that Django's admin makes for every model.
 ADMIN_ROWS = {
     "user": "user",
@@ -275,6 +279,11 @@ def admin_pages() -> dict[str, Case]:
     for model, registered in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         row = ADMIN_ROWS.get(str(model._meta.model_name))
+        if model is Bundle:  # the operator's, of no merchant
+            pages = ("changelist", "add", "change", "delete", "history", *BUNDLE_PAGES)
+            cases |= {f"{name}_{page}": Open() for page in pages}
+            cases["admin:catalog/bundle/<path:object_id>/"] = Open()
+            continue
         if row is None:
             continue  # its addresses are then named as missing
         actions = (*(str(action) for action in registered.actions or ()), "delete_selected")

@@ -70,17 +70,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='item',
             name='control',
-            field=models.BooleanField(default=False, help_text='Drawn at random among those that the machine accepted, whatever lane it is in: over these its precision is measured.'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Drawn at random among those that the machine accepted, whatever lane it is in: over these its precision is measured.'),
         ),
         migrations.AddField(
             model_name='item',
             name='doubt',
-            field=models.FloatField(default=0, help_text='How much a decision would teach, 0 to 1: the order within a lane.'),
+            field=models.FloatField(db_default=0, default=0, help_text='How much a decision would teach, 0 to 1: the order within a lane.'),
         ),
         migrations.AddField(
             model_name='item',
             name='fingerprint',
-            field=models.CharField(blank=True, editable=False, help_text='Of the pixels compared: near-duplicates are near.', max_length=160),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, help_text='Of the pixels compared: near-duplicates are near.', max_length=160),
         ),
         migrations.AddField(
             model_name='item',
@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='item',
             name='sketch',
-            field=models.CharField(blank=True, editable=False, help_text='Of the vector: look-alikes of one bundle are near.', max_length=64),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, help_text='Of the vector: look-alikes of one bundle are near.', max_length=64),
         ),
         migrations.AlterField(
             model_name='decision',

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='product',
             name='variant_group',
-            field=models.CharField(blank=True, help_text='The same for products that are variants of one article (size, colour).', max_length=100),
+            field=models.CharField(blank=True, db_default='', default='', help_text='The same for products that are variants of one article (size, colour).', max_length=100),
         ),
         migrations.AddIndex(
             model_name='product',

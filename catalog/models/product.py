@@ -13,7 +13,11 @@ class Product(models.Model):
     merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="products")
     sku = models.CharField("SKU", max_length=100)
     variant_group = models.CharField(
-        max_length=100, blank=True, help_text="The same for products that are variants of one article (size, colour)."
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The same for products that are variants of one article (size, colour).",
     )
     title = models.CharField(max_length=300)
     brand = models.CharField(max_length=120, blank=True)

@@ -98,17 +98,30 @@ class Item(models.Model):
         help_text="What it is, as accepted or corrected.",
     )
     fingerprint = models.CharField(
-        max_length=160, blank=True, editable=False, help_text="Of the pixels compared: near-duplicates are near."
+        max_length=160,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Of the pixels compared: near-duplicates are near.",
     )
     sketch = models.CharField(
-        max_length=64, blank=True, editable=False, help_text="Of the vector: look-alikes of one bundle are near."
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Of the vector: look-alikes of one bundle are near.",
     )
     lane = models.PositiveSmallIntegerField(
         choices=Lane, null=True, blank=True, help_text="Why it is in the queue. None: it need not be looked at."
     )
-    doubt = models.FloatField(default=0, help_text="How much a decision would teach, 0 to 1: the order within a lane.")
+    doubt = models.FloatField(
+        default=0, db_default=0, help_text="How much a decision would teach, 0 to 1: the order within a lane."
+    )
     control = models.BooleanField(
         default=False,
+        db_default=False,
         help_text="Drawn at random among those that the machine accepted, whatever lane it is in: over these its "
         "precision is measured.",
     )

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog.models import Job, LooseBytes, Photo, Upload, UploadState
+from catalog.models import ExamplePhoto, Job, LooseBytes, Photo, Upload, UploadState
 from catalog.services.photo import BYTES_KEPT
 from catalog.services.verifying.findings import BATCH, Batches, Finding
 from workers import client
@@ -63,8 +63,11 @@ def _referred(prefix: str) -> tuple[dict[str, int], set[str]]:
     """The keys that photos (with the bytes they should have) and searches refer to in this folder."""
     photos = Photo.objects.filter(sha256__gte=prefix, sha256__lt=f"{prefix}g").order_by().distinct()
     sizes = dict(photos.values_list("key", "bytes").iterator(chunk_size=BATCH))
-    jobs = Job.objects.filter(key__gte=f"{prefix}/", key__lt=f"{prefix}0").order_by().distinct()
-    return sizes, set(jobs.values_list("key", flat=True).iterator(chunk_size=BATCH))
+    searched: set[str] = set()
+    for model in (Job, ExamplePhoto):
+        rows = model._default_manager.filter(key__gte=f"{prefix}/", key__lt=f"{prefix}0").order_by().distinct()
+        searched.update(rows.values_list("key", flat=True).iterator(chunk_size=BATCH))
+    return sizes, searched
 
 
 def _still_referred(keys: Iterable[str]) -> list[str]:
@@ -72,7 +75,8 @@ def _still_referred(keys: Iterable[str]) -> list[str]:
     keys = list(keys)
     photos = Photo.objects.filter(sha256__in=map(_sha256, keys)).values_list("key", flat=True)
     jobs = Job.objects.filter(key__in=keys).values_list("key", flat=True)
-    known = {*photos, *jobs} if keys else set()
+    examples = ExamplePhoto.objects.filter(key__in=keys).values_list("key", flat=True)
+    known = {*photos, *jobs, *examples} if keys else set()
     return [key for key in dict.fromkeys(keys) if key in known]
 
 
