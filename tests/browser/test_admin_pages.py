@@ -95,6 +95,7 @@ def test_refused_upload_is_told_on_the_page(page, admin, shop):
 
 def test_item_is_corrected_to_a_product_that_was_searched_for(page, admin, shop, mug):
     page.expected = ["404 (Not Found)"]
+    shop.search(photo=jpeg(1))  # its bytes are in the store: one in which nothing lies is taken to be away
     lamp = shop.product("LAMP-1", title="Brass lamp")
     item = shop.item(mug)
     page.goto(reverse("admin:catalog_item_change", args=[item.pk]))

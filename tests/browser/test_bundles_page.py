@@ -93,9 +93,12 @@ def test_what_would_change_is_seen_before_it_is_changed(page, operator, worker, 
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text(SKUS[1])  # what would be lost comes first
     expect(rows.nth(1)).to_contain_text("confirmed by a reviewer")
-    assert page.evaluate("Array.from(document.querySelectorAll('.v-compared img'), each => each.naturalWidth > 0)") == [
-        True, True
-    ]  # fmt: skip
+    images = page.locator(".v-compared img")
+    expect(images).to_have_count(2)
+    for image in images.all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
     assert overflow(page) == 0
 
 

@@ -103,6 +103,7 @@ def test_photo_frame_result_and_what_the_page_hears(visit, corner_shop, shop_sit
         assert page.url.endswith("#/products/BAG-281")
         page.keyboard.press("Escape")
         expect(page.locator("vitrine-search dialog")).to_be_hidden()
+        expect(page.locator("#heard")).to_contain_text("vitrine:close")
         names = [name for name, _ in heard(page)]
         results = "vitrine:results"
         assert names == [

@@ -9,8 +9,9 @@ import inspect
 import io
 import json
 import zipfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from uuid import uuid4
 
 import pytest
@@ -62,26 +63,38 @@ def maker(line):
 class Awaited:
     """An ``AsyncVitrine`` whose calls are awaited here, so that one test says the same to both clients."""
 
-    def __init__(self, of, loop):
-        self._of, self._loop = of, loop
+    def __init__(self, of, run):
+        self._of, self._run = of, run
 
     def __getattr__(self, name):
         value = getattr(self._of, name)
-        return self._called(value) if callable(value) else Awaited(value, self._loop)
+        return self._called(value) if callable(value) else Awaited(value, self._run)
 
     def _called(self, call):
         def method(*args, **kwargs):
             found = call(*args, **kwargs)
-            return self._loop.run_until_complete(found) if inspect.iscoroutine(found) else self._each(found)
+            return self._run(found) if inspect.iscoroutine(found) else self._each(found)
 
         return method
 
     def _each(self, found):
         try:
-            while (value := self._loop.run_until_complete(anext(found, None))) is not None:
+            while (value := self._run(anext(found, None))) is not None:
                 yield value
         finally:
-            self._loop.run_until_complete(found.aclose())
+            self._run(found.aclose())
+
+
+@contextmanager
+def a_loop():
+    """Runs coroutines on a loop in a thread of its own: browser tests before this one leave theirs running in ours."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 class Merchant:
@@ -103,12 +116,12 @@ def merchant(maker, request):
         if request.param == "blocking":
             yield Merchant(name, token, lambda *given: ending.enter_context(Vitrine(*given)))
             return
-        loop = ending.enter_context(asyncio.Runner()).get_loop()
+        run = ending.enter_context(a_loop())
 
         def connect(*given):
             client = AsyncVitrine(*given)
-            ending.callback(lambda: loop.run_until_complete(client.aclose()))
-            return Awaited(client, loop)
+            ending.callback(lambda: run(client.aclose()))
+            return Awaited(client, run)
 
         yield Merchant(name, token, connect)
 

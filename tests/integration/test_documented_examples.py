@@ -37,6 +37,8 @@ NOT_RUN = {
     ".venv/bin/python -m recognition.training": TRAINING,
     ".venv/bin/python -m tools.signs": TRAINING,
     "VITRINE_BUNDLE=": STACK,
+    ".venv/bin/python -m http.server": "serves until it is stopped; test_widget opens that page",
+    ".venv/bin/python manage.py restore": "wants an empty place, with nothing running; test_backup restores",
     "pip install ./clients/python": "reaches a package index; here the client is found in the checkout",
 }
 PHOTOS = {
@@ -83,6 +85,7 @@ def reader(line, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader") / "vitrine"
     environment = line.environment | workplace(folder, ROOT)
     (folder / "catalogue.zip").write_bytes(catalogue())
+    shutil.copytree(ROOT / "clients" / "widget", folder / "clients" / "widget")
     for name, photo in PHOTOS.items():
         shutil.copy(ROOT / "sample" / "customer" / f"{photo}.jpg", folder / name)
     line.manage("upload", str(folder / "catalogue.zip"), "--merchant", "sample", "--create-merchant")
