@@ -161,7 +161,7 @@ LISTS = [
     ("recognition-jobs", make_recognitions, KEY + 1),
     ("webhook-endpoints", make_endpoints, KEY + 1),
     ("webhook-deliveries", make_deliveries, KEY + 1),
-    ("review-items", make_items, KEY + 3),  # the items, the products of all candidates, the matched photos
+    ("review-items", make_items, KEY + 4),  # items, products of all candidates, matched photos, rejections
 ]
 
 
@@ -198,6 +198,6 @@ def test_a_recognition_costs_the_same_for_one_item_and_for_thirty(shop, django_a
         )
         for number in range(count):
             shop.item(shop.product(f"R-{count}-{number}"), job=job)
-        with django_assert_num_queries(KEY + 7):  # job, items, products, photos, two counts, failed photos
+        with django_assert_num_queries(KEY + 8):  # job, items, products, photos, rejections, two counts, failed photos
             body = shop.client.get(f"{API}/recognition-jobs/{job.pk}").json()
         assert len(body["items"]["results"]) == body["progress"]["finished"] == count

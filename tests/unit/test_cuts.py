@@ -3,10 +3,11 @@
 from dataclasses import replace
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from recognition.decide import Decision
-from workers.batching import DeviceItem
+from workers.batching import DeviceItem, ItemVectors
 from workers.contract import Candidate, Scores
 from workers.cuts import Cut, without_doubles
 
@@ -16,7 +17,9 @@ def cut(box, product=1, probability=0.5):
         product_id=UUID(int=product), photo_id=UUID(int=9), scores=Scores(rank=0.5), probability=probability
     )
     decision = Decision("REVIEW", "weak_match", (probability,))
-    return Cut(DeviceItem(), box, decision=decision, candidates=(best,) if product else ())
+    item = DeviceItem()
+    item.future.set_result(ItemVectors(image=np.ones(8, np.float32) / np.sqrt(8), fused=None, subject=None))
+    return Cut(item, box, decision=decision, candidates=(best,) if product else ())
 
 
 LEFT, SHIFTED, RIGHT = (0.0, 0.0, 0.4, 0.4), (0.05, 0.0, 0.45, 0.4), (0.6, 0.0, 1.0, 0.4)

@@ -14,6 +14,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from recognition.errors import Unavailable
 from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _server, open_index
+from recognition.index._schema import PAYLOAD_INDEXES
 
 ONE = np.ones(256)
 
@@ -99,11 +100,11 @@ def test_payload_indexes_exist_before_the_first_point(stub):
         "collection_exists",
         "create_collection",
         "get_collection",
-        *["create_payload_index"] * 7,
+        *["create_payload_index"] * len(PAYLOAD_INDEXES),
         "upsert",
     ]
     made = {call.args[1]: call.args[2] for call in stub.create_payload_index.call_args_list}
-    assert made.keys() == {"merchant_id", "product_id", "category", "brand", "price", "currency", "in_stock"}
+    assert made.keys() == PAYLOAD_INDEXES.keys()
     assert made["merchant_id"].is_tenant
     assert [name for name, params in made.items() if params.enable_hnsw] == ["merchant_id"]
     assert (made["price"].type, made["in_stock"].type) == ("float", "integer")
@@ -112,7 +113,7 @@ def test_payload_indexes_exist_before_the_first_point(stub):
 def test_an_existing_collection_gets_only_the_missing_indexes(stub):
     stub.collection_exists.return_value = True
     stub.get_collection.return_value.payload_schema = dict.fromkeys(
-        ["merchant_id", "product_id", "category", "brand", "price", "currency"]
+        [name for name in PAYLOAD_INDEXES if name != "in_stock"]
     )
     open_index("http://qdrant:6333", version="v")
     stub.create_collection.assert_not_called()
@@ -122,7 +123,7 @@ def test_an_existing_collection_gets_only_the_missing_indexes(stub):
 def test_two_workers_may_make_the_collection_at_once(stub):
     stub.create_collection.side_effect = UnexpectedResponse(409, "Conflict", b"exists", {})
     open_index("http://qdrant:6333", version="v")
-    assert stub.create_payload_index.call_count == 7
+    assert stub.create_payload_index.call_count == len(PAYLOAD_INDEXES)
 
 
 @pytest.mark.parametrize(("matches", "exact"), [(50_000, True), (50_001, False)])

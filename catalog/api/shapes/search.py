@@ -189,6 +189,7 @@ class SearchSummary(serializers.ModelSerializer):
         """What was asked for, with the photo's address."""
         url = self.context["request"].build_absolute_uri(job_photo_address(job.pk)) if job.key else None
         asked = {"read_as": []} | SearchOptions.model_validate(job.request).model_dump(mode="json") | job.request
+        asked.pop("request_id", None)  # for the logs
         return asked | {"filters": _filters_told(job.request["filters"]), "photo_url": url}
 
 
