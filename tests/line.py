@@ -78,7 +78,9 @@ class Line:
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "vitrine.sqlite3"
         self.environment = {
-            **os.environ,
+            **{
+                name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"
+            },  # the browser's
             "VITRINE_VAR": str(folder),
             "REDIS_URL": self.redis.url,
             "DATABASE_URL": "",

@@ -366,6 +366,7 @@ class HeldPoint(Part):
     price: float | None = None
     currency: str | None = None
     in_stock: bool = True
+    group: str = ""
     misplaced: bool = False
 
 

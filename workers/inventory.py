@@ -26,4 +26,6 @@ def run_inventory(line: Line, question: Inventory) -> InventoryPage:
 
 
 def _held(point: StoredPoint) -> HeldPoint:
-    return HeldPoint(point_id=point.point_id, misplaced=point.misplaced, **asdict(point.payload))
+    payload = asdict(point.payload)
+    payload.pop("attributes")  # the index filters by them and does not give them back
+    return HeldPoint(point_id=point.point_id, misplaced=point.misplaced, **payload)

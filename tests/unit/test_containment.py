@@ -24,6 +24,7 @@ from tests.uploads import odd_but_good, saved
 
 LIMITS = PhotoLimits()
 SLOW = many_scans(4000, 1000)  # seconds, and a megabyte
+OTHERS: set[int] = set()  # decoders that were there before the test
 
 
 @pytest.fixture
@@ -34,8 +35,15 @@ def decoders() -> Iterator[Decoders]:
     assert children() == []
 
 
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Other tests of this process may have left decoders at work for it."""
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
 def children() -> list[int]:
-    """The decoders of this process."""
+    """The decoders that a test began."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -45,7 +53,7 @@ def children() -> list[int]:
             continue
         if parent == os.getpid() and b"recognition.decoder" in command:
             found.append(int(path.parent.name))
-    return found
+    return [pid for pid in found if pid not in OTHERS]
 
 
 @contextmanager

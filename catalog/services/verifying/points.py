@@ -84,7 +84,7 @@ def _agrees(photo: Photo, point: HeldPoint) -> bool:
     """Whether the point says of the photo's product what SQL says."""
     if photo.product is None or point.merchant_id != photo.merchant_id:
         return False
-    facts = product_facts(photo.product).model_dump(exclude={"title", "description"})
+    facts = product_facts(photo.product).model_dump(exclude={"title", "description", "attributes"})
     return facts == point.model_dump(include=set(facts))
 
 
