@@ -2,7 +2,8 @@
 
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
 then calls, each alone: an explanation, or the proposals of a photo of many; then the next photos of bulk work, at most
-one small batch, so that a search never waits for more than that.
+one small batch, so that a search never waits for more than that. How small, and how much of the device bulk work keeps
+where searches never pause, ``turns`` decides.
 
 An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
 photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
@@ -10,6 +11,7 @@ photo fails, the device itself is lost: the thread ends, every waiting future fa
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -24,6 +26,7 @@ from recognition.errors import Unavailable
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText
 from workers.metrics import stage
+from workers.turns import Turns
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -73,7 +76,7 @@ Work: TypeAlias = DeviceItem | DeviceCall
 class DeviceLane:
     """Three queues in front of one device.
 
-    ``batch``: photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
+    ``batch``: most photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class DeviceLane:
         self._searches: deque[DeviceItem] = deque()
         self._calls: deque[DeviceCall] = deque()
         self._bulk: deque[DeviceItem] = deque()
+        self._turns = Turns(batch)
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
@@ -143,20 +147,36 @@ class DeviceLane:
     def _run(self) -> None:
         items: list[Work] = []
         try:
-            while items := self._next():
+            while queue := self._next():
+                items = self._take(queue)
+                started = time.perf_counter()
                 self._serve(items)
+                self._account(queue, time.perf_counter() - started, len(items))
         except BaseException as error:
             self._die(error, items)
 
-    def _next(self) -> list[Work]:
-        """The next turn: searches where there are any, else a call, else bulk; empty when closed and nothing waits."""
+    def _next(self) -> deque[Any]:
+        """The queue whose turn it is: the searches' where any wait and nothing else is due, else the calls', else that
+        of bulk work; an empty one when closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._searches or self._calls or self._bulk or self._closed)
-            queue: deque[Any] = self._searches or self._calls or self._bulk
-            most = 1 if queue is self._calls else self._batch
+            rest = self._calls or self._bulk
+            return rest if rest and self._turns.bulk_is_due else self._searches or rest
+
+    def _take(self, queue: deque[Any]) -> list[Work]:
+        most = self._batch
+        if queue is not self._searches:
+            most = self._turns.bulk_photos if queue is self._bulk else 1
+        with self._changed:
             items = [queue.popleft() for _ in range(min(len(queue), most))]
             self._changed.notify_all()
             return items
+
+    def _account(self, queue: deque[Any], seconds: float, count: int) -> None:
+        if queue is self._searches:
+            self._turns.searched(seconds, bulk_waits=bool(self._calls or self._bulk))
+        else:
+            self._turns.worked(seconds, photos=count if queue is self._bulk else 0)
 
     def _serve(self, items: list[Work]) -> None:
         now = datetime.now(UTC)
