@@ -22,6 +22,7 @@ from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
 from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo, decode_regions, decode_whole
 from recognition.proposals import Proposals, best_of, proposals_of
+from recognition.runtime import fastest
 from recognition.text import ProductText, encode_texts
 
 Vectors = NDArray[np.float32]
@@ -54,6 +55,7 @@ class Recogniser:
         self.model = model.eval().requires_grad_(False).to(device)
         self.model.image.fold(dtype)
         look = bundle.preprocessing
+        self._see = fastest(self.model.image, device=device, dtype=dtype, size=look.size)
         self._mean = torch.tensor(look.mean, device=device).mul(255)[None, :, None, None]
         self._scale = torch.tensor(look.std, device=device).mul(255).reciprocal()[None, :, None, None]
 
@@ -111,7 +113,7 @@ class Recogniser:
         """
         finder = self._finder
         with torch.inference_mode():
-            _, seen = self.model.image.see(self.pixels_to_input(pixels))
+            _, seen = self._see(self.pixels_to_input(pixels))
             logits, boxes = self.model.subject(seen)  # type: ignore[misc]  # _finder has looked
         found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
         return list(found)
@@ -133,7 +135,7 @@ class Recogniser:
     def classify(self, pixels: NDArray[np.uint8]) -> dict[str, LabelOdds]:
         """Pixels uint8 [N, S, S, 3] to the probabilities of every label set of the bundle, by its name."""
         with torch.inference_mode():
-            features = self.model.image.backbone(self.pixels_to_input(pixels)).float()
+            features = self._see(self.pixels_to_input(pixels))[0].float()
             return {
                 name: label_odds(self.model.heads.fine[name](features), known)
                 for name, known in self.bundle.labels.items()
@@ -188,10 +190,11 @@ class Recogniser:
 
     def _look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Photo vectors [N, dim] and main subjects [N, 5], out of one pass through the backbone."""
+        features, seen = self._see(pixels)
+        vectors = self.model.image.project(features)
         if self.model.subject is None:
-            return self.model.image(pixels), torch.zeros(len(pixels), 5)
-        features, seen = self.model.image.see(pixels)
-        return self.model.image.project(features), best_of(*self.model.subject(seen))
+            return vectors, torch.zeros(len(pixels), 5)
+        return vectors, best_of(*self.model.subject(seen))
 
 
 def load_weights(model: ProductEncoder, path: Path) -> None:
