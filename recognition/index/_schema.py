@@ -3,7 +3,6 @@
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ def point_id(photo_id: str) -> str:
 
 def to_payload(payload: PointPayload) -> dict[str, Any]:
     """The stored form of a payload: what is None is left out, as the engine itself does when a field is set to null."""
-    return {key: value for key, value in stored_changes(asdict(payload)).items() if value is not None}
+    return {key: value for key, value in stored_changes(vars(payload)).items() if value is not None}
 
 
 def from_payload(stored: Mapping[str, Any]) -> PointPayload:
