@@ -145,10 +145,11 @@ def _search(line: Line, search: Search) -> dict:
     )
     with stage("index"):
         (hits,) = line.index.nearest([query])
+    found = {"box": box, "degraded": line.index.is_behind()}
     if photo is None or search.like or search.unlike:
-        return {"candidates": tuple(to_candidate(hit) for hit in hits), "box": box}
+        return found | {"candidates": tuple(to_candidate(hit) for hit in hits)}
     decision, candidates = judge(line.recogniser.bundle, hits)
-    return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": box}
+    return found | {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason}
 
 
 def _fuse_known(line: Line, tickets: Sequence[Ticket]) -> None:

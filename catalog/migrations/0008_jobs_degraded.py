@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('catalog', '0007_synonyms'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='job',
+            name='degraded',
+            field=models.BooleanField(default=False, help_text='Whether the index had a backlog: what was stored just before may be missing.'),
+        ),
+    ]
