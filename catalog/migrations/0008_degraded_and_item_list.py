@@ -13,4 +13,8 @@ class Migration(migrations.Migration):
             name='degraded',
             field=models.BooleanField(default=False, help_text='Whether the index had a backlog: what was stored just before may be missing.'),
         ),
+        migrations.AddIndex(
+            model_name='item',
+            index=models.Index(fields=['merchant', '-created_at', 'id'], name='item_list'),
+        ),
     ]
