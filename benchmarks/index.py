@@ -224,7 +224,7 @@ def other(shelf: Shelf, count: int, dice: np.random.Generator) -> list[Row]:
 def main() -> None:
     options = common.parser(__doc__).parse_args()
     figures, rows, upserts = common.report(options.quick), [], []
-    sizes, count = ((1_000, 10_000), 200) if options.quick else ((1_000, 10_000, 100_000, 1_000_000), 1000)
+    sizes, count = ((1_000, 5_000), 50) if options.quick else ((1_000, 10_000, 100_000, 1_000_000), 1000)
     dice = np.random.default_rng(7)
     print(f"{'engine':12} {'photos':>9} {'search':20} {'p50 ms':>8} {'p99 ms':>8} {'recall@10':>9}")
     for photos in sizes:

@@ -28,20 +28,23 @@ def fastest(encoder: ImageEncoder, *, device: torch.device, dtype: torch.dtype, 
     """A folded encoder's `see`: normalised pixels [N, 3, S, S] to features [N, F] and map [N, C, h, w], or None for a
     network without one. `size`: the pixels S that are usual; others are served too. Uses torch's number of threads."""
     if device.type != "cpu" or dtype != torch.float32:
-        return _ByPyTorch(encoder)
+        return PyTorch(encoder)
     try:
         return OnnxRuntime(encoder, size)
     except Exception as error:  # exporter and runtime raise whatever a network makes them stumble upon
         log.warning("PyTorch runs the network, ONNX Runtime cannot: %s", error)
-        return _ByPyTorch(encoder)
+        return PyTorch(encoder)
 
 
-class _ByPyTorch(nn.Module):
+class PyTorch(nn.Module):
+    """The encoder itself."""
+
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
         self._encoder = encoder
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `fastest`."""
         if self._encoder.map_width:
             return self._encoder.see(pixels)
         return self._encoder.backbone(pixels), None
@@ -50,15 +53,16 @@ class _ByPyTorch(nn.Module):
 class OnnxRuntime:
     """The same by ONNX Runtime. Raises RuntimeError where the exported network computes something else."""
 
-    def __init__(self, encoder: ImageEncoder, size: int) -> None:
-        plain = _ByPyTorch(encoder).eval()
+    def __init__(self, encoder: ImageEncoder, size: int, *, spin: bool = False) -> None:
+        """`spin`: threads that wait for their next part keep their core busy: quicker where nobody else wants it."""
+        plain = PyTorch(encoder).eval()
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = torch.get_num_threads()
         settings.log_severity_level = 3  # errors, which are raised as well
-        # Threads that spin while they wait take the cores from those that decode.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A worker has other threads, which decode: spinning would take the cores from them.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         self._session = onnxruntime.InferenceSession(
-            _exported(plain, bool(encoder.map_width), size), settings, providers=["CPUExecutionProvider"]
+            exported(plain, has_map=bool(encoder.map_width), size=size), settings, providers=["CPUExecutionProvider"]
         )
         self._compare(plain, size)
 
@@ -77,7 +81,7 @@ class OnnxRuntime:
                     raise RuntimeError(f"the exported network differs for {count} photos of {side} pixels")
 
 
-def _exported(plain: nn.Module, has_map: bool, size: int) -> bytes:
+def exported(plain: nn.Module, *, has_map: bool, size: int) -> bytes:
     """The network as ONNX, for any number of photos of any size."""
     names, file = ["features", "map"] if has_map else ["features"], io.BytesIO()
     free = {name: {0: "photos"} for name in names} | {"pixels": {0: "photos", 2: "height", 3: "width"}}
@@ -87,7 +91,7 @@ def _exported(plain: nn.Module, has_map: bool, size: int) -> bytes:
         torch.onnx.export(
             plain,
             (torch.zeros(2, 3, size, size),),
-            file,
+            file,  # type: ignore[arg-type]  # takes a file as well as a path
             dynamo=False,
             input_names=["pixels"],
             output_names=names,
