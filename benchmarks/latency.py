@@ -63,6 +63,7 @@ def parse() -> Namespace:
 def bare(photos: list[bytes], options: Namespace) -> list[float]:
     """Seconds of decode, forward and query of each photo, in this process and with nothing in between."""
     recogniser = Recogniser.load(load_env().bundle)
+    recogniser.leave_cores_free()
     recogniser.warm_up()
     filters = Filters("bench")
     with tempfile.TemporaryDirectory(prefix="vitrine-bare-") as folder:

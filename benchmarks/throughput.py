@@ -40,6 +40,7 @@ def main() -> None:
     with common.vitrine("coordinator", "worker") as line, ExitStack() as stack:
         upload_seconds = upload(line, options)
         recogniser = Recogniser.load(load_env().bundle)
+        recogniser.leave_cores_free()
         recogniser.warm_up()
         keys = stored_keys()
         ways: dict[str, Callable[[], float]] = {

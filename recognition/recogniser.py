@@ -22,7 +22,7 @@ from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
 from recognition.photos import Box, DecodedPhoto, PhotoLimits, decode_photo, decode_regions, decode_whole
 from recognition.proposals import Proposals, best_of, proposals_of
-from recognition.runtime import fastest
+from recognition.runtime import OnnxRuntime, fastest
 from recognition.text import ProductText, encode_texts
 
 Vectors = NDArray[np.float32]
@@ -162,6 +162,12 @@ class Recogniser:
         boxes = [as_box(box) for box in to_photo(found.boxes, letterbox(width, height))]
         inside = [box for box in boxes if region is None or _middle_in(box, region)]
         return [(box, square_round(box, width, height, self._finder.margin)) for box in inside]
+
+    def leave_cores_free(self) -> None:
+        """For a process that only serves: one thread for PyTorch where ONNX Runtime runs the network. What is left to
+        it is too small to share, and threads of its own that wait for work spin on cores that others need."""
+        if isinstance(self._see, OnnxRuntime):
+            torch.set_num_threads(1)
 
     def warm_up(self) -> None:
         """Run the batch sizes that will be served once, so that the first request does not pay for it."""

@@ -64,6 +64,7 @@ class Line:
 def open_line(env: Env, on_device_death: Callable[[BaseException], None]) -> Line:
     """Load and warm up. Raises BundleError, Unavailable or ValueError where this worker must not serve."""
     recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None)
+    recogniser.leave_cores_free()
     recogniser.warm_up()
     bundle = recogniser.bundle
     index = open_index(

@@ -23,6 +23,7 @@ WAIT_MS = 10  # the longest that a photo waits for others to make a batch
 def recogniser() -> Recogniser:
     """The bundle, loaded once in each process."""
     loaded = Recogniser.load(load_env().bundle, threads=int(os.environ.get("PEER_THREADS", "0")) or None)
+    loaded.leave_cores_free()
     loaded.warm_up()
     return loaded
 
