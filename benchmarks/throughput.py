@@ -65,7 +65,7 @@ def parse() -> Namespace:
     parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of the sample catalogue's")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="which peers; none: none")
     options = parser.parse_args()
-    options.count, options.rounds = (96, 2) if options.quick else (2000, 5)
+    options.count, options.rounds = (320, 2) if options.quick else (2000, 5)
     return options
 
 
