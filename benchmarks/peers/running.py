@@ -5,12 +5,13 @@ with running("mosec", line) as send:
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 from sysconfig import get_path
@@ -53,17 +54,26 @@ def running(name: str, line: Line) -> Iterator[Send]:
         command += ["--address", "127.0.0.1", "--port", str(port), "--timeout", "600000"]
     log = line.folder / f"{name}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         send = _task_sender(line) if name == "task_per_photo" else _http_sender(name, port)
         _until_it_answers(name, send, process, log, line)
         yield send
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """It and all that it started: LitServe's workers outlive their parent otherwise."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _environment(name: str) -> Path:
@@ -92,7 +102,6 @@ def _until_it_answers(name: str, send: Send, process: subprocess.Popen, log: Pat
             return
         except httpx.HTTPError:
             time.sleep(0.5)
-    process.terminate()
     raise Absent(f"{name} does not serve: {log.read_text(errors='replace')[-500:]}")
 
 
