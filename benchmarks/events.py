@@ -9,103 +9,42 @@ event is one item), while so many clients follow and wait. SQLite, one web proce
 """
 
 import argparse
-import json
-import os
-import platform
 import queue
 import random
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 
+import common
 import httpx
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.broker import free_port, start_redis  # noqa: E402
-
-PACKAGES = ("Django", "redis", "uvicorn", "asgiref")
 GOAL_MS = 200.0
 
 
 def main() -> None:
     options = parse()
-    with tempfile.TemporaryDirectory(prefix="vitrine-benchmark-") as name:
-        folder = Path(name)
-        (folder / "static").mkdir()
-        with start_redis(free_port(), folder / "redis") as server:
-            os.environ |= {"REDIS_URL": server.url, "VITRINE_VAR": str(folder), "DATABASE_URL": ""}
-            os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-            port = free_port()
-            subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, check=True)
-            web = start_web(port, folder)
-            try:
-                report = measure(f"http://127.0.0.1:{port}", options.rounds, options.clients)
-            finally:
-                web.terminate()
-                web.wait(30)
-    write(report, options.json)
+    figures = common.report(options.quick) | {"what": "milliseconds from commit to arrival", "goal_ms": GOAL_MS}
+    with common.vitrine("web") as line:
+        figures |= measure(line.url, options.rounds, options.clients)
+    write(figures, options)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer results and clients")
-    parser.add_argument("--json", type=Path, help="where the figures go (default: benchmarks/results, dated)")
-    options = parser.parse_args()
+    options = common.parser(__doc__).parse_args()
     options.rounds, options.clients = (40, (1, 10)) if options.quick else (200, (1, 10, 50))
     return options
 
 
-def start_web(port: int, folder: Path) -> subprocess.Popen:
-    from config.stack import COMMANDS  # noqa: PLC0415 - reads the environment, which was set just before
-
-    command = [sys.executable, *COMMANDS["web"][1:]]
-    command[command.index("--port") + 1] = str(port)
-    with (folder / "web.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5)
-            return process
-        except httpx.TransportError:
-            time.sleep(0.2)
-    process.kill()
-    raise SystemExit((folder / "web.log").read_text())
-
-
 def measure(url: str, rounds: int, clients: tuple[int, ...]) -> dict:
-    import django  # noqa: PLC0415
-
-    django.setup()
     shop = Stage(url)
-    report = {
-        "what": "milliseconds from commit to arrival",
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "goal_ms": GOAL_MS,
-        "searches": {},
-        "items": {},
-    }
+    told: dict = {"searches": {}, "items": {}}
     for count in clients:
-        report["searches"][f"{count} clients"] = distribution(shop.searches(rounds, count))
-        report["items"][f"{count} clients"] = distribution(shop.items(rounds, count))
-    report["load_after"] = os.getloadavg()
-    return report
+        told["searches"][f"{count} clients"] = distribution(shop.searches(rounds, count))
+        told["items"][f"{count} clients"] = distribution(shop.items(rounds, count))
+    return told
 
 
 class Stage:
@@ -220,23 +159,13 @@ def distribution(seconds: list[float]) -> dict[str, float]:
     return {"n": len(ms), **{name: round(value, 1) for name, value in found.items()}, "within_goal": round(within, 4)}
 
 
-def processor() -> str:
-    """The processor's name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
-
-
-def write(report: dict, path: Path | None) -> None:
-    path = path or ROOT / "benchmarks" / "results" / f"events-{report['when'][:10]}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+def write(figures: dict, options: argparse.Namespace) -> None:
     print(f"{'milliseconds':28s} {'p50':>7s} {'p90':>7s} {'p95':>7s} {'p99':>7s} {'max':>7s}   within {GOAL_MS:.0f} ms")
     for kind in ("searches", "items"):
-        for clients, told in report[kind].items():
-            figures = " ".join(f"{told[name]:7.1f}" for name in ("p50", "p90", "p95", "p99", "max"))
-            print(f"{kind + ', ' + clients:28s} {figures}   {told['within_goal']:.1%} of {told['n']}")
-    print(f"load {report['load_before'][0]:.1f} on {report['cores']} cores; written to {path}")
+        for clients, told in figures[kind].items():
+            shown = " ".join(f"{told[name]:7.1f}" for name in ("p50", "p90", "p95", "p99", "max"))
+            print(f"{kind + ', ' + clients:28s} {shown}   {told['within_goal']:.1%} of {told['n']}")
+    common.write("events", figures, options.json)
 
 
 if __name__ == "__main__":

@@ -1,44 +1,36 @@
-"""Measures the index through its façade: writes a second, search times and recall, on both engines side by side.
+"""The index through its façade, beside the bare engine: writes a second, search times, recall against exact search.
 
-    python -m benchmarks.index [--quick] [--json FILE]
+    python benchmarks/index.py [--quick] [--json FILE]
 
-Synthetic photos: 256-d unit vectors in clusters, three photos a product, 50 categories, one merchant. Searches ask for
-ten products: by photo, by photo within one category (2 % of the photos), by photo and words, by words. ``recall`` is
-the share of numpy's exact ten products that the engine returned. The second engine is the Qdrant server named by
-VITRINE_TEST_QDRANT_URL, or the client's in-memory mode, which is asked less and only up to 10,000 photos. ``--quick``
-leaves out 100,000 photos.
+Synthetic photos: 256-d unit vectors in clusters, three photos a product, 50 categories that have nothing to do with
+looks (what graphs are bad at), one merchant. Searches ask for ten products: by photo, by photo within one category
+(2 % of the photos), by photo and words, by words. Recall is the share of numpy's exact ten products that came back.
+The bare engine is the same Qdrant Edge, given the same points with their words' vectors ready, in turn with the façade
+batch by batch; it is asked for ten points by one exact vector. A Qdrant server that VITRINE_TEST_QDRANT_URL names
+is measured too, else the client's in-memory mode up to 10,000 photos.
 """
 
-import argparse
-import json
 import os
-import platform
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
+import common
 import numpy as np
+from charts import lines
+from qdrant_edge import EdgeShard, Point, Query, QueryRequest, SearchParams, SparseVector, UpdateOperation
 
-from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, open_index
+from recognition.index import Filters, IndexQuery, PhotoIndex, PhotoPoint, PointPayload, _edge, _schema, open_index
+from recognition.index._words import document_words
 
-DIM, LIMIT, PHOTOS_OF_A_PRODUCT, CATEGORIES = 256, 10, 3, 50
+DIM, LIMIT, PHOTOS_OF_A_PRODUCT, CATEGORIES, BATCH = 256, 10, 3, 50, 256
 MEMORY_PHOTOS = 10_000
-QUERIES, MEMORY_QUERIES = 300, 10
 MERCHANT = Filters("acme")
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """The photos as points, and as matrices [photos, DIM] for numpy."""
-
-    points: list[PhotoPoint]
-    image: np.ndarray
-    fused: np.ndarray
-    products: np.ndarray
-    categories: np.ndarray
+PHOTO, FILTERED = "photo", "photo, one category"
 
 
 @dataclass(frozen=True)
@@ -57,50 +49,56 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def make_shelf(photos: int, rng: np.random.Generator) -> Shelf:
-    """Products lie near category centres, photos near their product; ``fused`` adds a text direction of its own."""
-    count = -(-photos // PHOTOS_OF_A_PRODUCT)
-    products = np.arange(photos) // PHOTOS_OF_A_PRODUCT
-    of_product = rng.integers(0, CATEGORIES, count)
-    centres = unit(rng.normal(size=(4 * CATEGORIES, DIM)))[rng.integers(0, 4 * CATEGORIES, count)]
-    looks = unit(centres + 0.8 * unit(rng.normal(size=(count, DIM))))
-    texts = unit(centres + 0.8 * unit(rng.normal(size=(count, DIM))))
-    image = unit(looks[products] + 0.5 * unit(rng.normal(size=(photos, DIM)))).astype(np.float32)
-    fused = unit(image + texts[products]).astype(np.float32)
-    vocabulary = np.array([f"word{i}" for i in range(2000)])
-    titles = [" ".join(rng.choice(vocabulary, 8)) for _ in range(count)]
-    points = [
-        PhotoPoint(
-            PointPayload(
-                merchant_id="acme",
-                product_id=f"product{p}",
-                photo_id=f"photo{i}",
-                category=f"category{of_product[p]}",
-                brand=f"brand{p % 40}",
-                price=float(p % 100),
-                currency="EUR",
-                in_stock=bool(p % 10),
-            ),
-            image[i],
-            fused[i],
-            f"{titles[p]} SKU-{p:06d}",
+class Shelf:
+    """The photos as matrices [photos, DIM], and as points where they are written."""
+
+    def __init__(self, photos: int, dice: np.random.Generator) -> None:
+        """Products lie near cluster centres, photos near their product; ``fused`` adds a text direction of its own."""
+        count = -(-photos // PHOTOS_OF_A_PRODUCT)
+        self.products = np.arange(photos) // PHOTOS_OF_A_PRODUCT
+        of_product = dice.integers(0, CATEGORIES, count)
+        self.categories = of_product[self.products]
+        centres = unit(dice.normal(size=(4 * CATEGORIES, DIM)))[dice.integers(0, 4 * CATEGORIES, count)]
+        looks = unit(centres + 0.8 * unit(dice.normal(size=(count, DIM)))).astype(np.float32)
+        texts = unit(centres + 0.8 * unit(dice.normal(size=(count, DIM)))).astype(np.float32)
+        self.image, self.fused = (np.empty((photos, DIM), np.float32) for _ in range(2))
+        for first in range(0, photos, 100_000):
+            some = slice(first, min(photos, first + 100_000))
+            of = self.products[some]
+            self.image[some] = unit(looks[of] + 0.5 * unit(dice.normal(size=(len(of), DIM))))
+            self.fused[some] = unit(self.image[some] + texts[of])
+        vocabulary = np.array([f"word{i}" for i in range(2000)])
+        self.titles = [" ".join(words) for words in vocabulary[dice.integers(0, 2000, (count, 8))]]
+
+    def batches(self) -> Iterator[list[PhotoPoint]]:
+        """All photos, a batch at a time."""
+        for first in range(0, len(self.products), BATCH):
+            yield [self._point(i) for i in range(first, min(len(self.products), first + BATCH))]
+
+    def _point(self, i: int) -> PhotoPoint:
+        p = int(self.products[i])
+        payload = PointPayload(
+            merchant_id="acme",
+            product_id=f"product{p}",
+            photo_id=f"photo{i}",
+            category=f"category{self.categories[i]}",
+            brand=f"brand{p % 40}",
+            price=float(p % 100),
+            currency="EUR",
+            in_stock=bool(p % 10),
         )
-        for i, p in enumerate(products)
-    ]
-    return Shelf(points, image, fused, products, of_product[products])
+        return PhotoPoint(payload, self.image[i], self.fused[i], f"{self.titles[p]} SKU-{p:06d}")
 
 
-def searches(shelf: Shelf, count: int, rng: np.random.Generator) -> dict[str, list[IndexQuery]]:
-    """The same photos asked in four ways."""
-    rows = rng.integers(0, len(shelf.points), count)
-    photos = unit(shelf.image[rows] + 0.4 * unit(rng.normal(size=(count, DIM)))).astype(np.float32)
-    words = [" ".join(shelf.points[row].words.split()[2:4]) for row in rows]
+def searches(shelf: Shelf, count: int, dice: np.random.Generator) -> dict[str, list[IndexQuery]]:
+    """What is asked: a customer's photo of a product (another view), a category, words of its title."""
+    rows = dice.integers(0, len(shelf.products), count)
+    photos = unit(shelf.image[rows] + 0.5 * unit(dice.normal(size=(count, DIM)))).astype(np.float32)
+    words = [" ".join(shelf.titles[shelf.products[row]].split()[:2]) for row in rows]
     within = [Filters("acme", categories=(f"category{shelf.categories[row]}",)) for row in rows]
     return {
-        "photo": [IndexQuery(MERCHANT, image=photo, limit=LIMIT) for photo in photos],
-        "photo, one category": [
-            IndexQuery(w, image=photo, limit=LIMIT) for w, photo in zip(within, photos, strict=True)
-        ],
+        PHOTO: [IndexQuery(MERCHANT, image=photo, limit=LIMIT) for photo in photos],
+        FILTERED: [IndexQuery(w, image=photo, limit=LIMIT) for w, photo in zip(within, photos, strict=True)],
         "photo + words": [
             IndexQuery(MERCHANT, image=photo, text=shelf.fused[row], words=text, limit=LIMIT)
             for photo, row, text in zip(photos, rows, words, strict=True)
@@ -125,63 +123,143 @@ def exact_products(shelf: Shelf, query: IndexQuery) -> set[str]:
     return {f"product{p}" for p in list(best)[:LIMIT]}
 
 
-def measure(engine: str, url: str, shelf: Shelf, count: int, rng: np.random.Generator) -> tuple[float, list[Row]]:
-    """Photos written a second, and one row for each kind of search."""
-    index = open_index(url, version=f"bench-{uuid.uuid4().hex[:8]}")
-    try:
-        start = time.perf_counter()
-        for first in range(0, len(shelf.points), 256):
-            index.upsert(shelf.points[first : first + 256])
-        upserts = len(shelf.points) / (time.perf_counter() - start)
-        index.flush()
-        rows = []
-        for name, queries in searches(shelf, count, rng).items():
-            index.nearest(queries[:3])
-            times, recalls = [], []
-            for query in queries:
-                start = time.perf_counter()
-                (hits,) = index.nearest([query])
-                times.append(1000 * (time.perf_counter() - start))
-                if not query.words:
-                    wanted = exact_products(shelf, query)
-                    recalls.append(len(wanted & {hit.product_id for hit in hits}) / len(wanted))
-            p50, p99 = np.percentile(times, [50, 99])
-            rows.append(Row(engine, len(shelf.points), name, p50, p99, float(np.mean(recalls)) if recalls else None))
-        return upserts, rows
-    finally:
-        index.close()
+def bare_points(points: list[PhotoPoint]) -> list[tuple]:
+    """What the engine needs of each point, but for the calls that every user of it has to make."""
+    ready = []
+    for point in points:
+        words = document_words(point.words)
+        sparse = SparseVector(list(words.indices), list(words.values)) if words else None
+        ready.append((uuid.uuid4(), point.image, point.fused, sparse, _schema.to_payload(point.payload)))
+    return ready
+
+
+def bare_upsert(shard: EdgeShard, ready: list[tuple]) -> None:
+    points = [
+        Point(name, {"image": image.tolist(), "fused": fused.tolist(), "words": sparse}, payload)
+        for name, image, fused, sparse, payload in ready
+    ]
+    shard.update(UpdateOperation.upsert_points(points))
+
+
+def fill(index: PhotoIndex, shelf: Shelf, bare: EdgeShard | None) -> tuple[float, float]:
+    """Photos a second through the façade, and into the bare engine, batch by batch in turn."""
+    ours = engines = 0.0
+    for points in shelf.batches():
+        started = time.perf_counter()
+        index.upsert(points)
+        ours += time.perf_counter() - started
+        if bare:
+            ready = bare_points(points)
+            started = time.perf_counter()
+            bare_upsert(bare, ready)
+            engines += time.perf_counter() - started
+    index.flush()
+    return len(shelf.products) / ours, len(shelf.products) / engines if bare else 0.0
+
+
+def measure(engine: str, index: PhotoIndex, shelf: Shelf, count: int, dice: np.random.Generator) -> list[Row]:
+    rows = []
+    for name, queries in searches(shelf, count, dice).items():
+        index.nearest(queries[:3])
+        times, recalls = [], []
+        for query in queries:
+            started = time.perf_counter()
+            (hits,) = index.nearest([query])
+            times.append(1000 * (time.perf_counter() - started))
+            if not query.words and len(recalls) < 100:
+                wanted = exact_products(shelf, query)
+                recalls.append(len(wanted & {hit.product_id for hit in hits}) / len(wanted))
+        rows.append(row(engine, shelf, name, times, float(np.mean(recalls)) if recalls else None))
+    return rows
+
+
+def measure_bare(shard: EdgeShard, shelf: Shelf, count: int, dice: np.random.Generator) -> list[Row]:
+    rows = []
+    for name in (PHOTO, FILTERED):
+        times = []
+        for query in searches(shelf, count, dice)[name]:
+            started = time.perf_counter()
+            nearest = Query.Nearest(query.image.tolist(), "image")
+            allowed, exact = _edge.to_filter(query.filters), SearchParams(exact=True)
+            shard.query(QueryRequest(LIMIT, query=nearest, filter=allowed, params=exact))
+            times.append(1000 * (time.perf_counter() - started))
+        rows.append(row("bare engine", shelf, name, times, None))
+    return rows
+
+
+def row(engine: str, shelf: Shelf, name: str, times: list[float], recall: float | None) -> Row:
+    p50, p99 = np.percentile(times, [50, 99])
+    told = "" if recall is None else f"{recall:9.3f}"
+    print(f"{engine:12} {len(shelf.products):9,} {name:20} {p50:8.2f} {p99:8.2f} {told:>9}", flush=True)
+    return Row(engine, len(shelf.products), name, float(p50), float(p99), recall)
+
+
+def embedded(shelf: Shelf, count: int, dice: np.random.Generator, *, beside: bool) -> tuple[list[Row], dict]:
+    """The façade, and where `beside` is set the bare engine with it."""
+    with tempfile.TemporaryDirectory() as name:
+        plain = Path(name, "bare")
+        if beside:
+            plain.mkdir()
+            _edge.create_shard(plain, DIM)
+        bare = EdgeShard.load(str(plain), _edge.config(DIM)) if beside else None
+        with closing(open_index(f"{name}/ours", version="bench")) as index:
+            ours, engines = fill(index, shelf, bare)
+            rows = measure("embedded", index, shelf, count, dice)
+        if bare:
+            rows += measure_bare(bare, shelf, count, dice)
+            bare.close()
+    return rows, {"photos": len(shelf.products), "facade": ours, "bare_engine": engines}
+
+
+def other(shelf: Shelf, count: int, dice: np.random.Generator) -> list[Row]:
+    """A server where one is named, else the client's in-memory mode while it can bear the photos."""
+    server = os.environ.get("VITRINE_TEST_QDRANT_URL", "")
+    if not server and len(shelf.products) > MEMORY_PHOTOS:
+        return []
+    with closing(open_index(server or "memory://", version=f"bench-{uuid.uuid4().hex[:8]}")) as index:
+        fill(index, shelf, None)
+        return measure("server" if server else "memory", index, shelf, count if server else 10, dice)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="leave out 100,000 photos")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures and the versions here")
-    options = parser.parse_args()
-    server = os.environ.get("VITRINE_TEST_QDRANT_URL", "")
-    rng = np.random.default_rng(7)
-    written, rows = [], []
-    print(f"{'engine':9} {'photos':>8} {'search':20} {'p50 ms':>8} {'p99 ms':>8} {'recall@10':>9}")
-    for photos in (1_000, 10_000) if options.quick else (1_000, 10_000, 100_000):
-        shelf = make_shelf(photos, rng)
-        with tempfile.TemporaryDirectory() as folder:
-            engines = [("embedded", folder, QUERIES)]
-            if server:
-                engines.append(("server", server, QUERIES))
-            elif photos <= MEMORY_PHOTOS:
-                engines.append(("memory", "memory://", MEMORY_QUERIES))
-            for engine, url, count in engines:
-                upserts, measured = measure(engine, url, shelf, count, rng)
-                written.append({"engine": engine, "photos": photos, "upserts_a_second": upserts})
-                print(f"{engine:9} {photos:8,} {f'{upserts:,.0f} upserts/s':20}")
-                for row in measured:
-                    recall = "" if row.recall is None else f"{row.recall:9.3f}"
-                    print(f"{engine:9} {photos:8,} {row.search:20} {row.p50:8.2f} {row.p99:8.2f} {recall:>9}")
-                rows += measured
-    if options.json:
-        libraries = {name: version(name) for name in ("qdrant-edge-py", "qdrant-client", "numpy")}
-        machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "platform": platform.platform()}
-        report = {"versions": libraries, "machine": machine, "upserts": written, "searches": [asdict(r) for r in rows]}
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    options = common.parser(__doc__).parse_args()
+    figures, rows, upserts = common.report(options.quick), [], []
+    sizes, count = ((1_000, 5_000), 50) if options.quick else ((1_000, 10_000, 100_000, 1_000_000), 1000)
+    dice = np.random.default_rng(7)
+    print(f"{'engine':12} {'photos':>9} {'search':20} {'p50 ms':>8} {'p99 ms':>8} {'recall@10':>9}")
+    for photos in sizes:
+        shelf = Shelf(photos, dice)
+        measured, written = embedded(shelf, count, dice, beside=photos <= 100_000)
+        upserts.append(written)
+        rows += [*measured, *other(shelf, count, dice)]
+    write(options, figures, rows, upserts)
+
+
+def write(options: object, figures: dict, rows: list[Row], upserts: list[dict]) -> None:
+    ours = {(each.photos, each.search): each for each in rows if each.engine == "embedded"}
+    beside = [each for each in upserts if each["bare_engine"]][-1]
+    figures |= {
+        "p99_ms_100k_filtered": _of(ours.get((100_000, FILTERED)), "p99"),
+        "p99_ms_100k": _of(ours.get((100_000, PHOTO)), "p99"),
+        "recall_at_10_100k": _of(ours.get((100_000, PHOTO)), "recall"),
+        "filtered_recall_at_10_100k": _of(ours.get((100_000, FILTERED)), "recall"),
+        "filtered_recall_at_10_1m": _of(ours.get((1_000_000, FILTERED)), "recall"),
+        "upserts_over_engine": beside["facade"] / beside["bare_engine"],
+        "upserts_a_second": upserts,
+        "searches": [asdict(each) for each in rows],
+    }
+    curves = {
+        f"{search}, {key}": [(each.photos, getattr(each, key)) for each in ours.values() if each.search == search]
+        for search in (PHOTO, FILTERED)
+        for key in ("p50", "p99")
+    }
+    plot = lines("Top ten products, embedded index", curves, "photos", "milliseconds")
+    common.write("index", figures, options.json, {"searches": plot})
+    print(f"upserts a second {upserts}, over the engine's {figures['upserts_over_engine']:.2f}")
+
+
+def _of(found: Row | None, key: str) -> float | None:
+    return getattr(found, key) if found else None
 
 
 if __name__ == "__main__":

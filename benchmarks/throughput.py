@@ -1,275 +1,188 @@
-"""Photos a second through the whole line, over the bare decode+forward loop of the same bundle.
+"""Photos a second through the whole line, over the bare decode+forward loop of the same bundle, and over peers.
 
-The line: chunks pushed by the client, Redis, a worker process that reads, decodes, embeds and stores in the embedded
-index, results counted from the results queue. The bare loop: the same photos read, decoded and embedded one batch
-after the other in this process, at its best batch size. Rounds alternate, medians count. Also: how long a search
-takes alone, and while chunks wait.
+The whole line: photos owed in SQL, leased and sent by the coordinator, read, decoded, embedded and indexed by a worker,
+their results stored in SQL; from the first to the last. The bare loop: the same photos read, decoded and embedded one
+batch after the other in this process, at its best batch size. Peers do the reading, decoding and embedding alone: one
+Celery task a photo, and LitServe, mosec and BentoML with dynamic batching, in an environment made by pip for this
+benchmark (var/benchmark-peers); one that cannot be installed or does not answer is named with the reason. Rounds
+alternate, medians count.
 
     python benchmarks/throughput.py [--quick] [--json FILE] [--photos DIR]
 """
 
-import argparse
-import base64
-import io
-import json
-import os
-import platform
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
+from shutil import copy
+from typing import Any
 
+import common
 import numpy as np
-from PIL import Image
+from charts import bars
+from peers.running import PEERS, Absent, running
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from config.env import load_env
+from recognition.recogniser import Recogniser
+from recognition.text import ProductText
+from tests.line import Line
 
-import redis  # noqa: E402
-import torch  # noqa: E402
-
-from config.env import load_env  # noqa: E402
-from recognition.recogniser import Recogniser  # noqa: E402
-from recognition.text import ProductText  # noqa: E402
-from tests.broker import RedisServer, free_port, start_redis  # noqa: E402
-from workers import client  # noqa: E402
-from workers.contract import RESULTS_QUEUE, Chunk, PhotoWork, ProductFacts, Search  # noqa: E402
-
-BATCHES = (8, 32)
-PRODUCT = {"title": "Blue mug with a handle", "brand": "Vitrine", "category": "mugs", "price": 9.5, "currency": "EUR"}
-PACKAGES = ("torch", "torchvision", "celery", "kombu", "redis", "qdrant-edge-py", "pillow", "numpy")
+BATCHES = (1, 8, 32)
+TEXT = ProductText(title="Blue mug with a handle", brand="Vitrine", category="mugs", price=9.5, currency="EUR")
 
 
 def main() -> None:
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stopped from outside: still stop Redis and the worker
-    with tempfile.TemporaryDirectory(prefix="vitrine-benchmark-") as name:
-        folder = Path(name)
-        with start_redis(free_port(), folder / "redis") as server:
-            os.environ |= {
-                "REDIS_URL": server.url,
-                "VITRINE_VAR": str(folder),
-                "VITRINE_PHOTO_STORE": str(folder / "photos"),
-                "VITRINE_INDEX_URL": str(folder / "index"),
-            }
-            keys = store_photos(options.photos, options.distinct)
-            worker = start_worker(folder)
+    figures = common.report(options.quick)
+    with common.vitrine("coordinator", "worker") as line, ExitStack() as stack:
+        upload_seconds = upload(line, options)
+        recogniser = Recogniser.load(load_env().bundle)
+        recogniser.leave_cores_free()
+        recogniser.warm_up()
+        keys = stored_keys()
+        ways: dict[str, Callable[[], float]] = {
+            "whole line": lambda: whole_line(len(keys)),
+            **{f"bare loop, batch {size}": bare(recogniser, keys, size) for size in BATCHES},
+        }
+        absent = {}
+        for name in options.peers:
             try:
-                report = measure(server, worker.pid, keys, options.count, options.rounds)
-            finally:
-                worker.terminate()
-                worker.wait(60)
-    write(report, options.json)
+                send = stack.enter_context(running(name, line))
+                ways[name] = lambda send=send: send(keys)
+            except Absent as reason:
+                absent[name] = str(reason)
+                print(f"{name}: absent, {reason}")
+        worker = next(process for process in line.processes if process.log.name == "worker.log")
+        speeds = alternate(ways, len(keys), options.rounds, worker.pid)
+    write(options, figures, speeds, absent, len(keys), len(keys) / upload_seconds)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer photos and rounds")
-    parser.add_argument("--json", type=Path, help="where the figures go (default: benchmarks/results, dated)")
-    parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of generated ones")
+def parse() -> Namespace:
+    parser = common.parser(__doc__)
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of the sample catalogue's")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="which peers; none: none")
     options = parser.parse_args()
-    options.distinct = 64
-    options.count, options.rounds = (192, 3) if options.quick else (768, 7)
+    options.count, options.rounds = (320, 2) if options.quick else (2000, 5)
     return options
 
 
-def store_photos(folder: Path | None, distinct: int) -> list[str]:
-    """Keys of photos in the store: of a folder, or generated ones of a shop photo's size."""
-    if folder:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg"})[: 8 * distinct]
-        assert files, f"no JPEG in {folder}"
-        return [client.photo_store().write(path.read_bytes()).key for path in files]
-    return [client.photo_store().write(generated_photo(seed)).key for seed in range(distinct)]
+def upload(line: Line, options: Namespace) -> float:
+    """Seconds of a bulk upload from the folder to the last photo in the index; each row is a product of its own."""
+    from catalog.models import Merchant  # noqa: PLC0415 - Django is set up by now
+    from catalog.services.upload import upload_create_from_folder  # noqa: PLC0415
+
+    files = common.photo_files(options.photos, options.count)
+    with tempfile.TemporaryDirectory(prefix="vitrine-photos-") as name:
+        rows = ["sku,title,brand,category,price,currency,images"]
+        for number in range(options.count):
+            photo = f"{number % len(files)}.jpg"
+            if number < len(files):
+                copy(files[number], Path(name, photo))
+            rows.append(f'SKU-{number},"{TEXT.title}",{TEXT.brand},{TEXT.category},9.50,EUR,{photo}')
+        Path(name, "manifest.csv").write_text("\n".join(rows))
+        started = time.perf_counter()
+        upload_create_from_folder(merchant=Merchant.objects.create(slug="bench", name="Bench"), path=Path(name))
+        common.wait(lambda: done_photos() == options.count)
+        return time.perf_counter() - started
 
 
-def generated_photo(seed: int) -> bytes:
-    """A JPEG of 1200 × 900 pixels with soft shapes and grain, about 250 KB."""
-    dice = np.random.default_rng(seed)
-    soft = Image.fromarray(dice.integers(0, 256, (9, 12, 3), np.uint8)).resize((1200, 900), Image.Resampling.BICUBIC)
-    grain = dice.normal(0, 8, (900, 1200, 1))
-    pixels = (np.asarray(soft, np.float32) + grain).clip(0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+def done_photos() -> int:
+    from catalog.models import LedgerState, Photo  # noqa: PLC0415
+
+    failed = Photo.objects.filter(state=LedgerState.FAILED).values_list("error_code", "error_message").first()
+    assert failed is None, failed
+    return Photo.objects.filter(state=LedgerState.DONE).count()
 
 
-def start_worker(folder: Path) -> subprocess.Popen:
-    log = (folder / "worker.log").open("wb")
-    worker = subprocess.Popen([sys.executable, "-m", "workers"], cwd=ROOT, stdout=log, stderr=log)
-    while not client.live_workers():
-        assert worker.poll() is None, (folder / "worker.log").read_text()
-        time.sleep(0.1)
-    return worker
+def stored_keys() -> list[str]:
+    from catalog.models import Photo  # noqa: PLC0415
+
+    return list(Photo.objects.values_list("key", flat=True))
 
 
-def measure(server: RedisServer, worker: int, keys: list[str], count: int, rounds: int) -> dict:
-    env = load_env()
-    recogniser = Recogniser.load(env.bundle, device=env.device, threads=env.torch_threads or None)
-    recogniser.warm_up()
-    photos = [keys[at % len(keys)] for at in range(count)]
-    contenders: dict[str, Callable[[], float]] = {
-        **{f"bare loop, batch {size}": lambda size=size: bare_loop(recogniser, photos, size) for size in BATCHES},
-        "whole line": lambda: whole_line(server, photos),
-    }
-    speeds: dict[str, list[float]] = {name: [] for name in contenders}
-    costs: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds + 1):  # the first round warms everything up and is left out
-        for name, run in contenders.items():
-            process = worker if name == "whole line" else os.getpid()
-            before = cpu_seconds(process)
-            speeds[name].append(len(photos) / run())
-            costs[name].append(1000 * (cpu_seconds(process) - before) / len(photos))
-    medians = {name: statistics.median(values[1:]) for name, values in speeds.items()}
-    best = max(value for name, value in medians.items() if name.startswith("bare"))
-    cpu = {name: statistics.median(values[1:]) for name, values in costs.items()}
-    cheapest = min(value for name, value in cpu.items() if name.startswith("bare"))
-    alone = [search(server, photos[at]) for at in range(30)]
-    busy = searches_under_load(server, photos)
-    return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "hardware": hardware(recogniser),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "bundle": recogniser.bundle.version,
-        "settings": env.model_dump(include={"bulk_threads", "search_threads", "device_batch", "torch_threads"}),
+def whole_line(count: int) -> float:
+    """Seconds from owing every photo anew to having the last result in SQL."""
+    from django.utils import timezone  # noqa: PLC0415
+
+    from catalog.models import LedgerState, Photo  # noqa: PLC0415
+    from catalog.services.enqueue import dispatch_soon  # noqa: PLC0415
+
+    started = time.perf_counter()
+    now = timezone.now()
+    Photo.objects.update(state=LedgerState.PENDING, queued_at=now, bundle_version="", chunk_id=None, finished_at=None)
+    dispatch_soon()
+    common.wait(lambda: done_photos() == count)
+    return time.perf_counter() - started
+
+
+def bare(recogniser: Recogniser, keys: list[str], size: int) -> Callable[[], float]:
+    """The loop that knows no queue: read, decode, embed, batch after batch."""
+    from workers import client  # noqa: PLC0415 - reads the environment, which is set by now
+
+    def loop() -> float:
+        started = time.perf_counter()
+        for at in range(0, len(keys), size):
+            pixels = [recogniser.prepare(client.photo_store().read(key)).pixels for key in keys[at : at + size]]
+            recogniser.forward(np.stack(pixels), [TEXT] * len(pixels))
+        return time.perf_counter() - started
+
+    return loop
+
+
+def alternate(
+    ways: dict[str, Callable[[], float]], count: int, rounds: int, worker: int
+) -> list[tuple[str, float, float]]:
+    """Each way in turn, `rounds` times after a first that is left out: (name, photos a second, CPU ms a photo)."""
+    told = []
+    for number in range(rounds + 1):
+        for name, run in ways.items():
+            cpu = common.cpu_seconds(worker) if name == "whole line" else time.process_time()
+            seconds = run()
+            cpu = (common.cpu_seconds(worker) if name == "whole line" else time.process_time()) - cpu
+            print(f"{name:24s} round {number}: {count / seconds:8.1f} photos/s", flush=True)
+            if number:
+                told.append((name, count / seconds, 1000 * cpu / count))
+    return told
+
+
+def write(
+    options: Namespace,
+    figures: dict[str, Any],
+    told: list[tuple[str, float, float]],
+    absent: dict[str, str],
+    count: int,
+    upload_speed: float,
+) -> None:
+    speeds: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    for name, speed, busy in told:
+        speeds.setdefault(name, []).append(speed)
+        cpu.setdefault(name, []).append(busy)
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    line, best = medians["whole line"], max(speed for name, speed in medians.items() if name.startswith("bare"))
+    peers = {name: line / medians[name] for name in PEERS if name in medians and name != "task_per_photo"}
+    figures |= {
+        "ratio_to_bare_loop": line / best,
+        "ratio_to_task_per_photo": line / medians["task_per_photo"] if "task_per_photo" in medians else None,
+        "peers": peers,
+        "peers_absent": absent,
         "photos": count,
-        "rounds": rounds,
-        "photos_per_second": medians,
-        "rounds_photos_per_second": {name: values[1:] for name, values in speeds.items()},
-        "ratio_to_bare_loop": medians["whole line"] / best,
-        "cpu_ms_per_photo": cpu,
-        "cpu_ratio_to_bare_loop": cheapest / (cpu["whole line"] or 1),  # barely moved by what else runs on the machine
-        "ratio_to_bare_loop_by_round": [
-            line / max(bare) for line, *bare in zip(speeds["whole line"][1:], *bare_speeds(speeds), strict=True)
-        ],
-        "search_ms_alone": {"median": 1000 * statistics.median(alone), "max": 1000 * max(alone)},
-        "search_ms_while_chunks_wait": {"median": 1000 * statistics.median(busy), "max": 1000 * max(busy)},
+        "photos_per_second": {**medians, "bulk upload with its import": upload_speed},
+        "rounds_photos_per_second": speeds,
+        "cpu_ms_per_photo": {  # of the worker, and of this process; those of peers lie in processes of their own
+            name: statistics.median(values)
+            for name, values in cpu.items()
+            if name == "whole line" or name.startswith("bare")
+        },
     }
-
-
-def bare_speeds(speeds: dict[str, list[float]]) -> list[list[float]]:
-    return [values[1:] for name, values in speeds.items() if name.startswith("bare")]
-
-
-def bare_loop(recogniser: Recogniser, photos: list[str], size: int) -> float:
-    """Seconds to read, decode and embed all photos, one batch after the other."""
-    store, text = client.photo_store(), ProductText(**PRODUCT)
-    started = time.perf_counter()
-    for at in range(0, len(photos), size):
-        batch = [recogniser.prepare(store.read(key)).pixels for key in photos[at : at + size]]
-        recogniser.forward(np.stack(batch), [text] * len(batch))
-    return time.perf_counter() - started
-
-
-def whole_line(server: RedisServer, photos: list[str]) -> float:
-    """Seconds from the first chunk sent to the last result read."""
-    started = time.perf_counter()
-    sent = send_chunks(photos)
-    with server.client() as queue:
-        for _ in range(sent):
-            answer = read(queue)
-            assert not any(outcome["fault"] for outcome in answer["outcomes"]), answer
-    return time.perf_counter() - started
-
-
-def send_chunks(photos: list[str]) -> int:
-    """One merchant's photos in chunks of 32, each photo a product of its own; how many chunks."""
-    size, merchant = load_env().chunk_size, uuid4()
-    chunks = [photos[at : at + size] for at in range(0, len(photos), size)]
-    for keys in chunks:
-        works = tuple(
-            PhotoWork(
-                photo_id=uuid4(),
-                key=key,
-                product=ProductFacts(product_id=uuid4(), **PRODUCT),
-            )
-            for key in keys
-        )
-        client.send_chunk(Chunk(chunk_id=uuid4(), merchant_id=merchant, purpose="index", photos=works))
-    return len(chunks)
-
-
-def search(server: RedisServer, key: str) -> float:
-    """Seconds from sending a search by photo to having its answer; results of chunks on the way are dropped."""
-    started = time.perf_counter()
-    job = Search(job_id=uuid4(), merchant_id=uuid4(), deadline=datetime.now(UTC) + timedelta(seconds=60), key=key)
-    client.send_search(job)
-    with server.client() as queue:
-        while read(queue).get("job_id") != str(job.job_id):
-            pass
-    return time.perf_counter() - started
-
-
-def searches_under_load(server: RedisServer, photos: list[str]) -> list[float]:
-    """Searches one after the other while at least one chunk waits in Redis; then everything is emptied."""
-    sent, seconds = send_chunks(photos), []
-    while client.queue_lengths()["vitrine.bulk"]:
-        seconds.append(search(server, photos[len(seconds) % len(photos)]))
-    assert seconds, f"{sent} chunks were gone before the first search"
-    with server.client() as queue:
-        while queue.brpop([RESULTS_QUEUE], timeout=3):
-            pass
-    return seconds
-
-
-def read(queue: redis.Redis) -> dict:
-    """The next result as plain JSON."""
-    found = queue.brpop([RESULTS_QUEUE], timeout=120)
-    assert found, "no result within two minutes"
-    args, *_ = json.loads(base64.b64decode(json.loads(found[1])["body"]))
-    return args[0]
-
-
-def cpu_seconds(process: int) -> float:
-    """Processor time that a process has used so far, all threads, user and system (Linux; elsewhere 0)."""
-    path = Path(f"/proc/{process}/stat")
-    if not path.exists():
-        return 0.0
-    fields = path.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def hardware(recogniser: Recogniser) -> dict:
-    cpu = [line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")]
-    gpu = torch.cuda.get_device_name(recogniser.device) if recogniser.device.type == "cuda" else ""
-    return {
-        "cpu": cpu[0] if cpu else platform.processor(),
-        "cores": os.cpu_count(),
-        "device": str(recogniser.device),
-        "gpu": gpu,
-        "dtype": str(recogniser.dtype),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-def cpu_lines() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def write(report: dict, path: Path | None) -> None:
-    path = path or ROOT / "benchmarks" / "results" / f"throughput-{report['when'][:10]}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    for name, value in report["photos_per_second"].items():
-        print(f"{name:24s} {value:8.1f} photos/s")
-    print(f"{'ratio to bare loop':24s} {report['ratio_to_bare_loop']:8.2f}")
-    print(f"{'the same in CPU time':24s} {report['cpu_ratio_to_bare_loop']:8.2f}")
-    for name in ("search_ms_alone", "search_ms_while_chunks_wait"):
-        print(f"{name:28s} median {report[name]['median']:7.1f}   max {report[name]['max']:7.1f}")
-    print(f"written to {path}")
+    plot = bars(f"Photos a second, {count} photos", dict(sorted(medians.items(), key=lambda each: -each[1])))
+    common.write("throughput", figures, options.json, {"speeds": plot})
+    for name, value in figures["photos_per_second"].items():
+        print(f"{name:32s} {value:8.1f} photos/s")
+    print(f"ratio to the bare loop {line / best:.2f}; to peers {peers}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
 from recognition.photos import Box, DecodedPhoto, PhotoLimits
 from recognition.proposals import Proposals, best_of, proposals_of
+from recognition.runtime import OnnxRuntime, fastest
 from recognition.text import ProductText, encode_texts
 
 Vectors = NDArray[np.float32]
@@ -64,6 +65,8 @@ class Recogniser:
         self.model = model.eval().requires_grad_(False).to(device)
         self.model.image.fold(dtype)
         look = bundle.preprocessing
+        self.threads = torch.get_num_threads()  # what runs the network has so many
+        self._see = fastest(self.model.image, device=device, dtype=dtype, size=look.size)
         self._mean = torch.tensor(look.mean, device=device).mul(255)[None, :, None, None]
         self._scale = torch.tensor(look.std, device=device).mul(255).reciprocal()[None, :, None, None]
 
@@ -126,7 +129,7 @@ class Recogniser:
         """
         finder = self._finder
         with torch.inference_mode():
-            _, seen = self.model.image.see(self.pixels_to_input(pixels))
+            _, seen = self._see(self.pixels_to_input(pixels))
             logits, boxes = self.model.subject(seen)  # type: ignore[misc]  # _finder has looked
         found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
         return list(found)
@@ -148,7 +151,7 @@ class Recogniser:
     def classify(self, pixels: NDArray[np.uint8]) -> dict[str, LabelOdds]:
         """Pixels uint8 [N, S, S, 3] to the probabilities of every label set of the bundle, by its name."""
         with torch.inference_mode():
-            features = self.model.image.backbone(self.pixels_to_input(pixels)).float()
+            features = self._see(self.pixels_to_input(pixels))[0].float()
             return {
                 name: label_odds(self.model.heads.fine[name](features), known)
                 for name, known in self.bundle.labels.items()
@@ -175,6 +178,12 @@ class Recogniser:
         boxes = [as_box(box) for box in to_photo(found.boxes, letterbox(width, height))]
         inside = [box for box in boxes if region is None or _middle_in(box, region)]
         return [(box, square_round(box, width, height, self._finder.margin)) for box in inside]
+
+    def leave_cores_free(self) -> None:
+        """For a process that only serves: one thread for PyTorch where ONNX Runtime runs the network. What is left to
+        it is too small to share, and threads of its own that wait for work spin on cores that others need."""
+        if isinstance(self._see, OnnxRuntime):
+            torch.set_num_threads(1)
 
     def warm_up(self) -> None:
         """Run the batch sizes that will be served once, so that the first request does not pay for it."""
@@ -203,10 +212,11 @@ class Recogniser:
 
     def _look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Photo vectors [N, dim] and main subjects [N, 5], out of one pass through the backbone."""
+        features, seen = self._see(pixels)
+        vectors = self.model.image.project(features)
         if self.model.subject is None:
-            return self.model.image(pixels), torch.zeros(len(pixels), 5)
-        features, seen = self.model.image.see(pixels)
-        return self.model.image.project(features), best_of(*self.model.subject(seen))
+            return vectors, torch.zeros(len(pixels), 5)
+        return vectors, best_of(*self.model.subject(seen))
 
 
 def load_model(bundle: Bundle) -> ProductEncoder:

@@ -61,6 +61,10 @@ class Process:
         os.killpg(self._process.pid, signal.SIGCONT)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process.poll() is None
 

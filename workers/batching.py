@@ -3,7 +3,8 @@
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
 then calls, each alone: an explanation, or the proposals of a photo of many; then the next photos of bulk work, at most
 one small batch, so that a search never waits for more than that; and when nothing else waits, background work, a very
-small batch of it.
+small batch of it. How small a turn of bulk work is, and how much of the device it keeps where searches never pause,
+``turns`` decides.
 
 Several bundles may share the device: an item names the network that is to see it, and a batch is of one network.
 
@@ -13,6 +14,7 @@ photo fails, the device itself is lost: the thread ends, every waiting future fa
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -27,6 +29,7 @@ from recognition.errors import Unavailable
 from recognition.recogniser import Recogniser
 from recognition.text import ProductText
 from workers.metrics import batch, stage
+from workers.turns import Turns
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -98,7 +101,7 @@ class Device(Protocol):
 class DeviceLane:
     """Four queues in front of one device.
 
-    ``batch``: photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
+    ``batch``: most photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class DeviceLane:
         self._calls: deque[DeviceCall] = deque()
         self._bulk: deque[DeviceItem] = deque()
         self._background: deque[Work] = deque()
+        self._turns = Turns(batch)
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
@@ -176,25 +180,43 @@ class DeviceLane:
     def _run(self) -> None:
         items: list[Work] = []
         try:
-            while items := self._next():
+            while queue := self._next():
+                items = self._take(queue)
+                started = time.perf_counter()
                 self._serve(items)
+                self._account(queue, time.perf_counter() - started, len(items))
         except BaseException as error:
             self._die(error, items)
 
-    def _next(self) -> list[Work]:
-        """The next turn: searches where there are any, else a call, else bulk, else background work.
-
-        One turn is of one network, and a call is a turn of its own; empty when closed and nothing waits.
-        """
+    def _next(self) -> deque[Any]:
+        """The queue whose turn it is: bulk work's where it is owed a turn, else the first that holds anything; an empty
+        one when closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: any(self._queues()) or self._closed)
-            queue: deque[Any] = next((queue for queue in self._queues() if queue), self._background)
-            most = BACKGROUND_BATCH if queue is self._background else self._batch
+            rest = self._calls or self._bulk
+            if rest and self._turns.bulk_is_due:
+                return rest
+            return next((queue for queue in self._queues() if queue), self._background)
+
+    def _take(self, queue: deque[Any]) -> list[Work]:
+        """The items of one turn. A turn is of one network, and a call is a turn of its own."""
+        most = self._batch
+        if queue is self._bulk:
+            most = self._turns.bulk_photos
+        elif queue is self._background:
+            most = BACKGROUND_BATCH
+        with self._changed:
             items: list[Work] = []
             while queue and len(items) < most and _go_together(items, queue[0]):
                 items.append(queue.popleft())
             self._changed.notify_all()
             return items
+
+    def _account(self, queue: deque[Any], seconds: float, count: int) -> None:
+        if queue is self._searches:
+            self._turns.searched(seconds, bulk_waits=bool(self._calls or self._bulk))
+        elif queue is not self._background:
+            self._turns.worked(seconds, photos=count if queue is self._bulk else 0)
 
     def _queues(self) -> tuple[deque[Any], ...]:
         return self._searches, self._calls, self._bulk, self._background

@@ -270,6 +270,7 @@ class SearchResult(Message):
     verdict: Verdict | None = None  # only when the query had a photo
     reason: str = ""
     box: Region | None = None  # the part of the photo that was searched with; None: all of it, or no photo
+    degraded: bool = False  # the index has a backlog: what was stored in the last minutes may be missing
     fault: Fault | None = None
     expired: bool = False  # the deadline had passed before the device was free; it was not run
     seconds: float = 0.0

@@ -104,6 +104,7 @@ def open_line(
     """
     decoders = Decoders(most=env.bulk_threads + env.search_threads)
     recogniser = Recogniser.load(folder, device=env.device, threads=env.torch_threads or None, decoder=decoders)
+    recogniser.leave_cores_free()
     recogniser.warm_up()
     bundle = recogniser.bundle
     index = _open_index(env, bundle)
@@ -135,7 +136,9 @@ def open_line(
 
 def open_beside(env: Env, folder: Path, first: Line) -> Line:
     """A second bundle on the same device. Raises as ``open_line``; the first one goes on meanwhile."""
-    recogniser = Recogniser.load(folder, device=env.device, threads=env.torch_threads or None, decoder=first.decoders)
+    threads = env.torch_threads or first.recogniser.threads
+    recogniser = Recogniser.load(folder, device=env.device, threads=threads, decoder=first.decoders)
+    recogniser.leave_cores_free()
     recogniser.warm_up()
     return replace(
         first,

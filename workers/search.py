@@ -106,11 +106,12 @@ def _search(line: Line, search: Search) -> dict:
     )
     with stage("index"):
         (hits,) = line.index.nearest([query])
+    found = {"box": asked.box, "degraded": line.index.is_behind()}
     mixed = search.like or search.unlike or search.like_photos or search.unlike_photos
     if vectors.image is None or mixed:
-        return {"candidates": tuple(to_candidate(hit) for hit in hits), "box": asked.box}
+        return found | {"candidates": tuple(to_candidate(hit) for hit in hits)}
     decision, candidates = judge(line.recogniser.bundle, hits)
-    return {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason, "box": asked.box}
+    return found | {"candidates": candidates, "verdict": decision.verdict, "reason": decision.reason}
 
 
 def _looks(line: Line, search: Search, examples: tuple[Example, ...]) -> list[Look]:

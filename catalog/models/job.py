@@ -36,6 +36,11 @@ class Job(Ledger):
     box = models.JSONField(
         null=True, blank=True, help_text="The part of a search's photo that was searched with, as the worker chose it."
     )
+    degraded = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether the index had a backlog: what was stored just before may be missing.",
+    )
     verdict = models.CharField(max_length=8, blank=True)
     reason = models.CharField(max_length=300, blank=True)
     candidates = models.JSONField(default=list, help_text="A search's candidates in order, as the worker sent them.")

@@ -144,6 +144,7 @@ class Item(models.Model):
         ]
         indexes = [
             models.Index(fields=["merchant", "state", "-created_at"], name="item_queue"),
+            models.Index(fields=["merchant", "-created_at", "id"], name="item_list"),
             models.Index(fields=["job", "state"], name="item_job_state"),
             # The desk reads only what waits for it, in its order, however much was decided before.
             models.Index(

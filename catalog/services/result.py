@@ -245,6 +245,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job.verdict, job.reason, job.box = result.verdict or "", result.reason[:300], result.box
     job.candidates = [candidate.model_dump(mode="json") for candidate in result.candidates]
     job.bundle_version, job.calibrated = result.bundle_version, result.calibrated
+    job.degraded = result.degraded
     job.worker, job.seconds = result.worker, result.seconds
     job.lease_until, job.finished_at = None, timezone.now()
     job.save()

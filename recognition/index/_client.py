@@ -13,6 +13,8 @@ from recognition.index._query import NOTHING, Ask, Part, PointId
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
+SEGMENT_KB = 400_000  # about 200,000 photos with their two vectors
+
 _RETRY_STATUS = frozenset({401, 403, 408, 429})
 
 
@@ -29,6 +31,11 @@ def sparse_config() -> dict[str, m.SparseVectorParams]:
 def hnsw_config() -> m.HnswConfigDiff:
     """One graph a merchant instead of one over all: every query names its merchant."""
     return m.HnswConfigDiff(m=0, payload_m=16)
+
+
+def optimizers_config() -> m.OptimizersConfigDiff:
+    """Segments that are not too large: after a bulk load, searches are slow until the last one has its graph."""
+    return m.OptimizersConfigDiff(max_segment_size=SEGMENT_KB)
 
 
 def payload_index(name: str) -> m.KeywordIndexParams | m.FloatIndexParams | m.IntegerIndexParams:
@@ -90,6 +97,14 @@ def _attribute(wanted: AttributeFilter) -> Iterator[m.Condition]:
         between = m.FieldCondition(key="value", range=m.Range(gte=wanted.min, lte=wanted.max))
         nested = m.Nested(key="numbers", filter=m.Filter(must=[equals("name", wanted.name), between]))
         yield m.NestedCondition(nested=nested)
+
+
+def photos_behind(info: m.CollectionInfo) -> int:
+    """About how many photos wait for their graph; 0 where the optimiser has nothing to do. A photo counts as indexed by
+    three vectors: its words at once, the other two when their segment has its graph."""
+    if info.status == m.CollectionStatus.GREEN:
+        return 0
+    return max(0, (3 * (info.points_count or 0) - (info.indexed_vectors_count or 0)) // 2)
 
 
 def candidates_request(ask: Ask, params: m.SearchParams | None) -> m.QueryRequest:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from qdrant_edge import (
+    CountRequest,
     Distance,
     EdgeConfig,
     EdgeShard,
@@ -26,12 +27,15 @@ from qdrant_edge import (
     PayloadSchemaType,
     Point,
     Prefetch,
+    QuantizationSearchParams,
     Query,
     QueryBatchRequest,
     QueryRequest,
     RangeFloat,
     SearchParams,
     SparseVector,
+    TurboQuantBitSize,
+    TurboQuantQuantizationConfig,
     UpdateOperation,
 )
 
@@ -45,6 +49,10 @@ _Condition: TypeAlias = (
     FieldCondition | IsEmptyCondition | IsNullCondition | HasIdCondition | HasVectorCondition | NestedCondition | Filter
 )
 
+EXACT_BELOW = 5_000  # matching photos; up to there every one is compared exactly, which takes less than a millisecond
+OVERSAMPLING = 4.0  # above, so many times the wanted candidates are taken by their codes, then compared exactly
+
+_CODES = TurboQuantQuantizationConfig(bits=TurboQuantBitSize.Bits4)
 _DBSF = cast(Fusion, Fusion.Dbsf())  # its stubs say nested class, the engine says subclass
 _INDEX_TYPES = {
     "keyword": PayloadSchemaType.Keyword,
@@ -54,11 +62,13 @@ _INDEX_TYPES = {
 
 
 class EdgeEngine:
-    """The calls a search makes (``_query.Engine``) on an open shard; every search is exact."""
+    """The calls a search makes (``_query.Engine``) on an open shard. Every photo that passes the filters is looked at:
+    as it is where they are few, else by its codes of four bits a value first."""
 
     def __init__(self, shard: EdgeShard) -> None:
         self._shard = shard
         self._exact = SearchParams(exact=True)
+        self._by_codes = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
 
     def fetch(self, asks: Sequence[Ask]) -> list[list[Found]]:
         answers = self._shard.query_batch(QueryBatchRequest([self._request(ask) for ask in asks]))
@@ -76,23 +86,26 @@ class EdgeEngine:
 
     def _request(self, ask: Ask) -> QueryRequest:
         allowed = to_filter(ask.filters, ask.without)
+        matching = self._shard.count(CountRequest(filter=allowed, exact=False))
+        params = self._exact if matching <= EXACT_BELOW else self._by_codes
         if len(ask.parts) == 1:
             return QueryRequest(
                 ask.limit,
                 query=_nearest(ask.parts[0]),
                 filter=allowed,
-                params=self._exact,
+                params=params,
                 with_payload=_schema.ANSWERED,
             )
-        prefetches = [
-            Prefetch(ask.depth, query=_nearest(part), filter=allowed, params=self._exact) for part in ask.parts
-        ]
+        prefetches = [Prefetch(ask.depth, query=_nearest(part), filter=allowed, params=params) for part in ask.parts]
         return QueryRequest(ask.limit, prefetches=prefetches, query=_DBSF, with_payload=_schema.ANSWERED)
 
 
 def config(dim: int) -> EdgeConfig:
-    """Two cosine vectors and the sparse words, weighted by inverse document frequency."""
-    dense = EdgeVectorParams(dim, Distance.Cosine)
+    """Two cosine vectors, each with its codes, and the sparse words, weighted by inverse document frequency.
+
+    A shard that was made without codes opens all the same, and is searched without them until it is made anew.
+    """
+    dense = EdgeVectorParams(dim, Distance.Cosine, quantization_config=_CODES)
     return EdgeConfig(
         vectors={_schema.IMAGE: dense, _schema.FUSED: dense},
         sparse_vectors={_schema.WORDS: EdgeSparseVectorParams(modifier=Modifier.Idf)},

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 class EmbeddedIndex:
     """``PhotoIndex`` over one Qdrant Edge shard. All calls go through one lock: the engine computes one at a time
-    anyway. Never optimises: that would block the process for minutes, and unoptimised segments answer exactly."""
+    anyway. Never optimises: that would block the process for minutes, and a scan finds whatever was stored."""
 
     def __init__(
         self, folder: Path, version: str, dim: int, image_weight: float, *, flush_seconds: float = FLUSH_SECONDS
@@ -66,6 +66,9 @@ class EmbeddedIndex:
             with self._engine() as shard:
                 hits += search(_edge.EdgeEngine(shard), some, dim=self._dim, image_weight=self._image_weight)
         return hits
+
+    def is_behind(self) -> bool:
+        return False  # every photo is looked at, from its first moment on
 
     def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
         ids: list[PointId] = [UUID(_schema.point_id(photo_id)) for photo_id in photo_ids]

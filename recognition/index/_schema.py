@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def point_id(photo_id: str) -> str:
 
 def to_payload(payload: PointPayload) -> dict[str, Any]:
     """The stored form of a payload: what is empty is left out, as the engine does where a field is set to null."""
-    return {key: value for key, value in stored_changes(asdict(payload)).items() if value not in (None, "", [])}
+    return {key: value for key, value in stored_changes(vars(payload)).items() if value not in (None, "", [])}
 
 
 def from_payload(stored: Mapping[str, Any]) -> PointPayload:

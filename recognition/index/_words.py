@@ -40,6 +40,7 @@ class SparseWords:
     values: tuple[float, ...]
 
 
+@lru_cache(maxsize=256)  # the photos of a product come one after the other, with the same words
 def document_words(text: str) -> SparseWords | None:
     """The stored side, weighted by term frequency; None where the text holds no term."""
     sparse = _bm25().embed_document(" ".join(_terms(text, singles=True)))
@@ -72,7 +73,15 @@ def _terms(text: str, *, singles: bool) -> Iterator[str]:
     Unspaced scripts give pairs of characters, and single ones too where ``singles`` is set or there is only one: any
     stretch of two characters or more of a stored word finds it, with no dictionary that must know the word.
     """
-    for is_gap, chunk in itertools.groupby(_fold(text), lambda c: _kind(c) == _GAP):
+    for word in _fold(text).split():
+        if word.isascii() and word.isalnum():  # most words by far
+            yield word
+        else:
+            yield from _parts(word, singles=singles)
+
+
+def _parts(text: str, *, singles: bool) -> Iterator[str]:
+    for is_gap, chunk in itertools.groupby(text, lambda c: _kind(c) == _GAP):
         if is_gap:
             continue
         parts: list[str] = []

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -53,6 +54,10 @@ LISTS = [
     "catalog_merchant", "catalog_apikey", "catalog_webhookendpoint", "catalog_webhookdelivery", "catalog_synonyms",
     "auth_user",
 ]  # fmt: skip
+
+
+def test_no_list_is_forgotten():
+    assert {f"{model._meta.app_label}_{model._meta.model_name}" for model in site._registry} == set(LISTS)
 
 
 @pytest.mark.parametrize("name", LISTS)

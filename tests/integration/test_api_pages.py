@@ -2,12 +2,16 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, Product, Upload, UploadRow, WebhookEndpoint
+from catalog.api import urls
+from catalog.models import Job, JobKind, Product, Synonyms, Upload, UploadRow, WebhookEndpoint
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, faults, problem
 
@@ -151,6 +155,10 @@ def make_deliveries(shop, count):
         endpoint_test(endpoint=endpoint)
 
 
+def make_synonyms(shop, count):
+    Synonyms.objects.bulk_create(Synonyms(merchant=shop.merchant, words=["mug", "cup"]) for _ in range(count))
+
+
 KEY = 1  # the query that finds the API key
 LISTS = [
     ("products", make_products, KEY + 1),
@@ -161,8 +169,39 @@ LISTS = [
     ("recognition-jobs", make_recognitions, KEY + 1),
     ("webhook-endpoints", make_endpoints, KEY + 1),
     ("webhook-deliveries", make_deliveries, KEY + 1),
+    ("synonyms", make_synonyms, KEY + 1),
     ("review-items", make_items, KEY + 4),  # items, products of all candidates, matched photos, rejections
 ]
+
+
+def test_no_list_is_forgotten():
+    """Keys have two rows from the start, and a test of their own in test_api_key_management."""
+    routes = [each for each in urls.urlpatterns if getattr(each.callback, "actions", {}).get("get") == "list"]
+    paths = {str(each.pattern).removeprefix("api/v1/") for each in routes}
+    assert {re.sub(r"\{.*?\}", "<>", path) for path, *_ in LISTS} | {"keys"} == {
+        re.sub(r"<.*?>", "<>", path) for path in paths
+    }
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is read as SQLite tells it")
+@pytest.mark.parametrize(("path", "make"), [each[:2] for each in LISTS], ids=[path for path, *_ in LISTS])
+def test_a_page_far_down_is_found_in_an_index_and_read_from_there(shop, path, make):
+    make(shop, 3)
+    product, upload = Product.objects.first(), Upload.objects.first()
+    address = f"{API}/" + path.format(product=product and product.pk, upload=upload and upload.pk)
+    second = shop.client.get(f"{address}?page_size=1").json()["next"]
+    with CaptureQueriesContext(connection) as seen:
+        shop.client.get(second)
+    (page,) = (query["sql"] for query in seen if query["sql"].endswith("LIMIT 2"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {page}")
+        plan = [(parent, words) for _, parent, _, words in cursor.fetchall()]
+    found = [words for parent, words in plan if parent == 0 and words.startswith(("SEARCH", "SCAN"))]
+    if "photos" in path:  # a product has a hundred at most
+        assert "(product_id=?)" in found[0]
+        return
+    assert any(re.search(r"USING INDEX .*_id=\? AND (kind=\? AND )?(created_at<\?|number>\?)", each) for each in found)
+    assert not any(words == "USE TEMP B-TREE FOR ORDER BY" for parent, words in plan if parent == 0)
 
 
 @pytest.mark.parametrize(("path", "make", "queries"), LISTS, ids=[path for path, *_ in LISTS])

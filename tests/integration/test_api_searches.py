@@ -192,6 +192,7 @@ def test_a_finished_search(shop):
     body = shop.client.get(f"{API}/search-jobs/{job.pk}").json()
     assert (body["state"], body["verdict"], body["reason"]) == ("done", "SURE", "Far ahead.")
     assert (body["calibrated"], body["bundle_version"], body["seconds"]) == (True, "test-1", 0.05)
+    assert body["degraded"] is False
     assert (body["queue"], body["error"]) == (None, None)
     photo_url = body["hits"][0].pop("photo_url")
     assert photo_url.startswith(f"http://testserver/photos/{photos[0].pk}/full?")
@@ -219,6 +220,12 @@ def test_a_finished_search(shop):
     }
     assert [hit["product"]["sku"] for hit in body["hits"]] == ["A", "B"]
     assert body["hits"][1]["why"].startswith("Looks similar to the photo: 2% probable")
+
+
+def test_a_search_while_the_index_is_behind_says_so(shop):
+    job = shop.search()
+    search_result_store(result=search_result(job, degraded=True))
+    assert shop.client.get(f"{API}/search-jobs/{job.pk}").json()["degraded"] is True
 
 
 def test_why_says_when_a_probability_is_not_calibrated(shop):

@@ -134,6 +134,25 @@ def test_who_works_in_the_background_rests_after_every_step(lane, device):
     assert len(rests) == 3
 
 
+def test_bulk_gets_its_turns_where_searches_never_pause(lane, device):
+    running = True
+
+    def again(_):
+        if running:
+            lane.submit_search(photo(1)).add_done_callback(again)
+
+    occupied(device, lane)
+    for _ in range(2):
+        again(None)
+    bulk = [photo(value) for value in range(20, 26)]
+    lane.submit_bulk(bulk)
+    device.gate.set()
+    [item.future.result(10) for item in bulk]
+    running = False
+    assert [value for batch in device.batches for value in batch if value >= 20] == list(range(20, 26))
+    assert {1 in batch and max(batch) >= 20 for batch in device.batches} == {False}
+
+
 def test_calls_have_turns_of_their_own_between_searches_and_bulk(lane, device):
     occupied(device, lane)
     turns = device.batches

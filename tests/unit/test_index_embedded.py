@@ -1,5 +1,6 @@
 """The embedded engine's own duties: crashes, locks, threads, the flush thread, what its health says."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from recognition.errors import Unavailable
-from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _embedded, _schema, open_index
+from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _edge, _embedded, _schema, open_index
 from recognition.index._embedded import EmbeddedIndex
 
 ACME = Filters("acme")
@@ -97,6 +98,50 @@ def test_a_crash_while_a_version_is_made_leaves_no_half_version(tmp_path, monkey
     assert index.versions() == ["v"]
     assert index.count() == 0
     index.close()
+
+
+def products_of(answers):
+    return [[hit.product_id for hit in hits] for hits in answers]
+
+
+def test_searches_by_codes_find_what_exact_ones_find_with_and_without_a_filter(tmp_path, monkeypatch):
+    monkeypatch.setattr(_edge, "EXACT_BELOW", 100)
+    dice = np.random.default_rng(1)
+    centres = dice.normal(size=(40, 256))
+    looks = centres[dice.integers(0, 40, 3_000)] + 0.9 * dice.normal(size=(3_000, 256))
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        index.upsert(
+            [
+                # a category has nothing to do with how its photos look: what graphs are bad at
+                PhotoPoint(
+                    PointPayload("acme", f"p{n}", f"photo{n}", f"c{n % 10}", "b", None, None, True), look, look, "mug"
+                )
+                for n, look in enumerate(looks)
+            ]
+        )
+        asked = looks[:60] + 0.7 * dice.normal(size=(60, 256))
+        for filters in (ACME, Filters("acme", categories=("c3",))):
+            queries = [IndexQuery(filters, image=photo) for photo in asked]
+            by_codes = products_of(index.nearest(queries))
+            with monkeypatch.context() as exactly:
+                exactly.setattr(_edge, "EXACT_BELOW", 3_000)
+                wanted = products_of(index.nearest(queries))
+            found = [len(set(some) & set(all_)) for some, all_ in zip(by_codes, wanted, strict=True)]
+            assert sum(found) / (10 * len(asked)) >= 0.99
+        assert index.is_behind() is False
+
+
+def test_a_shard_made_without_codes_opens_and_is_searched(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(_edge, "_CODES", None)
+        with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+            index.upsert([point(number) for number in range(20)])
+    monkeypatch.setattr(_edge, "EXACT_BELOW", 0)
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        index.upsert([point(number) for number in range(20, 40)])
+        for number in (3, 33):
+            (hits,) = index.nearest([IndexQuery(ACME, image=point(number).image)])
+            assert (hits[0].product_id, len(hits)) == (f"p{number}", 10)
 
 
 def test_threads_may_write_and_search_at_once(tmp_path):

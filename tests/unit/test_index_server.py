@@ -54,6 +54,7 @@ def stub():
         name: m.VectorParams(size=256, distance=m.Distance.COSINE) for name in ("image", "fused")
     }
     client.get_collection.return_value.payload_schema = {}
+    client.get_collection.return_value.status = m.CollectionStatus.GREEN
     client.query_batch_points.return_value = [SimpleNamespace(points=[])]
     with mock.patch.object(_server, "_http_client", return_value=client):
         yield client
@@ -101,6 +102,7 @@ def test_payload_indexes_exist_before_the_first_point(stub):
         "create_collection",
         "get_collection",
         *["create_payload_index"] * len(PAYLOAD_INDEXES),
+        "get_collection",  # is it behind?
         "upsert",
     ]
     made = {call.args[1]: call.args[2] for call in stub.create_payload_index.call_args_list}
@@ -147,6 +149,39 @@ def test_a_merchant_alone_is_searched_in_his_graph(stub):
     stub.count.assert_not_called()
     made = stub.create_collection.call_args.kwargs["hnsw_config"]
     assert (made.m, made.payload_m) == (0, 16)
+    assert stub.create_collection.call_args.kwargs["optimizers_config"].max_segment_size == 400_000
+
+
+@pytest.mark.parametrize(("indexed", "behind"), [(120_000, True), (260_000, False)])
+def test_while_the_server_is_behind_searches_leave_out_what_has_no_graph_and_writes_slow_down(
+    stub, monkeypatch, indexed, behind
+):
+    pauses = []
+    monkeypatch.setattr(_server.time, "sleep", pauses.append)
+    index = open_index("http://qdrant:6333", version="v")
+    info = stub.get_collection.return_value
+    info.status, info.points_count, info.indexed_vectors_count = m.CollectionStatus.YELLOW, 100_000, indexed
+    stub.count.return_value.count = 10
+    index.nearest([IndexQuery(Filters("acme"), image=ONE)])
+    (whole,) = stub.query_batch_points.call_args.args[1]
+    index.nearest([IndexQuery(Filters("acme", brands=("Kiln",)), image=ONE)])
+    (selective,) = stub.query_batch_points.call_args.args[1]
+    assert [(each.prefetch[0].params.exact, each.prefetch[0].params.indexed_only) for each in (whole, selective)] == [
+        (False, behind),
+        (True, False),
+    ]
+    index.upsert([PhotoPoint(PointPayload("acme", "p", "photo", "mugs", "Kiln", None, None, True), ONE, ONE, "mug")])
+    assert pauses == [_server.PAUSE_SECONDS] * behind
+    assert index.is_behind() is behind
+    assert any("behind with indexing" in note for note in index.health().notes) is behind
+    assert stub.get_collection.call_count == 2, "one look serves for some seconds"
+
+
+def test_a_server_that_has_nothing_to_do_is_not_behind(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    info = stub.get_collection.return_value
+    info.points_count, info.indexed_vectors_count = 100_000, 0  # small segments are never given a graph
+    assert index.is_behind() is False
 
 
 def test_promote_replaces_the_alias_in_one_call(stub):

@@ -13,6 +13,7 @@ from recognition.bundle import Bundle, LabelSet, Preprocessing, save_bundle
 from recognition.errors import BundleError, PhotoError
 from recognition.fusion import ProductEncoder
 from recognition.recogniser import Recogniser
+from recognition.runtime import PyTorch
 from recognition.text import ProductText
 
 SIZE = 64
@@ -280,3 +281,17 @@ def test_the_feature_map_of_a_folded_network_that_calls_one_module_twice(arch, p
         assert seen.shape == (6, encoder.map_width, 2, 2)
         assert features.numpy() == pytest.approx(encoder.backbone(inputs).numpy(), abs=1e-5)
     assert seen.mean((2, 3)).numpy() == pytest.approx(features.numpy(), abs=1e-5)
+
+
+def test_a_serving_process_leaves_the_cores_to_the_runtime(recogniser, monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        recogniser.leave_cores_free()
+        assert torch.get_num_threads() == 1
+        monkeypatch.setattr(recogniser, "_see", PyTorch(recogniser.model.image))
+        torch.set_num_threads(2)
+        recogniser.leave_cores_free()
+        assert torch.get_num_threads() == 2, "PyTorch needs them itself"
+    finally:
+        torch.set_num_threads(before)

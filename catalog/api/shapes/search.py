@@ -179,8 +179,8 @@ class SearchSummary(serializers.ModelSerializer):
     class Meta:
         model = Job
         fields = [
-            "id", "state", "request", "box", "verdict", "reason", "calibrated", "bundle_version", "seconds", "error",
-            "created_at", "deadline", "finished_at",
+            "id", "state", "request", "box", "verdict", "reason", "calibrated", "degraded", "bundle_version", "seconds",
+            "error", "created_at", "deadline", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -293,6 +293,7 @@ class SearchJob(Job):
     verdict: str
     reason: str
     calibrated: bool
+    degraded: bool = False
     bundle_version: str
     seconds: float | None
     deadline: datetime | None

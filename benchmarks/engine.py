@@ -1,0 +1,168 @@
+"""What runs the network fastest on this CPU: PyTorch eager, folded, compiled, in bfloat16, ONNX Runtime, OpenVINO.
+
+The default bundle's network to pooled features and feature map, photos a second at batches of 1, 8 and 32, and CPU time
+a photo, which other work on the machine disturbs less. Accuracy against eager float32: the least cosine of the photo
+vectors, and for how many of the sample catalogue's customer photos another product comes first. OpenVINO is no
+dependency: it is measured where it is installed (pip install openvino). `--quick` leaves out torch.compile.
+What this decided: docs/decisions/engine.md.
+
+    python benchmarks/engine.py [--quick] [--json FILE] [--threads N]
+"""
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+
+import common
+import numpy as np
+import torch
+from charts import bars
+from torch import Tensor, nn
+
+from config.env import load_env
+from recognition.bundle import load_bundle
+from recognition.fusion import ProductEncoder
+from recognition.recogniser import Recogniser, load_weights
+from recognition.runtime import OnnxRuntime, PyTorch, exported
+
+BATCHES = (1, 8, 32)
+
+See = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all cores)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    figures = common.report(options.quick) | {"threads": options.threads}
+    recogniser = Recogniser.load(load_env().bundle, device="cpu", precision="float32")
+    stored, asked = (photos(recogniser, folder, options.quick) for folder in ("photos", "customer"))
+    told, wanted = {}, None
+    for name, make in runtimes(recogniser).items():
+        if options.quick and "compile" in name:
+            continue
+        started = time.perf_counter()
+        try:
+            see = make()
+            see(asked[:1])
+        except Exception as error:  # a runtime that this machine cannot run is named with its reason
+            told[name] = {"absent": f"{type(error).__name__}: {error}"[:300]}
+            print(f"{name:28s} absent: {told[name]['absent']}")
+            continue
+        ready = time.perf_counter() - started
+        vectors = [embed(recogniser, see, some) for some in (stored, asked)]
+        wanted = wanted or vectors
+        told[name] = {"ready_s": round(ready, 2), **accuracy(vectors, wanted), **speed(see, asked, options.quick)}
+        print(f"{name:28s} {told[name]}", flush=True)
+    best = {name: each["photos_per_second"]["8"] for name, each in told.items() if "absent" not in each}
+    plot = bars(f"Photos a second at batches of 8, {options.threads} threads", best)
+    common.write("engine", figures | {"runtimes": told}, options.json, {"speeds": plot})
+
+
+def runtimes(recogniser: Recogniser) -> dict[str, Callable[[], See]]:
+    """Each way, made when its turn comes."""
+    size, folded = recogniser.bundle.preprocessing.size, recogniser.model.image
+    ways: dict[str, Callable[[], See]] = {
+        "PyTorch, as trained": lambda: PyTorch(plain(recogniser)),
+        "PyTorch, folded": lambda: PyTorch(folded),
+        "PyTorch, folded, frozen": lambda: frozen(PyTorch(folded), size),
+        "torch.compile": lambda: torch.compile(PyTorch(folded), dynamic=False),
+        "PyTorch, folded, bfloat16": lambda: in_bfloat16(recogniser),
+        "torch.compile, bfloat16": lambda: in_bfloat16(recogniser, compiled=True),
+        "ONNX Runtime": lambda: OnnxRuntime(folded, size),
+        "ONNX Runtime, spinning": lambda: OnnxRuntime(folded, size, spin=True),
+    }
+    for hint in ("f32", "bf16"):
+        ways[f"OpenVINO, {hint}"] = partial(openvino, PyTorch(folded), size, hint)
+    return ways
+
+
+def plain(recogniser: Recogniser) -> nn.Module:
+    """The network with its batch norms, channels first."""
+    bundle = load_bundle(recogniser.bundle.path)
+    model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels, bundle.subject)
+    load_weights(model, bundle.weights_path)
+    return model.image.eval().requires_grad_(False)
+
+
+def frozen(network: nn.Module, size: int) -> See:
+    """Traced, frozen and optimised for inference."""
+    pixels = torch.zeros(8, 3, size, size).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        return torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(network.eval(), pixels)))
+
+
+def in_bfloat16(recogniser: Recogniser, *, compiled: bool = False) -> See:
+    """The folded network in bfloat16."""
+    image = deepcopy(recogniser.model.image)
+    image.backbone.to(torch.bfloat16)
+    network = PyTorch(image)
+    run = torch.compile(network, dynamic=False) if compiled else network
+    return lambda pixels: run(pixels.bfloat16())
+
+
+def openvino(network: nn.Module, size: int, hint: str) -> See:
+    """By OpenVINO, from the same ONNX that ONNX Runtime is given."""
+    if not importlib.util.find_spec("openvino"):
+        raise ModuleNotFoundError("openvino is not installed")
+    from openvino import Core  # noqa: PLC0415 - measured where it is there
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        path.write_bytes(exported(network, has_map=True, size=size))
+        settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        compiled = Core().compile_model(str(path), "CPU", settings)
+
+    def see(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        answer = compiled(pixels.contiguous().numpy())
+        return torch.from_numpy(answer[0].copy()), torch.from_numpy(answer[1].copy())
+
+    return see
+
+
+def photos(recogniser: Recogniser, folder: str, quick: bool) -> Tensor:
+    """Photos of the sample catalogue as the network's input."""
+    files = common.photo_files(common.ROOT / "sample" / folder, 40 if quick else 1000)
+    return recogniser.pixels_to_input(np.stack([recogniser.prepare(file.read_bytes()).pixels for file in files]))
+
+
+def embed(recogniser: Recogniser, see: See, pixels: Tensor) -> np.ndarray:
+    """Photo vectors [N, dim]."""
+    with torch.inference_mode():
+        return torch.cat([recogniser.model.image.project(see(some)[0]) for some in pixels.split(8)]).float().numpy()
+
+
+def accuracy(vectors: list[np.ndarray], wanted: list[np.ndarray]) -> dict[str, float]:
+    """How far the vectors are from float32's, and what that changes for a search among the stored photos."""
+    (stored, asked), (right_stored, right) = vectors, wanted
+    changed = (asked @ stored.T).argmax(1) != (right @ right_stored.T).argmax(1)
+    return {"least_cosine": float((asked * right).sum(1).min()), "first_changed": int(changed.sum()), "of": len(asked)}
+
+
+def speed(see: See, pixels: Tensor, quick: bool) -> dict[str, dict[str, float]]:
+    """The fastest of several goes: photos a second, and CPU milliseconds a photo."""
+    speeds, cpu = {}, {}
+    for batch in BATCHES:
+        part = pixels[:batch]
+        with torch.inference_mode():
+            see(part)
+            goes = [timed(see, part) for _ in range(5 if quick else max(10, 400 // batch))]
+        speeds[str(batch)] = round(batch / min(wall for wall, _ in goes), 1)
+        cpu[str(batch)] = round(1000 * min(busy for _, busy in goes) / batch, 2)
+    return {"photos_per_second": speeds, "cpu_ms_per_photo": cpu}
+
+
+def timed(see: See, part: Tensor) -> tuple[float, float]:
+    started, busy = time.perf_counter(), time.process_time()
+    see(part)
+    return time.perf_counter() - started, time.process_time() - busy
+
+
+if __name__ == "__main__":
+    main()
