@@ -24,7 +24,7 @@ start: $(STAMP) ## run the site, the coordinator and one worker over what is in 
 	@$(PY) manage.py start
 
 test: $(STAMP) ## every test that this machine can run; says what it skipped and why
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST)
 
 chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7" replays a run
 	@$(PY) -m tests.chaos.kills $(CHAOS)

@@ -97,8 +97,13 @@ def test_the_broker_is_in_trouble(rig, upload):
         upload()
         rig.wait_for(lambda done=done: rig.done() > done, "the first photos are done")
         trouble(rig.redis)
-        rig.wait_for(lambda number=number: rig.photos() == before + number * PHOTOS, "its rows are imported")
-        rig.keep_alive()  # without memory in Redis, the coordinator ends
+        expected = before + number * PHOTOS
+
+        def imported(expected: int = expected) -> bool:
+            rig.keep_alive()  # without memory in Redis, the coordinator ends
+            return rig.photos() == expected
+
+        rig.wait_for(imported, "its rows are imported")
     rig.assert_clean(photos=before + 3 * PHOTOS)
 
 

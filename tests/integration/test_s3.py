@@ -37,7 +37,8 @@ pytestmark = pytest.mark.skipif(not SERVER, reason="no S3 server: VITRINE_TEST_S
 
 @contextmanager
 def s3_server():
-    """A server with one bucket; the variables that lead to it."""
+    """A server with one bucket, which every ``s3://`` leads to meanwhile."""
+    forget = fsspec.get_filesystem_class("s3").clear_instance_cache  # an instance stays with the server it was made for
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen([SERVER, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -48,12 +49,14 @@ def s3_server():
                 break
             except httpx.TransportError:
                 time.sleep(0.1)
-        yield {
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", address)
+            patch.setenv("AWS_ACCESS_KEY_ID", "test")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+            patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+            forget()
+            yield
+            forget()
     finally:
         server.kill()
         server.wait()
@@ -61,12 +64,8 @@ def s3_server():
 
 @pytest.fixture(scope="module")
 def s3():
-    with s3_server() as variables, pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
-        yield variables
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with s3_server():
+        yield
 
 
 def test_a_photo_is_written_once_read_and_forgotten(s3):
@@ -95,10 +94,7 @@ def test_a_bundle_travels_through_it(s3, tmp_path):
 
 
 def test_a_server_that_is_away_is_away():
-    with s3_server() as variables, pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with s3_server():
         store = PhotoStore(f"s3://{BUCKET}/away")
         store.check(used=False)
         key = store.write(b"a photo").key
