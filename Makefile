@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test start chaos lint format clean
+.PHONY: help demo test start faults chaos lint format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -23,8 +23,11 @@ demo: $(STAMP) ## upload the sample catalogue through the real line, search it, 
 start: $(STAMP) ## run the site, the coordinator and one worker over what is in var/
 	@$(PY) manage.py start
 
-test: $(STAMP) ## every test that this machine can run; says what it skipped and why
-	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST)
+test: $(STAMP) ## every test that this machine can run but those of tests/chaos; says what it skipped and why
+	@$(PY) -m pytest -n 2 --dist loadfile --ignore tests/chaos $(PYTEST)
+
+faults: $(STAMP) ## tests/chaos: kills, full disks, cut cables, and what becomes of the photos (four minutes)
+	@$(PY) -m pytest tests/chaos
 
 chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7" replays a run
 	@$(PY) -m tests.chaos.kills $(CHAOS)

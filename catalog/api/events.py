@@ -136,13 +136,21 @@ def event_stream(
 
 
 class EventResponse(StreamingHttpResponse):
-    """An open stream. Its place is given back when it is closed, or forgotten: a client that hangs up before the first
-    byte leaves a response that nobody closes.
+    """An open stream. Its place is given back when its last byte was sent or could not be sent, when it is closed, or
+    when it is forgotten: after a client that hangs up nobody closes the response, and before the first byte nobody has
+    begun to read it either.
     """
 
     def __init__(self, stream: AsyncIterator[bytes], give_back: Callable[[], None], headers: dict[str, str]) -> None:
         super().__init__(stream, content_type=MEDIA_TYPE, headers=headers)
         self._give_back = weakref.finalize(self, give_back)  # at most once
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in super().__aiter__():
+                yield part
+        finally:
+            self._give_back()
 
     def close(self) -> None:
         """The request is over, however it ended."""

@@ -41,8 +41,19 @@ class Listener:
                 pass
         except (RedisError, OSError):
             await asyncio.sleep(min(seconds, AWAY_SECONDS))
-            return True
+            heard = True
+        _check_cancelled()
         return heard
+
+
+def _check_cancelled() -> None:
+    """Raise what was swallowed: a cancellation that meets a timeout of redis-py in the same turn of the loop is lost.
+
+    Whoever hung up in that moment would be listened for until the stream is over.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager
