@@ -28,7 +28,7 @@ from config.env import load_env
 from recognition.bundle import load_bundle
 from recognition.fusion import ProductEncoder
 from recognition.recogniser import Recogniser, load_weights
-from recognition.runtime import OnnxRuntime, PyTorch, exported
+from recognition.runtime import OnnxRuntime, PyTorch, exported, session
 
 BATCHES = (1, 8, 32)
 
@@ -75,8 +75,9 @@ def runtimes(recogniser: Recogniser) -> dict[str, Callable[[], See]]:
         "torch.compile": lambda: torch.compile(PyTorch(folded), dynamic=False),
         "PyTorch, folded, bfloat16": lambda: in_bfloat16(recogniser),
         "torch.compile, bfloat16": lambda: in_bfloat16(recogniser, compiled=True),
-        "ONNX Runtime": lambda: OnnxRuntime(folded, size),
-        "ONNX Runtime, spinning": lambda: OnnxRuntime(folded, size, spin=True),
+        "ONNX Runtime, a photo each": lambda: OnnxRuntime(folded, size),
+        "ONNX Runtime, shared layers": lambda: shared(PyTorch(folded), size),
+        "ONNX Runtime, spinning": lambda: shared(PyTorch(folded), size, spin=True),
     }
     for hint in ("f32", "bf16"):
         ways[f"OpenVINO, {hint}"] = partial(openvino, PyTorch(folded), size, hint)
@@ -105,6 +106,12 @@ def in_bfloat16(recogniser: Recogniser, *, compiled: bool = False) -> See:
     network = PyTorch(image)
     run = torch.compile(network, dynamic=False) if compiled else network
     return lambda pixels: run(pixels.bfloat16())
+
+
+def shared(network: nn.Module, size: int, *, spin: bool = False) -> See:
+    """All threads share every layer of a batch. ``spin``: those that wait for their part keep their core busy."""
+    ran = session(exported(network, has_map=True, size=size), torch.get_num_threads(), spin=spin)
+    return lambda pixels: tuple(map(torch.from_numpy, ran.run(None, {"pixels": pixels.contiguous().numpy()})))
 
 
 def openvino(network: nn.Module, size: int, hint: str) -> See:

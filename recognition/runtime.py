@@ -9,10 +9,13 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
+import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recognition.cnn import ImageEncoder
@@ -51,24 +54,33 @@ class PyTorch(nn.Module):
 
 
 class OnnxRuntime:
-    """The same by ONNX Runtime. Raises RuntimeError where the exported network computes something else."""
+    """The same by ONNX Runtime. Raises RuntimeError where the exported network computes something else.
 
-    def __init__(self, encoder: ImageEncoder, size: int, *, spin: bool = False) -> None:
-        """`spin`: threads that wait for their next part keep their core busy: quicker where nobody else wants it."""
+    One photo has all threads, which share every layer. Of several photos each thread takes the next one whole: nobody
+    waits for another at every layer, which costs most where other processes want the cores too, and a batch saves
+    nothing on a CPU. No thread spins while it waits: a worker has others, which decode.
+    """
+
+    def __init__(self, encoder: ImageEncoder, size: int) -> None:
         plain = PyTorch(encoder).eval()
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = torch.get_num_threads()
-        settings.log_severity_level = 3  # errors, which are raised as well
-        # A worker has other threads, which decode: spinning would take the cores from them.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-        self._session = onnxruntime.InferenceSession(
-            exported(plain, has_map=bool(encoder.map_width), size=size), settings, providers=["CPUExecutionProvider"]
-        )
+        network = exported(plain, has_map=bool(encoder.map_width), size=size)
+        threads = torch.get_num_threads()
+        self._each = session(network, 1)
+        self._shared = session(network, threads) if threads > 1 else self._each
+        self._threads = ThreadPoolExecutor(threads, "network")
         self._compare(plain, size)
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        features, *seen = self._session.run(None, {"pixels": pixels.contiguous().numpy()})
+        photos = pixels.contiguous().numpy()
+        if len(photos) == 1:
+            features, *seen = self._shared.run(None, {"pixels": photos})
+        else:
+            answers = self._threads.map(self._one, np.split(photos, len(photos)))
+            features, *seen = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         return torch.from_numpy(features), torch.from_numpy(seen[0]) if seen else None
+
+    def _one(self, photo: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        return self._each.run(None, {"pixels": photo})
 
     def _compare(self, plain: nn.Module, size: int) -> None:
         """What was recorded for one batch must hold for others: another number of photos, of another size."""
@@ -79,6 +91,15 @@ class OnnxRuntime:
             for one, other in zip(wanted, given, strict=True):
                 if one is not None and (other is None or (one - other).abs().max() > _TOLERANCE * one.abs().max()):
                     raise RuntimeError(f"the exported network differs for {count} photos of {side} pixels")
+
+
+def session(network: bytes, threads: int, *, spin: bool = False) -> onnxruntime.InferenceSession:
+    """A network made ready. ``spin``: threads that wait for their next part keep their core busy."""
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3  # errors, which are raised as well
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    return onnxruntime.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
 
 
 def exported(plain: nn.Module, *, has_map: bool, size: int) -> bytes:

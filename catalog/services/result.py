@@ -30,6 +30,7 @@ from catalog.services.job import OWED, recognition_job_finish, search_deadline
 from catalog.services.notify import job_announce, upload_announce
 from catalog.services.photo import photos_delete
 from catalog.services.product import product_purge_if_empty
+from catalog.services.rows import rows_saved
 from catalog.services.shadow import shadow_owe
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from catalog.services.webhooks.events import event_job_finished
@@ -40,21 +41,6 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
 COUNTED = (MESSAGE_INVALID, BYTES_UNREADABLE)  # waiting may help, but not for ever
-CHANGED = [
-    "state",
-    "lease_until",
-    "queued_at",
-    "finished_at",
-    "attempts",
-    "width",
-    "height",
-    "bundle_version",
-    "error_code",
-    "error_message",
-    "error_trace",
-    "changed",
-    "chunk_id",
-]
 
 
 @dataclass(frozen=True)
@@ -84,26 +70,25 @@ def chunk_result_store(*, result: ChunkResult) -> Stored:
     photos = {photo.pk: photo for photo in waiting}
     stale = _stale(result) if photos else set()
     changed = [photo for photo in photos.values() if photo.changed or photo.pk in stale]
-    for photo in changed:
-        _mark_owed(photo, now)
     told = [(photos[outcome.photo_id], outcome) for outcome in result.outcomes if outcome.photo_id in photos]
     answered = [(photo, outcome) for photo, outcome in told if photo not in changed]
-    finish = FINISH[Purpose(result.purpose)]
+    done = [(photo, outcome) for photo, outcome in answered if outcome.fault is None]
     # What this bundle recognised before and was not asked to do again is the same result once more.
     repeated = {photo.pk for photo in photos.values() if photo.bundle_version == result.bundle_version}
-    done = [(photo, outcome) for photo, outcome in answered if outcome.fault is None]
-    for photo, outcome in answered:
-        if outcome.fault is None:
-            _mark_done(photo, outcome, result, now)
-        else:
-            _mark_fault(photo, outcome.fault, now)
-            fault_counted(code=outcome.fault.code)
-    for photo in photos.values():
-        photo.changed = False
-    Photo.objects.bulk_update(photos.values(), CHANGED)
+    with rows_saved(list(photos.values())):
+        for photo in changed:
+            _mark_owed(photo, now)
+        for photo, outcome in answered:
+            if outcome.fault is None:
+                _mark_done(photo, outcome, result, now)
+            else:
+                _mark_fault(photo, outcome.fault, now)
+                fault_counted(code=outcome.fault.code)
+        for photo in photos.values():
+            photo.changed = False
     if result.purpose == Purpose.RECOGNISE:
         done = [(photo, outcome) for photo, outcome in done if photo.pk not in repeated]
-    finish(done, result)
+    FINISH[Purpose(result.purpose)](done, result)
     _notice_ends(photos.values())
     transaction.on_commit(dispatch_soon)
     return Stored(stored=len(answered), ignored=len(result.outcomes) - len(answered))

@@ -17,6 +17,7 @@ from django.utils import timezone
 from catalog.models import Bundle, BundleState, ComparedPhoto, LedgerState, Photo, Purpose, ShadowPhoto
 from catalog.selectors.bundle import bundle_in, photos_indexed
 from catalog.selectors.product import product_facts
+from catalog.services.rows import rows_saved
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
@@ -176,23 +177,14 @@ def shadow_result_store(*, result: ChunkResult) -> int:
     outcomes = {outcome.photo_id: outcome for outcome in result.outcomes}
     rows = list(_rows_of(result.chunk_id, result.purpose).select_for_update().order_by("pk"))
     told = [row for row in rows if row.photo_id in outcomes]
-    for row in told:
-        _store(row, outcomes[row.photo_id])
-    if told:
-        model = type(told[0])  # all of one: a chunk is of one purpose
-        model._default_manager.bulk_update(told, STORED[model])
+    now = timezone.now()
+    with rows_saved(told):  # all of one model: a chunk is of one purpose
+        for row in told:
+            _store(row, outcomes[row.photo_id], now)
     return len(told)
 
 
-_LEDGER = ["state", "lease_until", "chunk_id", "queued_at", "finished_at", "attempts", "error_code", "error_message"]
-STORED: dict[type[Owed], list[str]] = {
-    ShadowPhoto: [*_LEDGER, "changed"],
-    ComparedPhoto: [*_LEDGER, "verdict", "candidates"],
-}
-
-
-def _store(row: Owed, outcome: PhotoOutcome) -> None:
-    now = timezone.now()
+def _store(row: Owed, outcome: PhotoOutcome, now: datetime) -> None:
     row.lease_until, row.chunk_id = None, None
     if isinstance(row, ShadowPhoto) and row.changed:
         row.state, row.queued_at, row.changed = LedgerState.PENDING, now, False
