@@ -1,10 +1,10 @@
-"""Arithmetic of how good reviewers and the machine are: shares with their intervals, drift, and the threshold that keeps
-a wanted precision. Pure functions, without a database.
+"""Arithmetic of how good reviewers and the machine are: shares with their intervals, drift, and the threshold that
+keeps a wanted precision. Pure functions, without a database.
 
 Used by ``selectors.quality``, ``selectors.drift`` and ``services.thresholds``. Why so: docs/decisions/quality.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
@@ -13,6 +13,7 @@ CONFIDENCE = 0.95
 # Probabilities that may become a threshold. They are fixed before the data is seen, so that the bound can be made to
 # hold for all of them at once (Bonferroni).
 GRID = (*(step / 20 for step in range(1, 20)), 0.975, 0.99)
+SURELY = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / len(GRID))
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def difference(now: Share, before: Share) -> float | None:
 
 @dataclass(frozen=True)
 class Judged:
-    """One decided item: what the machine said its chance was, whether it was right, and how many items it stands for."""
+    """One decided item: the machine's probability, whether it was right, and how many items it stands for."""
 
     probability: float
     right: bool
@@ -83,27 +84,25 @@ def threshold_choose(judged: Sequence[Judged], wanted: float) -> Chosen | None:
     "Surely": the lower bound at 95 %, one-sided, for all of the grid at once. The weights make fewer items of the data
     than were counted: its effective size is (sum of weights)² / (sum of their squares) (Kish, 1965).
     """
-    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / len(GRID))
-    for value in GRID:
-        above = [each for each in judged if each.probability >= value]
-        precision, effective = _weighted(above)
-        lower, _ = wilson(precision * effective, effective, z)
-        if above and lower >= wanted:
-            return Chosen(value, precision, lower, len(above))
-    return None
+    total = right = squares = 0.0
+    counted = 0
+    chosen = None
+    falling = sorted(judged, key=lambda each: -each.probability)
+    for value in reversed(GRID):
+        while counted < len(falling) and (each := falling[counted]).probability >= value:
+            counted += 1
+            total += each.weight
+            squares += each.weight**2
+            right += each.weight * each.right
+        if not total:
+            continue
+        precision, effective = right / total, total**2 / squares
+        lower, _ = wilson(precision * effective, effective, SURELY)
+        if lower >= wanted:
+            chosen = Chosen(value, precision, lower, counted)
+    return chosen
 
 
 def decisions_needed(wanted: float) -> int:
     """How many decided items of equal weight, all right, a threshold for this precision needs at least."""
-    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / len(GRID))
-    return ceil(z * z * wanted / (1 - wanted))
-
-
-def _weighted(judged: Iterable[Judged]) -> tuple[float, float]:
-    """Precision and effective size."""
-    weights = [(each.weight, each.right) for each in judged]
-    total = sum(weight for weight, _ in weights)
-    if not total:
-        return 0.0, 0.0
-    right = sum(weight for weight, is_right in weights if is_right)
-    return right / total, total * total / sum(weight * weight for weight, _ in weights)
+    return ceil(SURELY**2 * wanted / (1 - wanted))

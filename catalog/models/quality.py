@@ -1,7 +1,7 @@
-"""How good reviewers and the machine are: opinions on items that are decided already, and thresholds that follow from it.
+"""How good reviewers and the machine are: opinions on items that are decided already, and thresholds that follow.
 
-Opinions come from the desk (``services.reviewing.opinions``); thresholds from the coordinator (``services.thresholds``),
-and ``services.items`` keeps to them.
+Opinions come from the desk (``services.reviewing.opinions``); thresholds from the coordinator
+(``services.thresholds``), and ``services.items`` keeps to them.
 """
 
 import uuid
@@ -53,9 +53,9 @@ class Opinion(models.Model):
 
 
 class Threshold(models.Model):
-    """From which probability the machine accepts by itself, for one merchant, category and bundle: the newest row holds.
+    """From which probability the machine accepts by itself, in one category of a merchant, with one bundle.
 
-    A row is written when it changes, with what it rests on, and stays.
+    The newest row holds. A row is written when it changes, with what it rests on, and stays.
     """
 
     merchant = models.ForeignKey("catalog.Merchant", on_delete=models.CASCADE, related_name="thresholds")

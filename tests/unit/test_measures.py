@@ -29,8 +29,8 @@ def test_a_share_of_nothing_has_no_value():
 @pytest.mark.parametrize(
     ("now", "before", "z"),
     [
-        (Share(60, 100), Share(160, 200), -3.7072),
-        (Share(160, 200), Share(60, 100), 3.7072),
+        (Share(60, 100), Share(160, 200), -3.6927),
+        (Share(160, 200), Share(60, 100), 3.6927),
         (Share(10, 10), Share(20, 20), 0.0),
         (Share(0, 0), Share(20, 20), None),
         (Share(5, 10), Share(0, 0), None),
@@ -57,30 +57,28 @@ def test_one_that_stands_for_fifty_counts_as_fifty_and_makes_the_data_smaller():
     assert threshold_choose([*decided, *[Judged(0.9, True, 50.0)] * 20], 0.95) is None  # effective size: 39
 
 
-def _drawn(rng, chance_of, items=6000, share=0.1):
+def _drawn(rng, chance_of, items=8000, share=0.4):
     """A population whose item is right with ``chance_of(probability)``: what was decided of it, and all of it."""
     everything = [(p, rng.random() < chance_of(p)) for p in (rng.random() for _ in range(items))]
     decided = [Judged(p, right) for p, right in everything if p < 0.8]
     decided += [Judged(p, right, 1 / share) for p, right in everything if p >= 0.8 and rng.random() < share]
-    return decided, everything
+    return decided, [p for p, _ in everything]
 
 
 @pytest.mark.parametrize("wanted", [0.8, 0.9, 0.95])
 def test_the_precision_achieved_keeps_to_what_was_wanted(wanted):
-    """Fifty shops whose machine says 0.1 too much: 5 % may miss, so at most 6 of 50 do (by chance, 98.8 %)."""
+    """Thirty shops whose machine is right by another curve than it says. 5 % may miss: 4 or fewer of 30 (98.4 %)."""
     rng = random.Random(7)
 
     def chance(probability):
-        return min(1.0, max(0.0, 1.05 * probability - 0.05)) ** 0.5
+        return min(1.0, 1.1 * probability) ** 0.5
 
-    chosen, missed = 0, 0
-    for _ in range(50):
+    achieved = []
+    for _ in range(30):
         decided, everything = _drawn(rng, chance)
-        found = threshold_choose(decided, wanted)
-        if found is None:
-            continue
-        chosen += 1
-        above = [p for p, _ in everything if p >= found.value]
-        missed += sum(map(chance, above)) / len(above) < wanted
-    assert chosen >= 45
-    assert missed <= 6
+        if found := threshold_choose(decided, wanted):
+            above = [p for p in everything if p >= found.value]
+            achieved.append(sum(map(chance, above)) / len(above))
+    assert len(achieved) >= 25
+    assert sum(each < wanted for each in achieved) <= 4
+    assert sum(achieved) / len(achieved) < wanted + 0.05  # it does not buy precision with needless work
