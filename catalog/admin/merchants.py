@@ -39,13 +39,12 @@ class MembershipInline(MerchantScoped, TabularInline):
 
 @admin.register(Merchant)
 class MerchantAdmin(MerchantScoped, ModelAdmin):
-    """Shops. Only a superuser opens one; its managers may rename it, open it to public search and say
-    which precision they want."""
+    """Shops. Only a superuser opens one; its managers rename it, open it to search, and say which precision they want."""
 
     merchant_path = "pk"
     list_display = ["name", "slug", "product_count", "photo_count", "open_count", "public"]
     search_fields = ["name", "slug"]
-    fields = ["name", "slug", "public_search"]
+    fields = ["name", "slug", "public_search", "wanted_precision"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
 
