@@ -39,7 +39,7 @@ class MembershipInline(MerchantScoped, TabularInline):
 
 @admin.register(Merchant)
 class MerchantAdmin(MerchantScoped, ModelAdmin):
-    """Shops. Only a superuser opens one; its managers rename it, open it to search, and say which precision they want."""
+    """Shops. Only a superuser opens one; its managers rename it, open it to search, say which precision they want."""
 
     merchant_path = "pk"
     list_display = ["name", "slug", "product_count", "photo_count", "open_count", "public"]
