@@ -13,12 +13,12 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import action, display
 
 from catalog.admin.look import ACTION_COLOURS, Dated, thumbnail
-from catalog.admin.scope import AnyAdmin, MerchantFilter, MerchantScoped, may_manage, merchants_managed
+from catalog.admin.scope import MerchantFilter, MerchantScoped, may_manage, merchants_managed
 from catalog.models import Decision, Item, Opinion, Threshold
 from catalog.services.reviewing.opinions import items_make_gold
 
 
-class Gold(AnyAdmin):
+class Gold(ModelAdmin):
     """For the admin of items: managers choose gold items; to all others nothing tells them."""
 
     actions = ["use_as_gold", "no_longer_gold"]

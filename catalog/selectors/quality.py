@@ -132,7 +132,7 @@ def reviewer_quality(*, merchants: Collection[UUID] | QuerySet, since: datetime)
     decided = dict(decisions.values_list("reviewer").annotate(Count("pk")))
     timed = decisions.exclude(seconds=None).order_by("-created_at").values_list("reviewer", "seconds")
     for reviewer, took in timed[:TIMED]:
-        seconds[reviewer].append(took)
+        seconds[reviewer].append(took or 0.0)
     gold, agreed = _opinions(merchants, since)
     people = dict(User.objects.filter(pk__in={*decided, *gold, *agreed}).values_list("pk", "username"))
     rows = [

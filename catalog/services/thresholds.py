@@ -114,5 +114,5 @@ def _judged(merchant: Merchant) -> Mapping[tuple[str, str], list[Judged]]:
         "item__best_product",
     ):  # fmt: skip
         weight = 1 / (share or share_now or 1.0) if control else 1.0
-        found[version, category].append(Judged(probability, said == best, weight))
+        found[version, category].append(Judged(probability or 0.0, said == best, weight))
     return found

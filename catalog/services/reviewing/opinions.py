@@ -70,7 +70,8 @@ def opinion_asked(*, item: Item, reviewer: User, order: UUID, undoes: UUID | Non
     opinion = Opinion.objects.filter(item=item, reviewer=reviewer).select_related("about").first()
     if opinion is None or opinion.order in (order, undoes):
         return opinion
-    return None if opinion.action or Decision.objects.filter(pk=undoes).exists() else opinion
+    is_real = undoes is not None and Decision.objects.filter(pk=undoes).exists()
+    return None if opinion.action or is_real else opinion
 
 
 @transaction.atomic
