@@ -16,6 +16,7 @@ from catalog.services.dispatch import chunks_dispatch, reconcile, searches_resen
 from catalog.services.enqueue import DELIVER_WEBHOOKS, DISPATCH, IMPORT_UPLOAD
 from catalog.services.result import chunk_result_store, search_result_store
 from catalog.services.shadow import assignment_write, shadow_dispatch, shadow_result_store
+from catalog.services.thresholds import thresholds_follow
 from catalog.services.upload import upload_import, uploads_wake
 from catalog.services.webhooks.delivery import webhooks_sweep
 from catalog.services.webhooks.sender import deliveries_start
@@ -51,6 +52,13 @@ def reconcile_ledger() -> None:
     if any(astuple(found)):
         log.info("reconciled: %s", found)
     webhooks_sweep(now=timezone.now())
+
+
+@shared_task(name="catalog.thresholds")
+def follow_thresholds() -> None:
+    """Let the thresholds follow the precision that merchants want."""
+    close_old_connections()
+    thresholds_follow()
 
 
 @shared_task(name=DELIVER_WEBHOOKS)

@@ -31,6 +31,11 @@ app.conf.update(
         "dispatch": {"task": "catalog.dispatch", "schedule": ENV.dispatch_seconds, "options": {"expires": 10}},
         "deliver": {"task": "catalog.deliver_webhooks", "schedule": ENV.dispatch_seconds, "options": {"expires": 10}},
         "reconcile": {"task": "catalog.reconcile", "schedule": ENV.reconcile_seconds, "options": {"expires": 60}},
+        "thresholds": {
+            "task": "catalog.thresholds",
+            "schedule": ENV.thresholds_seconds,
+            "options": {"expires": ENV.thresholds_seconds},
+        },
     },
 )
 app.autodiscover_tasks(["catalog"])

@@ -61,6 +61,9 @@ class Env(BaseSettings):
 
     review_claim_seconds: float = Field(120.0, gt=0)  # how long an open desk keeps items that it does not ask for again
     control_share: float = Field(0.02, ge=0, le=1)  # of the items that the machine accepted, shown to a reviewer anyway
+    gold_share: float = Field(0.02, ge=0, le=1)  # of what the desk shows: gold items, as if they waited
+    second_share: float = Field(0.02, ge=0, le=1)  # of what the desk shows: what another reviewer decided
+    thresholds_seconds: float = Field(3600.0, gt=0)  # how often thresholds follow the precision that shops want
 
     outbound_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()  # open to addresses of merchants
     webhook_timeout_seconds: float = Field(15.0, gt=0)

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey, Model
 from django.test import Client
 
-from catalog.models import Membership, Merchant, Role, Upload, UploadRow, UploadState
+from catalog.models import Membership, Merchant, Opinion, Role, Threshold, Upload, UploadRow, UploadState
 from catalog.services.job import search_job_create
 from catalog.services.result import search_result_store
 from catalog.services.review import item_reject
@@ -90,6 +90,10 @@ def _fill(it: Tenant) -> dict[str, Any]:
         "item": item,
         "decided": decided,
         "decision": decision,
+        "opinion": Opinion.objects.create(
+            item=decided, reviewer=it.user, about=decision, kind="gold", desk=decided.pk, action="reject", agrees=True
+        ),
+        "threshold": Threshold.objects.create(merchant=merchant, category=f"{mark}/Mugs", bundle_version="test-1"),
         "search": search,
         "job": search,
         "token": _token(it.browser, search),

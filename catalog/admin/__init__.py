@@ -3,7 +3,20 @@
 Every list is scoped to the merchants of the person who looks (``scope``); whatever changes a row calls a service.
 """
 
-from catalog.admin import bundles, jobs, keys, merchants, people, photos, products, review, synonyms, uploads, webhooks
+from catalog.admin import (
+    bundles,
+    jobs,
+    keys,
+    merchants,
+    people,
+    photos,
+    products,
+    quality,
+    review,
+    synonyms,
+    uploads,
+    webhooks,
+)
 
 __all__ = [
     "bundles",
@@ -13,6 +26,7 @@ __all__ = [
     "people",
     "photos",
     "products",
+    "quality",
     "review",
     "synonyms",
     "uploads",

@@ -5,10 +5,15 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
-from catalog.admin.look import UPLOAD_COLOURS
-from catalog.admin.scope import may_manage, may_see, roles_of
+from catalog.admin.look import UPLOAD_COLOURS, bar
+from catalog.admin.quality_panels import quality_panels
+from catalog.admin.scope import may_manage, may_see, merchants_managed, person_of, roles_of
+from catalog.admin.uploads import with_photo_counts
+from catalog.annotated import UploadWithFigures
 from catalog.models import Item, ItemState, LedgerState, Photo, Product, Purpose, Upload
+from catalog.selectors.queue import merchants_reviewed
 from catalog.services.upload import UNFINISHED
 from workers.client import Unavailable, live_workers, queue_lengths
 
@@ -32,11 +37,21 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "figures": _figures(request, uploads),
         "photo_states": _photo_states(request),
         "recent_uploads": [
-            (each, UPLOAD_COLOURS[each.state]) for each in uploads.select_related("merchant")[:UPLOADS_SHOWN]
+            (each, UPLOAD_COLOURS[each.state], _progress(each))
+            for each in with_photo_counts(uploads).select_related("merchant")[:UPLOADS_SHOWN]
         ],
+        **quality_panels(merchants=merchants_reviewed(person_of(request)), managed=merchants_managed(request)),
         "may_upload": may_manage(request),
         **(_workers() if request.user.is_superuser else {}),
     }
+
+
+def _progress(upload: UploadWithFigures) -> SafeString | None:
+    """How many photos of an upload that is under way are through."""
+    if upload.state not in UNFINISHED or not upload.photos_total:
+        return None
+    done, total = upload.photos_finished, upload.photos_total
+    return bar(done / total, f"{done:,} of {total:,} photos")
 
 
 def _scoped(request: HttpRequest, model: Any) -> QuerySet:

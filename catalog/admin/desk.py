@@ -24,16 +24,17 @@ from catalog.admin.desk_messages import DecideBody, ItemsBody, KeysBody, NextBod
 from catalog.admin.explanations import AWAY, WAIT_SECONDS
 from catalog.admin.queue_form import AGES, WHOSE, filters_of
 from catalog.admin.scope import may_see, person_of
-from catalog.models import Decision, Item, Lane, Verdict
+from catalog.models import Item, Lane, Verdict
 from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching
 from catalog.selectors.queue import merchants_reviewed, queue_for
 from catalog.selectors.queue_figures import queue_choices
 from catalog.services.errors import Refused
 from catalog.services.explanation import explanation_find
-from catalog.services.reviewing.claims import claims_release, items_claim, items_claim_these
-from catalog.services.reviewing.desk import order_carry_out
+from catalog.services.reviewing.claims import claims_release, items_claim, items_claim_these, items_held
+from catalog.services.reviewing.desk import CarriedOut, order_carry_out
 from catalog.services.reviewing.keys import DEFAULTS, desk_keys, desk_keys_choose
+from catalog.services.reviewing.opinions import opinions_open
 from catalog.web.explained import explained
 from config.env import load_env
 from workers.client import PhotoError, Unavailable
@@ -124,11 +125,12 @@ class Desk:
             holding=body.holding,
             without=body.skipped,
         )
-        mine = Item.objects.filter(claim=body.desk, pk__in=body.holding).values_list("pk", flat=True)
+        mine = items_held(reviewer=reviewer, desk=body.desk, among=body.holding)
+        asked = opinions_open(desk=body.desk, reviewer=reviewer).count()
         return {
             "items": items_shown(items=items, reviewer=reviewer),
             "lost": [str(each) for each in set(body.holding).difference(mine)],
-            "waiting": queue_for(reviewer=reviewer, filters=filters).count(),
+            "waiting": queue_for(reviewer=reviewer, filters=filters).count() + asked,
         }
 
     @method_decorator(require_POST)
@@ -144,9 +146,9 @@ class Desk:
         except Refused as error:
             return {"id": str(asked.id), "item": str(asked.item), **_problem(error)}
         decision = done.decision
-        if not done.repeated:
+        if decision and not done.repeated:
             self._log(request, decision.item, f"{decision.get_action_display()}: {decision.product or 'no product'}")
-        return {"id": str(decision.pk), "item": str(asked.item), "code": "", **_told(decision)}
+        return {"id": str(asked.id), "item": str(asked.item), "code": "", **_told(done)}
 
     @method_decorator(require_POST)
     @_as_json
@@ -206,10 +208,10 @@ def _problem(error: Refused) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, "problems": error.problems}
 
 
-def _told(decision: Decision) -> dict[str, Any]:
-    product = decision.product
+def _told(done: CarriedOut) -> dict[str, Any]:
+    product = done.product
     return {
-        "state": decision.after["state"],
-        "reference": decision.after.get("reference", ""),
+        "state": done.state,
+        "reference": done.reference,
         "product": {"sku": product.sku, "title": product.title} if product else None,
     }

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from catalog.models import Item, Product
+from catalog.models import UNDECIDED, Item, Product
 from catalog.selectors.lookalikes import closeness, items_alike
 from catalog.selectors.product import with_photos
 from catalog.selectors.rejections import by_merchant, items_hits
@@ -31,10 +31,11 @@ FILLED = 0.25  # probability of the first candidate from which a new product is 
 
 def items_shown(*, items: Sequence[Item], reviewer: User) -> list[dict[str, Any]]:
     """The items in their order. A constant number of queries for each merchant among them."""
-    alike = items_alike(reviewer=reviewer, items=items)
+    # One that is decided, and shown for an opinion, has none: a decision on all of them would be a real one.
+    alike = items_alike(reviewer=reviewer, items=[item for item in items if item.state in UNDECIDED])
     hits: dict[UUID, list[Hit]] = {}
     for group in by_merchant(items):
-        hits |= items_hits(merchant=group[0].merchant, items=group)
+        hits |= items_hits(merchant=group[0].merchant, items=group, as_waiting=True)
     taken = _skus_taken(items)
     return [_shown(item, hits[item.pk], alike.get(item.pk, []), taken) for item in items]
 

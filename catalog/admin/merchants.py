@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
@@ -12,6 +13,7 @@ from unfold.decorators import display
 from catalog.admin.scope import MerchantScoped
 from catalog.annotated import MerchantWithFigures
 from catalog.models import Item, ItemState, Membership, Merchant, Photo, Product
+from catalog.services.thresholds import merchant_thresholds_follow
 
 
 def _number_of(rows: QuerySet) -> Coalesce:
@@ -37,12 +39,12 @@ class MembershipInline(MerchantScoped, TabularInline):
 
 @admin.register(Merchant)
 class MerchantAdmin(MerchantScoped, ModelAdmin):
-    """Shops. Only a superuser opens one; its managers may rename it and open it to public search."""
+    """Shops. Only a superuser opens one; its managers rename it, open it to search, say which precision they want."""
 
     merchant_path = "pk"
     list_display = ["name", "slug", "product_count", "photo_count", "open_count", "public"]
     search_fields = ["name", "slug"]
-    fields = ["name", "slug", "public_search"]
+    fields = ["name", "slug", "public_search", "wanted_precision"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
 
@@ -54,6 +56,12 @@ class MerchantAdmin(MerchantScoped, ModelAdmin):
             photos_total=_number_of(Photo.objects.all()),
             items_open=_number_of(Item.objects.filter(state=ItemState.OPEN)),
         )
+
+    def save_model(self, request: HttpRequest, obj: Merchant, form: ModelForm, change: bool) -> None:
+        """Another wanted precision holds at once."""
+        super().save_model(request, obj, form, change)
+        if "wanted_precision" in form.changed_data:
+            merchant_thresholds_follow(merchant=obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A new shop is the operator's decision."""

@@ -30,6 +30,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page("Items", "fact_check", "admin:catalog_item_changelist", sees, query="?state__exact=open"),
                 _page("Jobs", "image_search", "admin:catalog_job_changelist", sees),
                 _page("Decisions", "history", "admin:catalog_decision_changelist", sees),
+                _page("Opinions", "balance", "admin:catalog_opinion_changelist", manages),
+                _page("Thresholds", "tune", "admin:catalog_threshold_changelist", sees),
             ],
         },
         {

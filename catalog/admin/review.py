@@ -22,6 +22,7 @@ from unfold.decorators import display
 from catalog.admin.desk import Desk
 from catalog.admin.explanations import explanation_panel
 from catalog.admin.look import ACTION_COLOURS, ITEM_COLOURS, VERDICT_COLOURS, Dated, probability_text, thumbnail
+from catalog.admin.quality import Gold
 from catalog.admin.queue_overview import QueueOverview
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
@@ -47,7 +48,7 @@ REFERENCES = {
 
 
 @admin.register(Item)
-class ItemAdmin(MerchantScoped, Dated, ModelAdmin):
+class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
     """Items. Every member of a merchant may decide; nobody edits the machine's own words."""
 
     read_only = True

@@ -31,6 +31,7 @@ from catalog.models import (
     Upload,
     WebhookDelivery,
 )
+from catalog.selectors.drift import acceptance_drift
 from config.env import load_env
 from workers.client import Unavailable, coordinator_is_alive, live_workers, process_metrics, queue_lengths
 
@@ -66,6 +67,7 @@ class Figures(Collector):
         yield _counted("vitrine_shadow_photos", "Photos that the shadow was owed.", ShadowPhoto.objects.all(), "state")
         open_items = Item.objects.filter(state=ItemState.OPEN).count()
         yield GaugeMetricFamily("vitrine_review_items", "Items that wait for a reviewer.", value=open_items)
+        yield from _acceptance(timezone.now())
         yield _family("vitrine_oldest_owed_seconds", "Age of the oldest that is owed.", ["what"], _ages(timezone.now()))
         up = GaugeMetricFamily("vitrine_redis_up", "Whether Redis answers.")
         try:
@@ -87,6 +89,20 @@ def _photos() -> Iterator[Metric]:
     yield _family("vitrine_photos", "Photos by ledger state.", ["state"], [([key], n) for key, n in states.items()])
     failed = [([code], float(number)) for code, number in codes.items() if number]
     yield _family("vitrine_photos_failed", "Photos that failed, by code.", ["code"], failed)
+
+
+def _acceptance(now: datetime) -> Iterator[Metric]:
+    """How often reviewers accept the first guess, and whether that drifts; an alert has a value with few decisions too.
+
+    One query over five weeks of decisions.
+    """
+    drift = acceptance_drift(merchants=None, now=now)
+    rates = [
+        ([days], share.value) for days, share in (("7", drift.now), ("28", drift.before)) if share.value is not None
+    ]
+    yield _family("vitrine_acceptance_rate", "Of uncertain items, the first guess accepted, 0 to 1.", ["days"], rates)
+    text = "Standard errors from the acceptance rate of the 28 days before to that of the last 7."
+    yield GaugeMetricFamily("vitrine_acceptance_drift_errors", text, value=drift.z or 0.0)
 
 
 def _ages(now: datetime) -> Rows:

@@ -7,6 +7,7 @@ from .ledger import Ledger, LedgerState
 from .merchant import ApiKey, KeyKind, KeyOrigin, KeyState, Membership, Merchant, Role, Scope
 from .photo import LooseBytes, Photo, PhotoOrigin, Purpose
 from .product import Product
+from .quality import Opinion, OpinionKind, Threshold
 from .review import UNDECIDED, Decision, DecisionAction, DeskKeys, Item, ItemState, Lane, Rejection, Verdict
 from .synonyms import Synonyms
 from .upload import UNFINISHED, RowVerdict, Upload, UploadKind, UploadRow, UploadState
@@ -52,6 +53,8 @@ __all__ = [
     "LooseBytes",
     "Membership",
     "Merchant",
+    "Opinion",
+    "OpinionKind",
     "Photo",
     "PhotoOrigin",
     "Product",
@@ -62,6 +65,7 @@ __all__ = [
     "Scope",
     "ShadowPhoto",
     "Synonyms",
+    "Threshold",
     "Upload",
     "UploadKind",
     "UploadRow",

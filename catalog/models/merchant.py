@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -15,6 +16,13 @@ class Merchant(models.Model):
     name = models.CharField(max_length=200)
     public_search = models.BooleanField(
         default=False, help_text="Anyone may search this catalogue on the search page, without logging in."
+    )
+    wanted_precision = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.5), MaxValueValidator(0.999)],
+        help_text="Of what the machine accepts by itself, the share that is to be right, 0.5 to 0.999. Its thresholds "
+        "follow what reviewers decide. Empty: the bundle's own.",
     )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="merchants")
     served_at = models.DateTimeField(

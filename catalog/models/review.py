@@ -44,7 +44,11 @@ class Lane(models.IntegerChoices):
 
 
 REJECTED_BEFORE = "rejected_before"
+BELOW_THRESHOLD = "below_shop_threshold"
+ABOVE_THRESHOLD = "above_shop_threshold"
 REASONS_OF_REVIEWS = {
+    BELOW_THRESHOLD: "By what reviewers decided, this is not likely enough for the precision that the shop wants.",
+    ABOVE_THRESHOLD: "By what reviewers decided, this is likely enough for the precision that the shop wants.",
     REJECTED_BEFORE: "A reviewer said of a photo like this one that it is not the product that it looks most like.",
 }
 
@@ -125,6 +129,14 @@ class Item(models.Model):
         help_text="Drawn at random among those that the machine accepted, whatever lane it is in: over these its "
         "precision is measured.",
     )
+    control_share = models.FloatField(
+        null=True, blank=True, editable=False, help_text="The share that control samples were drawn with then, 0 to 1."
+    )
+    gold = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="What was decided is surely right: reviewers are shown it as if it waited.",
+    )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -153,6 +165,7 @@ class Item(models.Model):
                 name="item_desk",
             ),
             models.Index(fields=["claim"], condition=models.Q(claim__isnull=False), name="item_claim"),
+            models.Index(fields=["merchant"], condition=models.Q(gold=True), name="item_gold"),
         ]
 
     def __str__(self) -> str:
@@ -223,7 +236,10 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["reviewer", "-created_at"], name="decision_reviewer")]
+        indexes = [
+            models.Index(fields=["reviewer", "-created_at"], name="decision_reviewer"),
+            models.Index(fields=["-created_at"], name="decision_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} by {self.reviewer_name}"

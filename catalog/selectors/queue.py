@@ -55,6 +55,12 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
     return items.order_by(mine_first, "lane", "-doubt", "created_at", "pk")
 
 
+def decided_for(*, reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
+    """Items of this reviewer's shops that were in the queue and are decided, by the same filters."""
+    items = Item.objects.filter(merchant__in=merchants_reviewed(reviewer), lane__isnull=False, photo__isnull=False)
+    return _filtered(items.exclude(state__in=UNDECIDED), reviewer, filters)
+
+
 def _filtered(items: QuerySet[Item], reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
     mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None)
     items = items.filter({"mine": mine, "free": nobodys, "taken": ~nobodys}.get(filters.whose, mine | nobodys))

@@ -19,18 +19,23 @@ SAME_PLACE = 0.3  # intersection over union from which two parts of one photo ar
 
 @dataclass(frozen=True)
 class Look:
-    """What was compared: part of the photo with these bytes, and the products that it may be."""
+    """What was compared: part of the photo with these bytes, and the products that it may be.
+
+    ``before``: the item as it was before anybody decided on it, so that its own decision rejects nothing.
+    """
 
     sha256: str
     region: Region | None
     fingerprint: str
     products: tuple[UUID, ...]
+    before: UUID | None = None
 
 
-def look_of(item: Item) -> Look:
-    """An item as it is looked at; its photo is to be selected with it."""
+def look_of(item: Item, *, as_waiting: bool = False) -> Look:
+    """An item as it is looked at, or was while it waited; its photo is to be selected with it."""
     products = tuple(UUID(each["product_id"]) for each in item.candidates)
-    return Look(item.photo.sha256 if item.photo else "", item.compared, item.fingerprint, products)
+    sha256 = item.photo.sha256 if item.photo else ""
+    return Look(sha256, item.compared, item.fingerprint, products, item.pk if as_waiting else None)
 
 
 def products_rejected(*, merchant_id: UUID, looks: Sequence[Look]) -> list[frozenset[UUID]]:
@@ -38,7 +43,8 @@ def products_rejected(*, merchant_id: UUID, looks: Sequence[Look]) -> list[froze
     wanted = {product for look in looks for product in look.products}
     said: dict[UUID, list[Rejection]] = defaultdict(list)
     if wanted:
-        for each in Rejection.objects.filter(merchant_id=merchant_id, product__in=wanted, lifted_by=None):
+        rows = Rejection.objects.filter(merchant_id=merchant_id, product__in=wanted, lifted_by=None)
+        for each in rows.select_related("decision"):
             said[each.product_id].append(each)
     return [
         frozenset(product for product in look.products if any(is_about(each, look) for each in said[product]))
@@ -48,6 +54,8 @@ def products_rejected(*, merchant_id: UUID, looks: Sequence[Look]) -> list[froze
 
 def is_about(rejection: Rejection, look: Look) -> bool:
     """Whether it was said of this very photo and part, or of a near-duplicate of its pixels."""
+    if look.before is not None and rejection.decision.item_id == look.before:
+        return False
     if rejection.sha256 and rejection.sha256 == look.sha256:
         return same_place(rejection.region, look.region)
     return is_near_duplicate(rejection.fingerprint, look.fingerprint)
@@ -67,13 +75,16 @@ def _area(box: Region) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def items_hits(*, merchant: Merchant, items: Sequence[Item]) -> dict[UUID, list[Hit]]:
+def items_hits(*, merchant: Merchant, items: Sequence[Item], as_waiting: bool = False) -> dict[UUID, list[Hit]]:
     """The hits of a merchant's items by item, without the products that reviewers said each is not.
 
-    The items come with their photo. Three queries, however many items.
+    ``as_waiting``: as if none of them were decided yet. The items come with their photo. Three queries, however many
+    items.
     """
     lists = [(item.candidates, item.calibrated) for item in items]
-    rejected = products_rejected(merchant_id=merchant.pk, looks=[look_of(item) for item in items])
+    rejected = products_rejected(
+        merchant_id=merchant.pk, looks=[look_of(item, as_waiting=as_waiting) for item in items]
+    )
     every = hits_of_many(merchant=merchant, lists=lists)
     return {
         item.pk: [hit for hit in hits if hit.product.pk not in said]

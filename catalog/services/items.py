@@ -29,16 +29,17 @@ from catalog.models import (
     Verdict,
 )
 from catalog.models.review import REJECTED_BEFORE
+from catalog.selectors.quality import JUDGED
 from catalog.selectors.rejections import Look, products_rejected, same_place
 from catalog.services.photo import items_drop, photos_owe
+from catalog.services.thresholds import thresholds_of, verdict_kept
 from config.env import load_env
 from workers.contract import Candidate, ChunkResult, FoundItem, PhotoOutcome
 
 OFTEN_WRONG = 0.2  # share of decided items from which a product that the machine is sure of is looked at anyway
-JUDGED = (DecisionAction.ACCEPT, DecisionAction.CORRECT, DecisionAction.REJECT, DecisionAction.NEW_PRODUCT)
 LEARNT = [
     "bundle_version", "position", "box", "cut", "calibrated", "verdict", "reason", "candidates", "best_product_id",
-    "probability", "state", "product_id", "fingerprint", "sketch", "lane", "doubt", "control",
+    "probability", "state", "product_id", "fingerprint", "sketch", "lane", "doubt", "control", "control_share",
 ]  # fmt: skip
 
 
@@ -142,29 +143,49 @@ def _values(things: Sequence[Thing], result: ChunkResult) -> list[dict[str, Any]
     looks = [thing.look for thing in things]
     rejected = products_rejected(merchant_id=things[0].photo.merchant_id, looks=looks)  # a chunk is of one merchant
     named = {product for look in looks for product in look.products}
-    living = set(Product.objects.filter(pk__in=named).values_list("pk", flat=True))
-    sure = {thing.found.candidates[0].product_id for thing in things if _is_sure(thing)}
-    wrong = _share_wrong(sure)
-    return [_columns(thing, said, living, wrong, result) for thing, said in zip(things, rejected, strict=True)]
+    known = _Known(
+        categories=dict(Product.objects.filter(pk__in=named).values_list("pk", "category")),
+        wrong=_share_wrong({thing.found.candidates[0].product_id for thing in things if _may_be_sure(thing)}),
+        thresholds=_thresholds(things[0].photo.merchant_id, result),
+    )
+    return [_columns(thing, said, known, result) for thing, said in zip(things, rejected, strict=True)]
 
 
-def _is_sure(thing: Thing) -> bool:
-    return thing.found.verdict == Verdict.SURE and bool(thing.found.candidates)
+@dataclass(frozen=True)
+class _Known:
+    """What is known of the candidates of a chunk: the living ones' categories, how often reviewers said "not it" of
+    those that may be sure, and the merchant's own thresholds by category.
+    """
+
+    categories: dict[UUID, str]
+    wrong: dict[UUID, float]
+    thresholds: dict[str, float]
 
 
-def _columns(
-    thing: Thing, rejected: frozenset[UUID], living: set[UUID], wrong: dict[UUID, float], result: ChunkResult
-) -> dict[str, Any]:
+def _may_be_sure(thing: Thing) -> bool:
+    return thing.found.verdict in (Verdict.SURE, Verdict.REVIEW) and bool(thing.found.candidates)
+
+
+def _thresholds(merchant_id: UUID, result: ChunkResult) -> dict[str, float]:
+    if not result.calibrated:
+        return {}
+    return thresholds_of(merchant_id=merchant_id, bundle_version=result.bundle_version)
+
+
+def _columns(thing: Thing, rejected: frozenset[UUID], known: _Known, result: ChunkResult) -> dict[str, Any]:
     found = thing.found
     possible = [each for each in found.candidates if each.product_id not in rejected]
     first = possible[0] if possible else None
     verdict, reason = Verdict(found.verdict or Verdict.UNKNOWN), found.reason[:300]
     if first != next(iter(found.candidates), None):
         verdict, reason = (Verdict.REVIEW if first else Verdict.UNKNOWN), REJECTED_BEFORE
-    best = first.product_id if first and first.product_id in living else None
+    best = first.product_id if first and first.product_id in known.categories else None
+    if first and best:
+        verdict, reason = verdict_kept(verdict, reason, first.probability, known.thresholds.get(known.categories[best]))
     sure = verdict == Verdict.SURE and best is not None
-    control = sure and random.random() < load_env().control_share
-    lane, doubt = _lane(possible, wrong.get(best, 0.0) if best else 0.0, sure=sure, control=control)
+    share = load_env().control_share
+    control = sure and random.random() < share
+    lane, doubt = _lane(possible, known.wrong.get(best, 0.0) if best else 0.0, sure=sure, control=control)
     return {
         "bundle_version": result.bundle_version,
         "box": found.box,
@@ -182,6 +203,7 @@ def _columns(
         "lane": lane,
         "doubt": doubt,
         "control": control,
+        "control_share": share if control else None,
     }
 
 

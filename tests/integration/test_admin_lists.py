@@ -1,5 +1,6 @@
 """Every page of the admin: it opens, it says what is so, and a list costs as many queries for 20 rows as for one."""
 
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Decision, LedgerState, Membership, Upload, UploadState
+from catalog.models import Decision, LedgerState, Membership, Opinion, Threshold, Upload, UploadState
 from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
@@ -39,10 +40,14 @@ def one_of_each(number):
     shop.photo(product, state=LedgerState.FAILED, position=1)
     job = shop.recognition((number, 1, 1))
     item = shop.item(product, job=job)
-    Decision.objects.create(item=item, action="accept", product=product, reviewer_name="ana")
+    decision = Decision.objects.create(item=item, action="accept", product=product, reviewer_name="ana")
     Upload.objects.create(merchant=shop.merchant, name=f"{number}.zip", source="x", state=UploadState.PROCESSING)
     person = User.objects.create(username=f"person-{number}")
     Membership.objects.create(user=person, merchant=shop.merchant)
+    Opinion.objects.create(
+        item=item, reviewer=person, about=decision, kind="second", desk=uuid.uuid4(), action="reject", agrees=False
+    )
+    Threshold.objects.create(merchant=shop.merchant, category="Mugs", bundle_version="b1", value=0.9)
     endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/", events=["job.finished"])
     endpoint_test(endpoint=endpoint)
     synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
@@ -52,7 +57,7 @@ def one_of_each(number):
 LISTS = [
     "catalog_product", "catalog_photo", "catalog_upload", "catalog_job", "catalog_item", "catalog_decision",
     "catalog_merchant", "catalog_apikey", "catalog_webhookendpoint", "catalog_webhookdelivery", "catalog_synonyms",
-    "auth_user",
+    "catalog_opinion", "catalog_threshold", "auth_user",
 ]  # fmt: skip
 
 

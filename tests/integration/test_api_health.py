@@ -109,7 +109,7 @@ def test_figures(db, client, redis_server, django_assert_num_queries):
     worker_comes(redis_server)
     with redis_server.client() as redis:
         redis.rpush("vitrine.search", "x", "y")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         found = figures(client)
     assert found["vitrine_photos", ("done",)] == 2
     assert found["vitrine_photos", ("pending",)] == 1

@@ -1,8 +1,10 @@
 """Claims: which open desk has which items now, so that two reviewers never meet on one; and assignments.
 
-Called by the desk before it shows items; a claim lapses by itself, so a browser that was closed gives its items back.
+Among them are a few that are decided already (``opinions``): these any number of reviewers may have at once. Called by
+the desk before it shows items; a claim lapses by itself, so a browser that was closed gives its items back.
 """
 
+import random
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import cast
@@ -17,6 +19,7 @@ from catalog.models import UNDECIDED, Item
 from catalog.selectors.queue import QueueFilters, queue_for
 from catalog.services.errors import Refused
 from catalog.services.reviewing.acting import may_review
+from catalog.services.reviewing.opinions import opinions_ask, opinions_open, opinions_release
 from config.env import load_env
 
 MOST = 100  # items that one desk has at once
@@ -35,6 +38,7 @@ def items_claim(
 
     A claim that lapsed while nobody else asked is still the desk's. Items that the desk has by an answer that got lost
     are among the new ones. ``without``: items that were skipped.
+    Items for an opinion come beside them, at random places.
     """
     count = min(count, MOST)
     now = timezone.now()
@@ -48,7 +52,20 @@ def items_claim(
         claimed = [*known, *taken]
         Item.objects.filter(pk__in=claimed).update(claim=desk, claimed_by=reviewer, claimed_until=until)
     new = known.difference(holding) | set(taken)
-    return list(_with_all(queue_for(reviewer=reviewer, filters=filters, lost=True).filter(pk__in=new)))
+    asked = opinions_ask(
+        reviewer=reviewer, desk=desk, filters=filters, beside=len(taken), holding=holding, without=without
+    )
+    items = list(_with_all(queue_for(reviewer=reviewer, filters=filters, lost=True).filter(pk__in=new)))
+    for item in _with_all(Item.objects.filter(pk__in=asked)) if asked else ():
+        items.insert(random.randint(0, len(items)), item)
+    return items
+
+
+def items_held(*, reviewer: User, desk: UUID, among: Collection[UUID]) -> set[UUID]:
+    """Those of these items that the desk still has."""
+    claimed = Item.objects.filter(claim=desk, pk__in=among).values_list("pk", flat=True)
+    asked = opinions_open(desk=desk, reviewer=reviewer).filter(item__in=among).values_list("item", flat=True)
+    return {*claimed, *asked}
 
 
 def items_claim_these(*, reviewer: User, desk: UUID, item_ids: Collection[UUID]) -> list[UUID]:
@@ -68,7 +85,8 @@ def claims_release(*, desk: UUID, item_ids: Collection[UUID] | None = None) -> i
     items = Item.objects.filter(claim=desk)
     if item_ids is not None:
         items = items.filter(pk__in=item_ids)
-    return items.update(claim=None, claimed_by=None, claimed_until=None)
+    asked = opinions_release(desk=desk, item_ids=item_ids)
+    return items.update(claim=None, claimed_by=None, claimed_until=None) + asked
 
 
 def items_assign(*, items: QuerySet[Item], merchant_id: UUID, reviewer: User | None, count: int) -> int:

@@ -9,14 +9,17 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db import transaction
 
-from catalog.models import Decision, DecisionAction, Item, Product
+from catalog.models import Decision, DecisionAction, Item, ItemState, Opinion, Product
 from catalog.selectors.queue import merchants_reviewed
 from catalog.services.errors import Refused
-from catalog.services.review import item_accept, item_correct, item_new_product, item_reject, item_unknown
+from catalog.services.product import product_create
+from catalog.services.review import ADDED, item_accept, item_correct, item_new_product, item_reject, item_unknown
 from catalog.services.reviewing.acting import Act
 from catalog.services.reviewing.claims import items_claim_these
-from catalog.services.reviewing.split import item_split
+from catalog.services.reviewing.opinions import opinion_asked, opinion_give, opinion_take_back
+from catalog.services.reviewing.split import item_split, parts_check
 from catalog.services.reviewing.undo import decision_undo
 from workers.contract import Region
 
@@ -43,14 +46,20 @@ class Order:
 
 @dataclass(frozen=True)
 class CarriedOut:
-    """A decision, and whether it had been made before: then the order came a second time."""
+    """What became of an order. ``decision`` is None for an opinion, of which the desk is told nothing else.
 
-    decision: Decision
+    ``repeated``: it came a second time.
+    """
+
+    state: str
+    reference: str
+    product: Product | None
+    decision: Decision | None
     repeated: bool
 
 
 def order_carry_out(*, order: Order, reviewer: User, desk: UUID) -> CarriedOut:
-    """Do what one order says.
+    """Do what one order says; on an item that was shown for an opinion, only write that down.
 
     Raises ``Refused``: ``not_found`` (404), and as the verb does; then nothing was changed.
     """
@@ -58,10 +67,41 @@ def order_carry_out(*, order: Order, reviewer: User, desk: UUID) -> CarriedOut:
     item = Item.objects.filter(pk=order.item, merchant__in=mine).select_related("merchant", "photo", "job").first()
     if item is None:
         raise Refused("not_found", "There is no such item in your shops.", status=404)
-    repeated = Decision.objects.filter(pk=order.id).exists()
     act = Act(reviewer, desk=desk, decision_id=order.id, seconds=order.seconds)
+    asked = opinion_asked(item=item, reviewer=reviewer, order=order.id, undoes=order.undoes)
+    if asked is not None:
+        return _opine(item, order, act, asked)
+    repeated = Decision.objects.filter(pk=order.id).exists()
     decision = VERBS[DecisionAction(order.action)](item, order, act)
-    return CarriedOut(decision, repeated)
+    reference = decision.after.get("reference", "")
+    return CarriedOut(decision.after["state"], reference, decision.product, decision, repeated)
+
+
+def _opine(item: Item, order: Order, act: Act, opinion: Opinion) -> CarriedOut:
+    """An order on an item that was shown for an opinion: refused and answered as a real one is."""
+    action = DecisionAction(order.action)
+    if action == DecisionAction.UNDO:
+        already = opinion_take_back(opinion=opinion, act=act)
+        return CarriedOut(opinion.about.before["state"], "", None, None, already)
+    product = _product(item, order)
+    if action == DecisionAction.ACCEPT and product is None and (product := item.best_product) is None:
+        raise Refused("item_without_candidate", "There is no candidate to accept: choose the right product instead.")
+    if action == DecisionAction.CORRECT and product is None:
+        raise Refused("product_missing", "Say which product it is.")
+    if action == DecisionAction.SPLIT:
+        parts_check(order.parts)
+    named = _new_as_if(item, order) if action == DecisionAction.NEW_PRODUCT else product
+    known = product if action in (DecisionAction.ACCEPT, DecisionAction.CORRECT) else None
+    repeated = opinion_give(opinion=opinion, order=order.id, act=act, action=action, product=known)
+    return CarriedOut(STATES[action], ADDED if named else "", named, None, repeated)
+
+
+def _new_as_if(item: Item, order: Order) -> Product:
+    """The product that the catalogue would have got; made and taken back at once, so that what is wrong is said."""
+    with transaction.atomic():
+        product = product_create(merchant=item.merchant, values=order.values)
+        transaction.set_rollback(True)
+    return product
 
 
 def _accept(item: Item, order: Order, act: Act) -> Decision:
@@ -115,6 +155,14 @@ def _product(item: Item, order: Order) -> Product | None:
     return product
 
 
+STATES = {
+    DecisionAction.ACCEPT: ItemState.ACCEPTED,
+    DecisionAction.CORRECT: ItemState.CORRECTED,
+    DecisionAction.NEW_PRODUCT: ItemState.CORRECTED,
+    DecisionAction.REJECT: ItemState.REJECTED,
+    DecisionAction.UNKNOWN: ItemState.UNKNOWN,
+    DecisionAction.SPLIT: ItemState.SPLIT,
+}
 VERBS: dict[DecisionAction, Callable[[Item, Order, Act], Decision]] = {
     DecisionAction.ACCEPT: _accept,
     DecisionAction.CORRECT: _correct,

@@ -31,7 +31,7 @@ def item_split(*, item: Item, act: Act, parts: Sequence[Region]) -> Decision:
     item, known = item_lock_undecided(item, DecisionAction.SPLIT, act)
     if known:
         return known
-    _check_parts(parts)
+    parts_check(parts)
     photo = item.photo
     if photo is None:
         raise Refused("photo_gone", "The photo was deleted: there is nothing to split.", status=410)
@@ -47,7 +47,8 @@ def item_split(*, item: Item, act: Act, parts: Sequence[Region]) -> Decision:
     return decision
 
 
-def _check_parts(parts: Sequence[Region]) -> None:
+def parts_check(parts: Sequence[Region]) -> None:
+    """Raises ``Refused("split_parts_invalid")``."""
     if not 2 <= len(parts) <= MOST_PARTS or not all(_is_part(part) for part in parts):
         raise Refused(
             "split_parts_invalid",
