@@ -1,4 +1,7 @@
-"""The overview of the review queue: by merchant, by reviewer, assigning, and the decisions to take home. Opened from the sidebar and the desk."""
+"""The overview of the review queue: by merchant, by reviewer, assigning, taking decisions home.
+
+Opened from the sidebar and the desk.
+"""
 
 from dataclasses import replace
 from functools import partial
