@@ -83,7 +83,7 @@ def test_copies_and_all_parts_of_a_photo_have_one_role(tmp_path):
     names = [each["photo"]["file"] for each in lines]
     for name in names:  # saved again: other bytes, and another draw
         with Image.open(tmp_path / name) as image:
-            image.save(tmp_path / name.replace(".png", "-copy.jpg"), quality=95)
+            image.save(tmp_path / name.replace(".png", "-copy.jpg"), quality=95, subsampling=0)
     halves = [(0.0, 0.0, 0.6, 1.0), (0.4, 0.0, 1.0, 1.0)]
     lines += [
         line(name.replace(".png", "-copy.jpg"), each["product"]["sku"]) for name, each in zip(names, lines, strict=True)
