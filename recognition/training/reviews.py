@@ -78,10 +78,10 @@ def read_reviews(reviews: Reviews, before: Path | None = None) -> tuple[list[Pho
     roles = _roles(shown, prints, run_roles(before) if before else {})
     shown.sort(key=lambda each: (content[each.file], each.box or (), each.sku))
     photos = [_photo(reviews, each, content[each.file], roles[each.file]) for each in shown]
-    learnt = {photo.label for photo in photos if photo.role == "train"}
+    learnt = {photo.label for photo in photos if photo.role == "train"} - {None}
     told = [photo for photo in photos if photo.label in learnt]
     if gone := len(photos) - len(told):
-        left_out["of labels that no photo is trained on yet"] = gone
+        left_out["whose label no photo is trained on yet"] = gone
     parts = [f"{number} {what}" for what, number in left_out.items()]
     end = f"; left out: {', '.join(parts)}" if parts else ""
     return told, f"{reviews.name}: {len(told)} decided photos of {len(learnt)} labels{end}"
@@ -210,7 +210,7 @@ def _photo(reviews: Reviews, shown: _Shown, content: str, role: Role) -> Photo:
         role=role,
         text=shown.text,
         words=product,
-        label=(shown.category or "none") if by_category else shown.sku,
+        label=(shown.category or None) if by_category else shown.sku,
         coarse=None if by_category else shown.category or None,
         stored=role == "train",
         where=shown.where,
