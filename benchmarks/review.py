@@ -11,7 +11,6 @@ the sixth. ``--data`` names a folder with a folder of at least six photos for ea
 """
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -24,13 +23,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageEnhance
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.desk_line import SAMPLE, desk_line, open_desk, people, sample_rows, stock, upload  # noqa: E402
+from tests.desk_line import SAMPLE, desk_line, open_desk, people, sample_rows, six_photos, stock, upload  # noqa: E402
 from tests.line import Line  # noqa: E402
 
 FRAME_MS = 1000 / 60
@@ -108,7 +106,7 @@ def parse() -> argparse.Namespace:
 def new_products(line: Line, do: Callable[[str], Any], options: argparse.Namespace) -> dict[str, Any]:
     """How often the sixth photo finds its product, and how soon a decided photo is in the index."""
     known = [row["sku"] for row in sample_rows()]
-    chosen = photos_of(options.data) if options.data else sample_photos(known)
+    chosen = photos_of(options.data) if options.data else {sku: six_photos(sku) for sku in known}
     step = max(1, len(chosen) // options.products)
     chosen = dict(list(chosen.items())[::step][: options.products])
     stock(line, do, "fresh", [sku for sku in known if sku not in chosen])
@@ -142,27 +140,6 @@ def counted(sixth: Mapping[str, tuple[str, bytes]], found: Mapping[str, list]) -
         "verdicts": {verdict: verdicts.count(verdict) for verdict in ("SURE", "REVIEW", "UNKNOWN")},
         "missed": [sku for (sku, _), is_right in zip(sixth.values(), first, strict=True) if not is_right],
     }
-
-
-def sample_photos(skus: Sequence[str]) -> dict[str, list[tuple[str, bytes]]]:
-    """Six photos of each product of the sample, the last one of a customer whom nobody saw before."""
-    found = {}
-    for sku in skus:
-        one, two, three = ((SAMPLE / "customer" / f"{sku}-{number}.jpg").read_bytes() for number in (1, 2, 3))
-        photos = [(SAMPLE / "photos" / f"{sku}.jpg").read_bytes(), one, two, cut(one), cut(two), three]
-        found[sku] = [(f"{sku}-n{number}.jpg", data) for number, data in enumerate(photos)]
-    return found
-
-
-def cut(data: bytes) -> bytes:
-    """The same photo, nearer and darker: what a person sends who took two."""
-    with Image.open(io.BytesIO(data)) as opened:
-        photo = opened.convert("RGB")
-    width, height = photo.size
-    nearer = photo.crop((width // 10, height // 12, width - width // 14, height - height // 10))
-    out = io.BytesIO()
-    ImageEnhance.Brightness(nearer).enhance(0.9).save(out, "JPEG", quality=85)
-    return out.getvalue()
 
 
 def photos_of(folder: Path) -> dict[str, list[tuple[str, bytes]]]:

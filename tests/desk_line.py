@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from PIL import Image, ImageEnhance
 from playwright.sync_api import Browser, Page
 
 from tests.hand import hand
@@ -84,6 +85,25 @@ def customer_photos(skus: Sequence[str], numbers: Sequence[int] = (1, 2, 3)) -> 
     """The sample's photos of customers."""
     names = [f"{sku}-{number}.jpg" for sku in skus for number in numbers]
     return {name: (SAMPLE / "customer" / name).read_bytes() for name in names}
+
+
+def six_photos(sku: str) -> list[tuple[str, bytes]]:
+    """Six photos of a product of the sample: the catalogue's, two of customers, nearer cuts of these, and a third
+    customer's, whom nobody saw before."""
+    one, two, three = customer_photos([sku]).values()
+    photos = [(SAMPLE / "photos" / f"{sku}.jpg").read_bytes(), one, two, nearer(one), nearer(two), three]
+    return [(f"{sku}-n{number}.jpg", data) for number, data in enumerate(photos)]
+
+
+def nearer(data: bytes) -> bytes:
+    """The same photo, nearer and darker: what a person sends who took two."""
+    with Image.open(io.BytesIO(data)) as opened:
+        photo = opened.convert("RGB")
+    width, height = photo.size
+    cut = photo.crop((width // 10, height // 12, width - width // 14, height - height // 10))
+    out = io.BytesIO()
+    ImageEnhance.Brightness(cut).enhance(0.9).save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def open_desk(browser: Browser, line: Line, name: str, query: str = "") -> Page:

@@ -125,6 +125,7 @@ API: dict[str, Case] = {
     "api-items": Mine(
         queries=({"job": "{recognition}"}, {"photo": "{photo}"}, {"product": "{product}"}, {"upload": "{upload}"})
     ),
+    "api-items-export": Mine(kind="jsonl"),
     "api-item": Theirs(id="item"),
     "api-item-accept": Theirs(id="item", post={}),
     "api-item-correct": Theirs(id="item", post={"product_id": "{product}"}),
@@ -226,6 +227,7 @@ ADMIN: dict[str, Case] = {
         ("POST", {"merchant": "{own_slug}", "reviewer": "{slug}-manager", "count": "9"}),
         form=True,
     ),
+    "admin:catalog_item_decisions": Theirs(merchant_id="merchant", kind="jsonl"),
     "admin:catalog_item_desk": Mine(queries=({"merchant": "{slug}"}, {"upload": "{upload}"})),
     "admin:catalog_item_desk_next": Mine(
         ("POST", {"desk": DESK, "count": 20, "holding": ["{item}"]}), ("POST", {"desk": DESK, "skipped": ["{item}"]})

@@ -1,13 +1,17 @@
-"""The overview of the review queue: by merchant, by reviewer, and assigning. Opened from the sidebar and the desk."""
+"""The overview of the review queue: by merchant, by reviewer, assigning, taking decisions home.
+
+Opened from the sidebar and the desk.
+"""
 
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -16,7 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.admin.queue_form import filters_of
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import may_manage, may_see, merchants_managed, person_of
+from catalog.api.streaming import streamed
 from catalog.models import Lane, Merchant, Verdict
+from catalog.selectors.decision_files import FILES
 from catalog.selectors.queue import merchants_reviewed, queue_for
 from catalog.selectors.queue_figures import queue_choices, reviewer_rows, shop_rows
 from catalog.services.errors import Refused
@@ -32,11 +38,12 @@ class QueueOverview:
         self._site = site
 
     def urls(self) -> list[URLPattern]:
-        """Both below ``queue/``."""
+        """All of them below ``queue/``."""
         view = self._site.admin_view
         return [
             path("queue/", view(self.page), name="catalog_item_queue"),
             path("queue/assign/", view(self.assign), name="catalog_item_assign"),
+            path("queue/<uuid:merchant_id>/decisions.<str:kind>", view(self.decisions), name="catalog_item_decisions"),
         ]
 
     @method_decorator(require_safe)
@@ -55,6 +62,7 @@ class QueueOverview:
             "lanes": Lane.choices,
             "verdicts": Verdict.choices,
             "managed": managed,
+            "files": list(FILES),
             "choices": queue_choices(reviewer=person_of(request)) if may_manage(request) else None,
         }
         return render(request, "admin/catalog/item/queue.html", context)
@@ -70,6 +78,20 @@ class QueueOverview:
         except Refused as error:
             messages.error(request, refusal_text(error))
         return HttpResponseRedirect(reverse("admin:catalog_item_queue"))
+
+    @method_decorator(require_safe)
+    def decisions(self, request: HttpRequest, merchant_id: UUID, kind: str) -> StreamingHttpResponse:
+        """Every decision of one shop that stands, for its managers."""
+        merchant = get_object_or_404(merchants_managed(request), pk=merchant_id)
+        if kind not in FILES:
+            raise Http404
+        name = f"{merchant.slug}-decisions.{kind}"
+        return streamed(
+            request,
+            FILES[kind].blocks(merchant),
+            content_type=FILES[kind].content_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
 
     def _assign(self, request: HttpRequest, merchant: Merchant) -> int:
         wanted, name = request.POST.get("count", ""), request.POST.get("reviewer", "")

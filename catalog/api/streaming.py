@@ -10,13 +10,16 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from rest_framework.request import Request
 
 
-def streamed(request: Request, blocks: Generator[bytes, None, None], **options: Any) -> StreamingHttpResponse:
+def streamed(
+    request: Request | HttpRequest, blocks: Generator[bytes, None, None], **options: Any
+) -> StreamingHttpResponse:
     """A response whose body is these blocks; ``options`` are those of the response."""
-    content = _awaited(blocks) if isinstance(request._request, ASGIRequest) else blocks
+    asked = request._request if isinstance(request, Request) else request
+    content = _awaited(blocks) if isinstance(asked, ASGIRequest) else blocks
     return StreamingHttpResponse(content, **options)
 
 

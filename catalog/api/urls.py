@@ -9,6 +9,7 @@ from catalog.api import health, metrics
 from catalog.api.base import NothingHere
 from catalog.api.problems import problems_page
 from catalog.api.views.bulk import BulkViews
+from catalog.api.views.decision_export import DecisionExportView
 from catalog.api.views.explanations import HitExplanationView, ItemExplanationView
 from catalog.api.views.export import ExportView
 from catalog.api.views.items import ItemViews
@@ -71,6 +72,11 @@ urlpatterns = [
         name="api-recognition-cancel",
     ),
     path(f"{V1}/review-items", ItemViews.as_view({"get": "list"}), name="api-items"),
+    path(
+        f"{V1}/review-items/export.<str:kind>",
+        DecisionExportView.as_view({"get": "export"}),
+        name="api-items-export",
+    ),
     path(f"{V1}/review-items/<uuid:id>", ItemViews.as_view({"get": "retrieve"}), name="api-item"),
     path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
     path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),

@@ -80,11 +80,16 @@ class CatalogueExport:
 
     def _name(self, photo: Photo) -> tuple[str, bool]:
         """The merchant's own name for it where that can stand in an archive and means no other photo."""
-        by_hash = f"photos/{photo.sha256}{_SUFFIXES.get(photo.content_type, '.jpg')}"
+        by_hash = name_by_hash(photo)
         name = photo.name if is_plain_photo_name(photo.name) else by_hash
         if self._names.get(name.casefold(), photo.sha256) != photo.sha256:
             name = by_hash
         return name, name.casefold() not in self._names
+
+
+def name_by_hash(photo: Photo) -> str:
+    """The name of a photo's file in an export: the same for the same bytes, wherever they are shown."""
+    return f"photos/{photo.sha256}{_SUFFIXES.get(photo.content_type, '.jpg')}"
 
 
 class _Outbox:

@@ -2,22 +2,34 @@
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 
 import torch
 
 from recognition.training.data import DataSet, Photo, Role, held_out_fold, read_photos
 from recognition.training.errors import DataError
+from recognition.training.photo_list import PHOTOS
 from recognition.training.plan import OPTIMISERS, Plan
+from recognition.training.reviews import Reviews, read_reviews
 
 _DATA_HELP = """a folder of photos (a folder a label), a CSV of photos (path, labels, title, brand, category, price,
 split) or of products (sku, images, title, …), or a folder with photos.csv or products.csv; NAME is what the labels are
 kept under (default: the folder's name); may be given several times"""
+_REVIEWS_HELP = """decisions of reviewers, as `manage.py export_decisions FOLDER --photos` wrote them (the folder, or
+the decisions.jsonl in it); may be given several times, and beside --data"""
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
     """`--data` and what goes with it."""
-    command.add_argument("--data", action="append", required=True, metavar="[NAME=]PATH", help=_DATA_HELP)
+    command.add_argument("--data", action="append", default=[], metavar="[NAME=]PATH", help=_DATA_HELP)
+    command.add_argument("--from-reviews", action="append", default=[], metavar="[NAME=]PATH", help=_REVIEWS_HELP)
+    command.add_argument(
+        "--review-label",
+        choices=("product", "category"),
+        default="product",
+        help="what decisions name: the product, with its category above it, or the category alone",
+    )
     command.add_argument(
         "--kinds", action="append", default=[], metavar="NAME", help="photos of one label are not one product there"
     )
@@ -41,9 +53,7 @@ def data_sets(options: argparse.Namespace) -> list[DataSet]:
     """The data sets of a command line. Raises DataError."""
     sets = []
     for given in options.data:
-        name, found, path = given.partition("=")
-        place = Path(path if found else given)
-        name = name if found else place.stem.replace(".", "_")
+        name, place = _named(given)
         sets.append(DataSet(name, place, kinds=name in options.kinds, whole=name in options.whole))
     unknown = {*options.kinds, *options.whole} - {data.name for data in sets}
     if unknown:
@@ -52,8 +62,10 @@ def data_sets(options: argparse.Namespace) -> list[DataSet]:
 
 
 def photos_of(options: argparse.Namespace) -> list[Photo]:
-    """The photos of a command line, with their roles. Raises DataError."""
-    photos = read_photos(data_sets(options), split_roles(options))
+    """The photos of a command line, with their roles; says what decisions it left out. Raises DataError."""
+    if not options.data and not options.from_reviews:
+        raise DataError("Name what to read: --data PATH, --from-reviews PATH, or both.")
+    photos = [*read_photos(data_sets(options), split_roles(options)), *_decided(options)]
     if not options.fold:
         return photos
     try:
@@ -63,6 +75,30 @@ def photos_of(options: argparse.Namespace) -> list[Photo]:
     except ValueError as error:
         raise DataError(f"--fold {options.fold}: K/N, such as 2/5, is what it wants.") from error
     return held_out_fold(photos, fold, folds)
+
+
+def _decided(options: argparse.Namespace) -> list[Photo]:
+    """The photos of decisions. Where the starting bundle's run lies beside it, its roles are kept."""
+    run = Path(f"{getattr(options, 'weights', '')}.run")
+    before = run if (run / PHOTOS).is_file() else None
+    taken = {data.name for data in data_sets(options)}
+    photos: list[Photo] = []
+    for given in options.from_reviews:
+        name, place = _named(given)
+        if name in taken:
+            raise DataError(f"Two data sets have the name {name}. Name them: --from-reviews NAME=PATH.")
+        taken.add(name)
+        found, told = read_reviews(Reviews(name, place, options.review_label), before)
+        print(told, file=sys.stderr)
+        photos += found
+    return photos
+
+
+def _named(given: str) -> tuple[str, Path]:
+    """[NAME=]PATH; the name of a folder or file is the default."""
+    name, found, path = given.partition("=")
+    place = Path(path if found else given)
+    return (name if found else place.stem.replace(".", "_")), place
 
 
 def split_roles(options: argparse.Namespace) -> dict[str, Role]:
@@ -130,6 +166,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def fit_command(options: argparse.Namespace, plan: Plan) -> str:
     """The command line that trains with this plan on the data of these options."""
     words = ["python", "-m", "recognition.training", "fit", "--out", "BUNDLE"]
+    words += [word for given in options.from_reviews for word in ("--from-reviews", given)]
+    words += ["--review-label", options.review_label] if options.review_label != "product" else []
     for name in ("data", "kinds", "whole", "role", "share", "closed"):
         words += [word for given in getattr(options, name) for word in (f"--{name}", given)]
     words += ["--fold", options.fold] if options.fold else []

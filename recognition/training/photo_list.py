@@ -5,6 +5,7 @@ whatever a later command line says of them.
 """
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from recognition.training.data import Photo, Role
 from recognition.training.errors import DataError
 
 PHOTOS = "photos.csv"
+_CONTENT = re.compile(r"[0-9a-f]{64}")
 _FACTS = 5  # columns that say what the photo is; the others say what the run does with it
 
 
@@ -74,6 +76,15 @@ def as_in_run(photos: Sequence[Photo], folder: Path) -> list[Photo]:
         if given[line[:_FACTS]]:
             raise _other_photos(folder, f"{line.name} was not there")
     return found
+
+
+def run_roles(folder: Path) -> dict[str, Role]:
+    """The roles that a run gave to photos whose files are named by their content: SHA-256 in hex to role.
+
+    Copies, which were not used, are left out. Raises DataError where the folder has no list.
+    """
+    named = ((_CONTENT.match(Path(line.photo).name), line.role) for line in _read(folder))
+    return {found[0]: cast(Role, role) for found, role in named if found and role != "copy"}
 
 
 def _line(photo: Photo) -> Line:

@@ -64,7 +64,7 @@ def read_rows(path: Path, *, unlabelled: bool = False) -> list[Row]:
     return _folders(path, unlabelled)
 
 
-class _Faults:
+class Faults:
     """Collects what is wrong, so that one run names all of it."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _photo_table(path: Path, lines: Sequence[tuple[int, dict[str, str]]], unlabelled: bool) -> list[Row]:
-    faults, rows = _Faults(), []
+    faults, rows = Faults(), []
     for number, cells in lines:
         where = f"{path}, line {number}"
         label, coarse = _labels(cells)
@@ -139,7 +139,7 @@ def _labels(cells: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def _product_table(path: Path, lines: Sequence[tuple[int, dict[str, str]]]) -> list[Row]:
-    faults, rows = _Faults(), []
+    faults, rows = Faults(), []
     for number, cells in lines:
         where = f"{path}, line {number}"
         if not cells.get("sku"):
@@ -166,7 +166,7 @@ def _with_products(rows: list[Row], path: Path) -> list[Row]:
 
 
 def _folders(root: Path, unlabelled: bool) -> list[Row]:
-    faults = _Faults()
+    faults = Faults()
     loose = [Row(path=photo, where=str(photo)) for photo in _photos(root)] if unlabelled else []
     found = [(folder, _photos(folder)) for folder in _inner_folders(root)]
     for folder, photos in found:
@@ -215,7 +215,7 @@ def _coarse(parts: Sequence[str]) -> str | None:
     return parts[-2] if len(parts) > 1 else None
 
 
-def _existing(name: str, table: Path, where: str, faults: _Faults) -> Path:
+def _existing(name: str, table: Path, where: str, faults: Faults) -> Path:
     """A photo beside the table, or beside the table's folder (as exports of whole shops have it)."""
     for base in (table.parent, table.parent.parent):
         if name and (base / name).is_file():
@@ -224,7 +224,7 @@ def _existing(name: str, table: Path, where: str, faults: _Faults) -> Path:
     return table.parent / name
 
 
-def _text(cells: Mapping[str, str], where: str, faults: _Faults, title: str = "") -> ProductText:
+def _text(cells: Mapping[str, str], where: str, faults: Faults, title: str = "") -> ProductText:
     price: float | None = None
     if cells.get("price"):
         try:

@@ -8,18 +8,21 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache
 
-from catalog.models import LedgerState, Merchant, Photo, Product
+from catalog.models import Item, LedgerState, Merchant, Photo, Product
 from catalog.selectors.export import CatalogueExport
 from catalog.selectors.search import search_answer
 from catalog.selectors.search_options import SearchOptions
 from catalog.services.dispatch import chunks_dispatch
-from catalog.services.job import search_job_create
+from catalog.services.job import recognition_job_create, search_job_create
 from catalog.services.photo import photo_remove, photos_refresh
 from catalog.services.product import product_delete, product_update
 from catalog.services.result import chunk_result_store, search_result_store
+from catalog.services.review import item_correct, item_new_product
+from catalog.services.reviewing.acting import Act
 from catalog.services.search_examples import ExampleSent
 from catalog.services.synonyms import synonyms_create
 from tests.broker import free_port, start_redis
+from tests.desk_line import SAMPLE, sample_rows, six_photos
 from tests.drawing import HEADER, jpeg
 from tests.integration.test_worker_line import soon
 from tests.uploads import send
@@ -108,6 +111,40 @@ def test_a_change_is_found_and_a_deletion_forgotten(worker, shop):
     assert not Product.objects.filter(pk=gone.pk).exists()
     assert set(answers(worker, shop, key=keys[gone.pk])) == {"P-0", "P-1"}
     assert Product.objects.filter(pk=kept.pk).exists()
+
+
+KNOWN = ("BOT-122", "SPK-251", "CHR-221", "BEA-233", "BOO-164", "TIN-143")
+NEW = ("BAG-281", "BOX-152", "LMP-173")
+
+
+def recognised(worker, merchant, photos):
+    """What the worker makes of these photos: their items, in order."""
+    job = recognition_job_create(merchant=merchant, photos=photos)
+    settle(worker[1])
+    items = {item.photo.name: item for item in Item.objects.filter(job=job).select_related("photo", "best_product")}
+    return [items[name] for name, _ in photos]
+
+
+def test_the_sixth_photo_of_a_new_product_is_recognised(worker):
+    """Reviewers decide on five photos of each of three products that the catalogue never had."""
+    merchant = Merchant.objects.create(slug="fresh", name="Fresh")
+    rows = [row for row in sample_rows() if row["sku"] in KNOWN]
+    table = ["sku,title,images", *(f"{row['sku']},{row['sku']},{row['images']}" for row in rows)]
+    files = {row["images"]: (SAMPLE / "photos" / row["images"]).read_bytes() for row in rows}
+    assert send(merchant, {"m.csv": "\n".join(table).encode(), **files}).rows_created == len(KNOWN)
+    settle(worker[1])
+    photos = {sku: six_photos(sku) for sku in NEW}
+    for sku, six in photos.items():
+        first, *others = recognised(worker, merchant, six[:5])
+        assert sku not in {item.best_product.sku for item in (first, *others) if item.best_product}
+        made = item_new_product(item=first, act=Act(None, "test"), values={"sku": sku, "title": f"New {sku}"})
+        for item in others:
+            item_correct(item=item, reviewer=None, product=made.product)
+        settle(worker[1])
+        assert made.product.photos.filter(purpose="index", state=LedgerState.DONE).count() == 5
+    sixth = recognised(worker, merchant, [six[5] for six in photos.values()])
+    assert [item.best_product.sku for item in sixth] == [*NEW]
+    assert {item.verdict for item in sixth} <= {"SURE", "REVIEW"}
 
 
 CLOSET = """

@@ -137,16 +137,37 @@ def test_what_was_decided_survives_recognising_again(shop, mug, cup, bundle, ver
     assert list(item.decisions.all()) == [decision]
 
 
-def test_a_reference_survives_a_reindex_under_another_bundle(shop, mug):
+@pytest.mark.parametrize(("bundle", "asked"), [("b1", {}), ("b2", {"done_by_other_than": "b2"})])
+def test_a_reference_survives_a_reindex_also_under_another_bundle(shop, mug, bundle, asked):
     item = recognised(shop, mug)
     item_accept(item=item, reviewer=None)
     answered(Photo.objects.get(pk=item.photo_id))
-    photos_reindex(done_by_other_than="b2")
-    answered(Photo.objects.get(pk=item.photo_id), "b2")
+    photos_reindex(**asked)
+    assert Photo.objects.get(pk=item.photo_id).state == "pending"
+    answered(Photo.objects.get(pk=item.photo_id), bundle)
     item.refresh_from_db()
     photo = Photo.objects.get(pk=item.photo_id)
     assert (item.state, item.product) == (ItemState.ACCEPTED, mug)
-    assert (photo.product, photo.purpose, photo.state, photo.bundle_version) == (mug, "index", "done", "b2")
+    assert (photo.product, photo.purpose, photo.state, photo.bundle_version) == (mug, "index", "done", bundle)
+
+
+def test_a_decision_survives_the_undoing_of_a_later_one(shop, mug, cup):
+    """Also where the later one is about a near-duplicate, for the same product and against the same other."""
+    item, near = recognised(shop, mug, cup), recognised(shop, mug, cup, mark=NEAR)
+    decision = item_correct(item=item, reviewer=None, product=cup)
+    tables = (
+        Item.objects.filter(pk=item.pk),
+        Photo.objects.filter(pk=item.photo_id),
+        Rejection.objects.filter(decision=decision),
+    )
+    before = [list(rows.values()) for rows in tables]
+    assert [len(rows) for rows in before] == [1, 1, 1]
+    later = item_correct(item=near, reviewer=None, product=cup)
+    decision_undo(decision=later, act=act())
+    assert [list(rows.values()) for rows in tables] == before
+    assert (shown(item), shown(near)) == (["CUP-1"], ["CUP-1"])
+    assert list(item.decisions.all()) == [decision]
+    assert Photo.objects.get(pk=near.photo_id).product is None
 
 
 @pytest.mark.parametrize("bundle", ["b1", "b2"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
 from typing import Any, Unpack
 
 from vitrine._calls import Mode, call, stream
+from vitrine._flows import downloaded
 from vitrine._steps import Flow, Stream
 from vitrine.models import Explanation, Item, Page
 from vitrine.params import Options
@@ -49,6 +52,11 @@ class ReviewItems(Calls[Mode]):
     def reject(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
         """The photo shows no product of this merchant."""
         return self._send(Item, request("POST", f"review-items/{id}/reject", options))
+
+    @call
+    def export(self, to: str | PathLike[str], kind: str, **options: Unpack[Options]) -> Flow[int]:
+        """Every decision that stands, written to this file as ``csv``, ``jsonl`` or ``coco.json``; its bytes."""
+        return downloaded(request("GET", f"review-items/export.{kind}", options), self._runner.retries, Path(to))
 
     @call
     def explain(
