@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 
 from tests.drawing import catalogue_zip, jpeg
 from tests.line import Line, Process
@@ -40,7 +39,6 @@ class Rig(Line):
 
     def __init__(self, folder: Path, settings: dict[str, str], database: str = "") -> None:
         super().__init__(folder, {**QUICK, **settings, "DATABASE_URL": database})
-        self.database_url = database
         self.parts: dict[str, Process] = {}
         self.api: httpx.Client
 
@@ -65,12 +63,6 @@ class Rig(Line):
         with suppress(httpx.HTTPError):
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
         return False
-
-    def rows(self, query: str, *values: Any) -> list[tuple]:
-        if not self.database_url:
-            return super().rows(query, *values)
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(query.replace("?", "%s"), values).fetchall()
 
     def photos(self) -> int:
         """Photos in the ledger."""
