@@ -40,6 +40,7 @@ class VariantCard:
 
     sku: str
     title: str
+    brand: str
     told: str
     price: str
     photo: str
@@ -112,6 +113,7 @@ def _variants(hit: Hit) -> tuple[VariantCard, ...]:
         VariantCard(
             sku=each.sku,
             title=each.title,
+            brand=each.brand,
             told=", ".join(_texts(each, differing)) or each.sku,
             price=format_price(each.price, each.currency),
             photo=photo_address(each.main_photo_id, size="medium") if each.main_photo_id else "",

@@ -16,8 +16,8 @@ PREFIXES = ("TEA", "BAG", "MUG")
 # What the sample does not have: attributes, and two kettles that are variants of one article.
 FACTS = ("colour", "volume_ml", "variant_group")
 MORE = {
-    "BAG-281": ("olive", 18_000, ""), "BAG-282": ("natural", "", ""), "BAG-283": ("blue", "", ""),
-    "BAG-284": ("yellow", 22_000, ""), "MUG-101": ("green", 350, ""), "MUG-102": ("natural", 400, ""),
+    "BAG-281": ("olive", "", ""), "BAG-282": ("natural", "", ""), "BAG-283": ("blue", "", ""),
+    "BAG-284": ("yellow", "", ""), "MUG-101": ("green", 350, ""), "MUG-102": ("natural", 400, ""),
     "MUG-103": ("white", 450, ""), "MUG-104": ("white", 420, ""), "MUG-105": ("pink", 330, ""),
     "TEA-111": ("yellow", 1_100, ""), "TEA-112": ("steel", 1_800, "KETTLE"), "TEA-113": ("black", 900, "KETTLE"),
     "TEA-114": ("white", 800, ""),

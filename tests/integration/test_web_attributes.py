@@ -66,7 +66,9 @@ def test_values_and_ranges_become_the_search(shop):
     ]
     options = Job.objects.latest("created_at").request
     assert options["facets"][-2:] == ["attributes.colour", "attributes.volume_ml"]
-    assert asked_filters(**{"attribute.story": "x", "attribute.": "y", "attribute_min.colour": "3"}) == []  # not offered
+    assert (
+        asked_filters(**{"attribute.story": "x", "attribute.": "y", "attribute_min.colour": "3"}) == []
+    )  # not offered
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,7 @@ export class ProductWindow {
     const photo = variant.querySelector("img");
     if (photo) this.#part("product-photo").src = photo.src;
     this.#part("product-photo").alt = this.#part("product-title").textContent = variant.dataset.title;
-    this.#part("product-price").textContent = variant.dataset.price;
-    this.#part("product-sku").textContent = variant.dataset.sku;
+    for (const name of ["brand", "price", "sku"]) this.#part(`product-${name}`).textContent = variant.dataset[name];
     this.element.toggleAttribute("data-other", variant !== this.#found);
   }
 
