@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import IO, Protocol
 from uuid import UUID
 
-import fsspec
-
 from catalog.services.errors import Refused
 from config.env import load_env
+from recognition.store import open_files
 from workers import client
 from workers.client import Unavailable
 
@@ -33,7 +32,7 @@ def spool_write(upload_id: UUID, stream: Readable) -> str:
     kept.
     """
     key = f"uploads/{upload_id}"
-    files, root = fsspec.url_to_fs(load_env().photos)
+    files, root = open_files(load_env().photos)
     path = f"{root.rstrip('/')}/{key}"
     try:
         with _storage_errors():
