@@ -26,7 +26,7 @@ start: $(STAMP) ## run the site, the coordinator and one worker over what is in 
 test: $(STAMP) ## every test that this machine can run; says what it skipped and why
 	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST)
 
-chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7" replays a run
+chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7 --postgres" says how
 	@$(PY) -m tests.chaos.kills $(CHAOS)
 	@$(PY) -m tests.chaos.flush $(CHAOS)
 
