@@ -22,7 +22,7 @@ import httpx
 
 from config.stack import COMMANDS
 from tests.broker import RedisServer, free_port
-from tests.databases import empty_database, execute
+from tests.databases import execute, migrated_database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,7 +81,7 @@ class Line:
         self.redis = RedisServer(free_port(), folder / "redis")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database_url = settings.get("DATABASE_URL", empty_database())
+        self.database_url = settings.get("DATABASE_URL", "")
         self.environment = {
             **{
                 name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -149,12 +149,15 @@ class Line:
 @contextmanager
 def running_line(folder: Path, **settings: str) -> Iterator[Line]:
     """Broker and database; the test starts the rest. Everything is gone afterwards."""
-    line = Line(folder, settings)
+    line = Line(folder, {"DATABASE_URL": migrated_database(folder, _migrate), **settings})
     with line.redis:
-        line.manage("migrate", "--verbosity", "0")
         try:
             yield line
         finally:
             for process in line.processes:
                 if process.is_running:
                     process.kill()
+
+
+def _migrate(url: str, folder: Path) -> None:
+    Line(folder, {"DATABASE_URL": url}).manage("migrate", "--verbosity", "0")
