@@ -33,7 +33,7 @@ _S3_CONFIG = {"connect_timeout": 3, "read_timeout": 10, "retries": {"mode": "sta
 _S3_TRIES = 2
 
 
-def open_files(url: str) -> tuple[AbstractFileSystem, str]:
+def _open_files(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a store and the path of its root, as ``fsspec.url_to_fs``, with bounds for S3."""
     if not url.startswith("s3:"):
         return fsspec.url_to_fs(url)
@@ -68,8 +68,13 @@ class PhotoStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._files, root = open_files(url)
+        self._files, root = _open_files(url)
         self._root = root.rstrip("/")
+
+    @property
+    def place(self) -> tuple[AbstractFileSystem, str]:
+        """The file system and the path of the root in it, for who streams into the store by himself."""
+        return self._files, self._root
 
     @staticmethod
     def key_for(sha256: str) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from catalog.services.errors import Refused
 from config.env import load_env
-from recognition.store import open_files
 from workers import client
 from workers.client import Unavailable
 
@@ -32,8 +31,8 @@ def spool_write(upload_id: UUID, stream: Readable) -> str:
     kept.
     """
     key = f"uploads/{upload_id}"
-    files, root = open_files(load_env().photos)
-    path = f"{root.rstrip('/')}/{key}"
+    files, root = client.photo_store().place
+    path = f"{root}/{key}"
     try:
         with _storage_errors():
             files.makedirs(path.rpartition("/")[0], exist_ok=True)
