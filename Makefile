@@ -29,7 +29,7 @@ test: $(STAMP) ## every test that this machine can run but those of tests/chaos;
 faults: $(STAMP) ## tests/chaos: kills, full disks, cut cables, and what becomes of the photos (four minutes)
 	@$(PY) -m pytest tests/chaos
 
-chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7" replays a run
+chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7 --postgres" says how
 	@$(PY) -m tests.chaos.kills $(CHAOS)
 	@$(PY) -m tests.chaos.flush $(CHAOS)
 

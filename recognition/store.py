@@ -17,6 +17,7 @@ from typing import IO
 from uuid import uuid4
 
 import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from recognition.errors import PhotoError, Unavailable
@@ -25,6 +26,20 @@ from recognition.errors import PhotoError, Unavailable
 _FILE_FAULTS = {errno.EIO, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
 # The network libraries below s3fs raise their own errors, which are no OSError, when the service is away.
 _NETWORK_PACKAGES = {"botocore", "aiobotocore", "aiohttp"}
+# Tries multiply: botocore's for what was refused, timed out or answered 5xx, s3fs' around them for what broke off in
+# the middle. With their own numbers (5 times 5, 15 s each) a server that hangs holds a caller for six minutes. These
+# give up after a second where nobody listens, 7 s where nothing answers, 40 s where a server hangs.
+_S3_CONFIG = {"connect_timeout": 3, "read_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
+_S3_TRIES = 2
+
+
+def _open_files(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a store and the path of its root, as ``fsspec.url_to_fs``, with bounds for S3."""
+    if not url.startswith("s3:"):
+        return fsspec.url_to_fs(url)
+    files, root = fsspec.url_to_fs(url, config_kwargs=_S3_CONFIG)
+    files.retries = _S3_TRIES
+    return files, root
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,13 @@ class PhotoStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._files, root = fsspec.url_to_fs(url)
+        self._files, root = _open_files(url)
         self._root = root.rstrip("/")
+
+    @property
+    def place(self) -> tuple[AbstractFileSystem, str]:
+        """The file system and the path of the root in it, for who streams into the store by himself."""
+        return self._files, self._root
 
     @staticmethod
     def key_for(sha256: str) -> str:

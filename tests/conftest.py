@@ -4,11 +4,22 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 
 from config.env import load_env
 from tests.broker import RedisServer
 from tests.environment import REDIS
 from workers.contract import WORKER_KEY_PREFIX, WorkerCard
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker) -> Iterator[None]:
+    """PostgreSQL drops no database that somebody is connected to: threads of a pool are, until the process ends."""
+    yield
+    if connection.vendor == "postgresql":
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_terminate_backend(pid) {others}")
 
 
 @pytest.fixture

@@ -72,7 +72,8 @@ class HostileLine:
                 archive.writestr(file.name, file.data)
         upload = self._finished(self._start_upload("photos.zip", out.getvalue()))
         problems = {row["sku"]: [each["code"] for each in row["problems"]] for row in self._rows(upload["id"])}
-        states = dict(self._line.rows("SELECT name, state FROM catalog_photo WHERE upload_id = ?", _hex(upload["id"])))
+        ident = upload["id"].replace("-", "")
+        states = dict(self._line.rows("SELECT name, state FROM catalog_photo WHERE upload_id = ?", ident))
         for file in files:
             codes = problems.get(file.name, ["unknown"])
             state = states.get(file.name, "")
@@ -150,11 +151,6 @@ def hostile_line(folder: Path, **settings: str) -> Iterator[HostileLine]:
             yield hostile
         finally:
             hostile.close()
-
-
-def _hex(ident: str) -> str:
-    """As SQLite keeps it."""
-    return ident.replace("-", "")
 
 
 def _status(pid: int) -> dict[str, int]:

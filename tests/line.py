@@ -4,12 +4,12 @@
         line.manage("upload", "photos.zip", "--merchant", "shop")
         line.worker.kill()
 
-The commands are those of ``config.stack``, which docker-compose.yml runs too.
+The commands are those of ``config.stack``, which docker-compose.yml runs too. The ledger is SQLite, or PostgreSQL where
+the tests have one (``tests.databases``).
 """
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +22,7 @@ import httpx
 
 from config.stack import COMMANDS
 from tests.broker import RedisServer, free_port
+from tests.databases import execute, migrated_database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,17 +81,17 @@ class Line:
         self.redis = RedisServer(free_port(), folder / "redis")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database = folder / "vitrine.sqlite3"
+        self.database_url = settings.get("DATABASE_URL", "")
         self.environment = {
             **{
                 name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"
             },  # the browser's
             "VITRINE_VAR": str(folder),
             "REDIS_URL": self.redis.url,
-            "DATABASE_URL": "",
             "VITRINE_PUBLIC_URL": self.url,
             "PYTHONUNBUFFERED": "1",
             **settings,
+            "DATABASE_URL": self.database_url,
         }
         self.processes: list[Process] = []
 
@@ -117,11 +118,8 @@ class Line:
         return process
 
     def rows(self, query: str, *values: Any) -> list[tuple]:
-        """Read the ledger in SQL, as it stands."""
-        with sqlite3.connect(self.database, timeout=30) as connection:
-            rows = connection.execute(query, values).fetchall()
-        connection.close()
-        return rows
+        """Read or change the ledger in SQL, as it stands. Ids are text without hyphens."""
+        return execute(self.database_url, self.folder, query, *values)
 
     def photo_states(self) -> dict[str, int]:
         """How many photos are in each state."""
@@ -151,12 +149,15 @@ class Line:
 @contextmanager
 def running_line(folder: Path, **settings: str) -> Iterator[Line]:
     """Broker and database; the test starts the rest. Everything is gone afterwards."""
-    line = Line(folder, settings)
+    line = Line(folder, {"DATABASE_URL": migrated_database(folder, _migrate), **settings})
     with line.redis:
-        line.manage("migrate", "--verbosity", "0")
         try:
             yield line
         finally:
             for process in line.processes:
                 if process.is_running:
                     process.kill()
+
+
+def _migrate(url: str, folder: Path) -> None:
+    Line(folder, {"DATABASE_URL": url}).manage("migrate", "--verbosity", "0")

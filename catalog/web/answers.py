@@ -92,7 +92,7 @@ def _answered(job: Job) -> dict[str, Any]:
         "may_be_unlike": bool(job.key or job.request.get("like")),
         "may_be_explained": bool(job.key or job.request.get("words")),
         "filtered": any(job.request["filters"].get(name) not in (None, []) for name in ("price_min", "price_max"))
-        or any(job.request["filters"].get(name) for name in ("categories", "brands", "in_stock")),
+        or any(job.request["filters"].get(name) for name in ("categories", "brands", "in_stock", "attributes")),
         "seconds": _waited(job),
         "readings": job.request.get("read_as", ()),
     }

@@ -3,12 +3,16 @@
 Comes after ``selectors.search`` found the products; before the templates, which only place what is here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.annotated import ProductWithFigures
+from catalog.models import Product
+from catalog.selectors.attributes import attribute_values
 from catalog.selectors.search import Hit
 from catalog.web.money import format_price
 from catalog.web.photos import photo_address
@@ -31,8 +35,24 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class VariantCard:
+    """One of an article's variants. ``told`` is what it differs from the others in; ``is_hit`` that it was the hit."""
+
+    sku: str
+    title: str
+    brand: str
+    told: str
+    price: str
+    photo: str
+    is_hit: bool
+
+
+@dataclass(frozen=True)
 class Card:
-    """One candidate, ready to be shown. ``score_label`` says what the score is, ``score_help`` what it means."""
+    """One candidate, ready to be shown. ``score_label`` says what the score is, ``score_help`` what it means.
+
+    ``variants`` are all of its article, itself first; none where it is the only one, or every variant is a hit.
+    """
 
     product_id: UUID
     sku: str
@@ -52,6 +72,7 @@ class Card:
     part: float | None
     reasons: tuple[Reason, ...]
     why: str
+    variants: tuple[VariantCard, ...]
 
 
 def card_of(hit: Hit, *, calibrated: bool) -> Card:
@@ -79,7 +100,37 @@ def card_of(hit: Hit, *, calibrated: bool) -> Card:
         part=candidate.probability,
         reasons=tuple(_reasons(candidate)),
         why=hit.why,
+        variants=_variants(hit),
     )
+
+
+def _variants(hit: Hit) -> tuple[VariantCard, ...]:
+    article: list[ProductWithFigures] = [hit.product, *hit.variants]
+    if len(article) == 1:
+        return ()
+    differing = _differing(article)
+    return tuple(
+        VariantCard(
+            sku=each.sku,
+            title=each.title,
+            brand=each.brand,
+            told=", ".join(_texts(each, differing)) or each.sku,
+            price=format_price(each.price, each.currency),
+            photo=photo_address(each.main_photo_id, size="medium") if each.main_photo_id else "",
+            is_hit=each is hit.product,
+        )
+        for each in article
+    )
+
+
+def _differing(article: Sequence[Product]) -> list[str]:
+    """The names of the attributes in which these products are not all the same, in the order of the first."""
+    names = dict.fromkeys(name for each in article for name in each.attributes)
+    return [name for name in names if len({tuple(_texts(each, [name])) for each in article}) > 1]
+
+
+def _texts(product: Product, names: Sequence[str]) -> list[str]:
+    return [text for name in names for text in attribute_values(product.attributes.get(name))]
 
 
 def _score(candidate: Candidate, calibrated: bool) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ A catalogue's are read at most once a minute; those of an answer are counted in 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.core.cache import cache
@@ -11,15 +12,30 @@ from django.db.models import Count, Max, Min
 
 from catalog.models import Merchant
 from catalog.selectors.product import product_list
-from catalog.selectors.search_options import Facet, FacetValue
+from catalog.selectors.search_options import FACETS, Facet, FacetValue
+from catalog.web.attributes import AttributeMenu, attribute_menus
 
 MOST = 200  # longer menus help nobody
 KEPT_SECONDS = 60
 
 
-def catalogue_facets(merchant: Merchant) -> list[Facet]:
-    """The facets of a merchant's living products, values by how many products have them."""
-    return cast(list[Facet], cache.get_or_set(f"facets:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS))
+@dataclass(frozen=True)
+class Menus:
+    """What the filters of a shop offer. ``facets`` are values by how many living products have them."""
+
+    facets: tuple[Facet, ...]
+    attributes: tuple[AttributeMenu, ...]
+    has_variants: bool
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What a search counts for them."""
+        return (*FACETS, *(each.facet for each in self.attributes))
+
+
+def catalogue_menus(merchant: Merchant) -> Menus:
+    """The filters of a merchant's catalogue."""
+    return cast(Menus, cache.get_or_set(f"menus:{merchant.pk}", lambda: _read(merchant), KEPT_SECONDS))
 
 
 def facets_shown(facets: Iterable[Facet]) -> dict[str, list[dict[str, Any]]]:
@@ -34,12 +50,16 @@ def _value_shown(value: FacetValue) -> dict[str, Any]:
     return shown
 
 
-def _read(merchant: Merchant) -> list[Facet]:
-    return [
+def _read(merchant: Merchant) -> Menus:
+    attributes = attribute_menus(merchant)
+    facets = (
         Facet("categories", _values(merchant, "category")),
         Facet("brands", _values(merchant, "brand")),
         Facet("prices", _prices(merchant)),
-    ]
+        *(each.known() for each in attributes),
+    )
+    has_variants = product_list(merchant=merchant).exclude(variant_group="").exists()
+    return Menus(facets, attributes, has_variants)
 
 
 def _values(merchant: Merchant, field: str) -> tuple[FacetValue, ...]:

@@ -5,10 +5,13 @@ from typing import Any, cast, get_args
 from uuid import UUID
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Merchant
-from catalog.selectors.search_options import FACETS, SearchOptions, Sort
+from catalog.selectors.search_options import SearchOptions, Sort
+from catalog.web.attributes import attributes_chosen
+from catalog.web.facets import catalogue_menus
 from workers.contract import Region, SearchFilters
 
 NAMES_LIMIT = 50
@@ -79,6 +82,8 @@ class RegionField(forms.CharField):
 class SearchForm(forms.Form):
     """Photo, words, filters and examples. ``merchants`` are those that this visitor may search.
 
+    Attributes have names of the merchant's own, so they are no fields: ``web.attributes`` reads them.
+
     ``again`` is the address of an earlier search whose photo is meant, so that no photo travels twice.
     """
 
@@ -107,6 +112,7 @@ class SearchForm(forms.Form):
     price_max = PriceField(required=False, max_digits=12)
     currency = forms.RegexField(r"^[A-Z]{3}$", required=False)
     in_stock = forms.BooleanField(required=False)
+    every_variant = forms.BooleanField(required=False)
     sort = forms.ChoiceField(required=False, choices=[(each, each) for each in get_args(Sort)])
 
     def __init__(self, *args: Any, merchants: Any, **kwargs: Any) -> None:
@@ -116,6 +122,9 @@ class SearchForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """What would find nothing, or mean nothing, is refused in a sentence."""
         values = super().clean() or self.cleaned_data
+        if merchant := values.get("merchant"):
+            values["menus"] = catalogue_menus(merchant)
+            values["attributes"] = attributes_chosen(cast(QueryDict, self.data), values["menus"].attributes)
         low, high = values.get("price_min"), values.get("price_max")
         if low is not None and high is not None and low > high:
             raise forms.ValidationError(_("The lowest price is above the highest one."), code="price_range")
@@ -135,6 +144,7 @@ class SearchForm(forms.Form):
             price_max=None if high is None else float(high),
             currency=(values["currency"] or None) if needs_currency else None,
             in_stock=True if values["in_stock"] else None,
+            attributes=values["attributes"],
         )
 
     def options(self) -> SearchOptions:
@@ -143,10 +153,11 @@ class SearchForm(forms.Form):
         is_mixture = bool(values["words"].strip()) and self._has_picture(values)
         return SearchOptions(
             sort=values["sort"] or "relevance",
-            facets=FACETS,
+            facets=values["menus"].counted,
             photo_weight=values["photo_weight"] if is_mixture else None,
             like=values["like"],
             unlike=values["unlike"],
+            group_variants=not values["every_variant"],
         )
 
     def first_problem(self) -> str:

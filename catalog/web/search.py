@@ -26,7 +26,7 @@ from catalog.services.job import search_job_create
 from catalog.services.notify import job_channel, job_wait
 from catalog.web.access import job_of_token, job_token, merchants_searchable
 from catalog.web.answers import has_ended, refusal_of, standing_of
-from catalog.web.facets import catalogue_facets, facets_shown
+from catalog.web.facets import catalogue_menus, facets_shown
 from catalog.web.forms import SearchForm
 from catalog.web.language import View, in_their_language
 from catalog.web.texts import page_texts
@@ -67,8 +67,9 @@ def page(request: HttpRequest) -> HttpResponse:
     merchant = next((each for each in merchants if each.slug == asked), merchants[0] if merchants else None)
     context: dict[str, Any] = {"merchants": merchants, "merchant": merchant}
     if merchant:
-        facets = facets_shown(catalogue_facets(merchant))
-        context |= {"facets": facets, "start": {"texts": page_texts(), "facets": facets}}
+        menus = catalogue_menus(merchant)
+        facets = facets_shown(menus.facets)
+        context |= {"facets": facets, "menus": menus, "start": {"texts": page_texts(), "facets": facets}}
     return render(request, "search/page.html", context)
 
 

@@ -13,6 +13,15 @@ from tests.line import ROOT, Line, running_line
 
 SAMPLE = ROOT / "sample"
 PREFIXES = ("TEA", "BAG", "MUG")
+# What the sample does not have: attributes, and two kettles that are variants of one article.
+FACTS = ("colour", "volume_ml", "variant_group")
+MORE = {
+    "BAG-281": ("olive", "", ""), "BAG-282": ("natural", "", ""), "BAG-283": ("blue", "", ""),
+    "BAG-284": ("yellow", "", ""), "MUG-101": ("green", 350, ""), "MUG-102": ("natural", 400, ""),
+    "MUG-103": ("white", 450, ""), "MUG-104": ("white", 420, ""), "MUG-105": ("pink", 330, ""),
+    "TEA-111": ("yellow", 1_100, ""), "TEA-112": ("steel", 1_800, "KETTLE"), "TEA-113": ("black", 900, "KETTLE"),
+    "TEA-114": ("white", 800, ""),
+}  # fmt: skip
 OPEN = """
 from catalog.models import Merchant
 from catalog.services.key import api_key_create
@@ -58,9 +67,9 @@ def _catalogue(folder: Path) -> Path:
         reader = csv.DictReader(file)
         rows = [row for row in reader if row["sku"].startswith(PREFIXES)]
     manifest = io.StringIO()
-    writer = csv.DictWriter(manifest, reader.fieldnames)
+    writer = csv.DictWriter(manifest, [*reader.fieldnames, *FACTS])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(row | dict(zip(FACTS, MORE[row["sku"]], strict=True)) for row in rows)
     path = folder / "catalogue.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("products.csv", manifest.getvalue())

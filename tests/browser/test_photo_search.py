@@ -45,6 +45,13 @@ def search_by_photo(page, shop_site, sku="TEA-111"):
     expect(cards(page).first).to_be_visible()
 
 
+def ask_for(page, words):
+    page.locator("#words").fill(words)
+    page.locator("#words").press("Enter")
+    expect(cards(page).first).to_be_visible()
+    settled(page)
+
+
 def cards(page):
     return page.locator("#answer .card:not(.skeleton)")
 
@@ -174,6 +181,66 @@ def test_filters_count_and_keep_what_one_could_still_choose(visit, shop_site):
         assert set(page.locator("#answer .brand").all_inner_texts()) == {brand}
         expect(brands).to_have_count(before)
         assert brands.first.locator(".count").inner_text() == str(cards(page).count())
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_attributes_narrow_by_values_and_by_numbers(visit, shop_site, size):
+    with visit(size) as page:
+        ask_for(page, "mug teapot kettle")
+        open_filters(page)
+        colours = page.get_by_role("group", name="Colour")
+        volume = page.get_by_role("group", name="Volume ml")
+        expect(volume.locator("[data-part=hint]")).to_have_text("330 to 1800 in these results")
+        expect(colours.locator(".check").filter(has_text="white").locator(".count")).to_have_text("3")
+        with sent(page):
+            colours.get_by_label("white").check()
+        settled(page)
+        assert sorted(skus(page)) == ["MUG-103", "MUG-104", "TEA-114"]
+        expect(volume.locator("[data-part=hint]")).to_have_text("420 to 800 in these results")
+        expect(colours.get_by_label("yellow")).to_be_visible()  # another one can still be chosen
+        page.get_by_label("Highest Volume ml").fill("450")
+        with sent(page):
+            page.get_by_label("Highest Volume ml").press("Enter")
+        settled(page)
+        assert sorted(skus(page)) == ["MUG-103", "MUG-104"]
+        assert page.locator("[data-part=filters-label]").text_content() == "Filters, 2 set"
+        page.get_by_label("Highest Volume ml").evaluate("field => { field.value = 'much' }")
+        page.expected += ["422 (Unprocessable"]
+        page.locator("[data-part=submit]").evaluate("button => button.click()")
+        expect(page.get_by_role("alert")).to_contain_text("Write plain numbers, for example 350.")
+        assert overflow(page) == 0
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_variants_are_one_card_or_a_card_each(visit, shop_site, size):
+    with visit(size) as page:
+        ask_for(page, "kettle")
+        (kettle,) = [card for card in cards(page).all() if card.get_attribute("data-sku") in ("TEA-112", "TEA-113")]
+        expect(kettle).to_contain_text("· 2 variants")
+        kettle.locator(".open").press("Enter")
+        window = page.get_by_role("dialog")
+        variants = window.locator(".variant")
+        expect(variants).to_have_count(2)
+        assert barriers(page) == []
+        hit, other = variants.all()
+        assert (hit.get_attribute("aria-pressed"), other.get_attribute("aria-pressed")) == ("true", "false")
+        expect(window.locator("[data-part=product-score]")).to_be_visible()
+        other.press("Enter")
+        expect(other).to_have_attribute("aria-pressed", "true")
+        expect(window.locator("h2")).to_have_text(other.get_attribute("data-title"))
+        for fact in ("brand", "price", "sku"):
+            expect(window.locator(f"[data-part=product-{fact}]")).to_have_text(other.get_attribute(f"data-{fact}"))
+        expect(window.locator("[data-part=product-score]")).to_be_hidden()  # it is the other one's
+        hit.press("Enter")
+        expect(window.locator("[data-part=product-score]")).to_be_visible()
+        assert overflow(page) == 0
+        page.keyboard.press("Escape")
+        open_filters(page)
+        with sent(page):
+            page.get_by_role("switch", name="Show every variant").check()
+        settled(page)
+        assert {"TEA-112", "TEA-113"} <= set(skus(page))
+        expect(page.locator("#answer .variants-told")).to_have_count(0)
 
 
 def test_page_speaks_chinese(visit, shop_site):

@@ -1,5 +1,9 @@
-"""One line for all faults of this folder, over PostgreSQL where there is one, with its photos on a small disk."""
+"""One line for all faults of this folder, with its photos on a small disk.
 
+Over PostgreSQL where there is one, but for ``VITRINE_TEST_CHAOS_DATABASE=sqlite``.
+"""
+
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +18,8 @@ DISK = "24m"
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer | None]:
-    """A PostgreSQL, or ``None`` where none is installed: then SQLite keeps the ledger."""
-    if programs() is None:
+    """A PostgreSQL, or ``None`` where none is installed or wanted: then SQLite keeps the ledger."""
+    if programs() is None or os.environ.get("VITRINE_TEST_CHAOS_DATABASE") == "sqlite":
         yield None
         return
     server = PostgresServer()

@@ -1,23 +1,21 @@
 """Flushes Redis in the middle of an upload and of searches, then proves that all of it ends.
 
-    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7
+    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7 [--postgres]
 
 Every photo ends indexed, every search done or expired.
 """
 
 import argparse
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.rig import PARTS, SMALL, Rig, running_rig, seeded, send_upload, small_catalogue
+from tests.chaos.rig import PARTS, SMALL, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
 from tests.drawing import jpeg
 
 FLUSHES = 3
@@ -27,18 +25,11 @@ END_SECONDS = 600.0
 
 def main() -> int:
     """Run it, print the table; the exit code says whether all held."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--photos", type=int, default=1_000)
-    asked.add_argument("--searches", type=int, default=50)
-    asked.add_argument("--seed", type=int)
-    options = asked.parse_args()
+    options = asked(__doc__.splitlines()[0], photos=1_000)
     seed, dice = seeded(options.seed)
     print(f"seed {seed}: {options.photos} photos, {options.searches} searches, {FLUSHES} flushes", flush=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="vitrine-flush-") as folder,
-        running_rig(Path(folder) / "var", VITRINE_SEARCH_DEADLINE_SECONDS="10") as rig,
-    ):
-        archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
+    with rig_asked(options, "flush", VITRINE_SEARCH_DEADLINE_SECONDS="10") as (rig, folder):
+        archive = small_catalogue(folder / "photos.zip", 0, options.photos)
         rig.launch(*PARTS)
         rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
         started = time.monotonic()
@@ -91,7 +82,7 @@ def report(rig: Rig, options: argparse.Namespace, ends: list[str], seconds: floa
     counts = {end: ends.count(end) for end in sorted({*ENDED, *ends})}
     held = not seen["left"] and not seen["unproven"] and set(ends) <= set(ENDED)
     held &= checked["photos_done"] == checked["points"] == options.photos
-    table = Table(title=f"Redis flushed {FLUSHES} times (seed {seed})")
+    table = Table(title=f"Redis flushed {FLUSHES} times (seed {seed}, {rig.database_name})")
     table.add_column("what")
     table.add_column("count", justify="right")
     rows = [

@@ -1,23 +1,20 @@
 """Kills random processes at random moments of one upload, then proves that every photo is indexed exactly once.
 
-    python -m tests.chaos.kills --photos 2000 --kills 100 --seed 7
+    python -m tests.chaos.kills --photos 2000 --kills 100 --seed 7 [--postgres]
 
 Web, coordinator, worker and broker are killed with SIGKILL, and started again as a supervisor would. The kills are
-spread over the upload, wherever its photos are at that moment; the seed decides who and when, and replays a run.
+spread over the upload by how many of its photos are done; the seed decides who and when, and replays a run.
 """
 
-import argparse
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.rig import PARTS, Rig, running_rig, seeded, send_upload, small_catalogue
+from tests.chaos.rig import PARTS, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
 
 BROKER = "broker"
 LONGEST_WAIT = 20.0  # seconds until the next kill comes, however little was done
@@ -26,19 +23,11 @@ END_SECONDS = 1_800.0
 
 def main() -> int:
     """Run it, print the table; the exit code says whether all held."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--photos", type=int, default=2_000)
-    asked.add_argument("--kills", type=int, default=100)
-    asked.add_argument("--seed", type=int)
-    asked.add_argument("--keep", type=Path, help="A folder for the data and logs, which stays; else a temporary one.")
-    options = asked.parse_args()
+    options = asked(__doc__.splitlines()[0], photos=2_000)
     seed, dice = seeded(options.seed)
     print(f"seed {seed}: {options.kills} kills over one upload of {options.photos} photos", flush=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="vitrine-kills-") as folder,
-        running_rig(options.keep or Path(folder) / "var") as rig,
-    ):
-        archive = small_catalogue(Path(folder) / "photos.zip", 0, options.photos)
+    with rig_asked(options, "kills") as (rig, folder):
+        archive = small_catalogue(folder / "photos.zip", 0, options.photos)
         rig.launch(*PARTS)
         rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
         started = time.monotonic()
@@ -51,16 +40,15 @@ def main() -> int:
 
 
 def kill_all_along(rig: Rig, photos: int, kills: int, dice) -> Counter[str]:
-    """Kill until all kills are made, each once the upload has come as far as its share of them."""
+    """Kill until all kills are made, each at a random moment of its share of the upload."""
     killed: Counter[str] = Counter()
     during = 0
     for number in range(kills):
-        victim, pause = dice.choice((*PARTS, BROKER)), dice.uniform(0.1, 2.0)
-        time.sleep(pause)
+        victim, moment = dice.choice((*PARTS, BROKER)), dice.random()
         until = time.monotonic() + LONGEST_WAIT
-        while rig.done() < photos * number / kills and time.monotonic() < until:
+        while rig.done() < photos * (number + moment) / kills and time.monotonic() < until:
             rig.keep_alive()
-            time.sleep(0.1)
+            time.sleep(0.02)  # hundreds of photos are done in a second
         rig.keep_alive()
         during += rig.done() < photos
         (rig.redis if victim == BROKER else rig.parts[victim]).kill()
@@ -87,7 +75,8 @@ def report(rig: Rig, photos: int, killed: Counter[str], seconds: float, seed: in
     checked = seen["checked"]
     twice = seen["found"].get("point_twice", {}).get("count", 0) + checked["points"] - checked["photos_done"]
     held = not seen["left"] and not seen["unproven"] and checked["photos_done"] == checked["points"] == photos
-    table = Table(title=f"{sum(killed[each] for each in (*PARTS, BROKER))} kills over {photos} photos (seed {seed})")
+    kills = sum(killed[each] for each in (*PARTS, BROKER))
+    table = Table(title=f"{kills} kills over {photos} photos (seed {seed}, {rig.database_name})")
     table.add_column("what")
     table.add_column("count", justify="right")
     rows = [(f"kills of {part}", killed[part]) for part in (*PARTS, BROKER)]

@@ -1,11 +1,14 @@
 """A line that things are done to: its processes are killed, stopped and started again, and afterwards it is verified.
 
 No fixtures here. ``tests/chaos/test_*.py`` do short things to it in every run of the tests; ``kills`` and ``flush``
-do the long ones by hand (``make chaos``). Over SQLite, or over the PostgreSQL that ``database`` names.
+do the long ones by hand (``make chaos``). Over SQLite, or over the PostgreSQL that ``database`` names
+(docs/decisions/verify.md says which fault runs on which).
 """
 
+import argparse
 import json
 import random
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 
+from tests.chaos.postgres import PostgresServer
 from tests.drawing import catalogue_zip, jpeg
 from tests.line import Line, Process
 from tests.worker import untrained_bundle
@@ -40,9 +43,13 @@ class Rig(Line):
 
     def __init__(self, folder: Path, settings: dict[str, str], database: str = "") -> None:
         super().__init__(folder, {**QUICK, **settings, "DATABASE_URL": database})
-        self.database_url = database
         self.parts: dict[str, Process] = {}
         self.api: httpx.Client
+
+    @property
+    def database_name(self) -> str:
+        """For the title of what is printed."""
+        return "PostgreSQL" if self.database_url else "SQLite"
 
     def launch(self, *names: str) -> None:
         """Start parts of the line, or start them again."""
@@ -65,12 +72,6 @@ class Rig(Line):
         with suppress(httpx.HTTPError):
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
         return False
-
-    def rows(self, query: str, *values: Any) -> list[tuple]:
-        if not self.database_url:
-            return super().rows(query, *values)
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(query.replace("?", "%s"), values).fetchall()
 
     def photos(self) -> int:
         """Photos in the ledger."""
@@ -158,6 +159,34 @@ def send_upload(api: httpx.Client, archive: Path, key: str) -> str:
             assert made.status_code in {409, 503}, made.text  # the first try is still under way, or a part is away
         time.sleep(0.3)
     raise TimeoutError(f"{archive.name} was not accepted")
+
+
+def asked(description: str, *, photos: int) -> argparse.Namespace:
+    """What was asked on the command line: the same for kills and flushes, so that ``CHAOS`` of ``make`` suits both."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--photos", type=int, default=photos)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--searches", type=int, default=50)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--postgres", action="store_true", help="The ledger lies in a throw-away PostgreSQL.")
+    parser.add_argument("--keep", type=Path, help="A folder for the data and logs, which stays; else a temporary one.")
+    return parser.parse_args()
+
+
+@contextmanager
+def rig_asked(options: argparse.Namespace, name: str, **settings: str) -> Iterator[tuple[Rig, Path]]:
+    """A line on the database that was asked for, and a folder for the photos to send."""
+    server = PostgresServer() if options.postgres else None
+    try:
+        if server:
+            server.start()
+        with tempfile.TemporaryDirectory(prefix=f"vitrine-{name}-") as folder:
+            place, database = options.keep or Path(folder) / "var", server.url if server else ""
+            with running_rig(place, database=database, **settings) as rig:
+                yield rig, Path(folder)
+    finally:
+        if server:
+            server.remove()
 
 
 def seeded(seed: int | None) -> tuple[int, random.Random]:

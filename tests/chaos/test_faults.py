@@ -114,7 +114,7 @@ def test_the_database_is_away(rig, upload, postgres):
             time.sleep(2)
             postgres.start()
         else:
-            with closing(sqlite3.connect(rig.database, isolation_level=None)) as connection:
+            with closing(sqlite3.connect(rig.folder / "vitrine.sqlite3", isolation_level=None)) as connection:
                 connection.execute("BEGIN EXCLUSIVE")
                 time.sleep(4)
 

@@ -30,18 +30,25 @@ def shop():
 
 @contextmanager
 def meanwhile(seconds, action):
-    """Run an action in another thread after some time, on this test's database."""
+    """Run an action in another thread after some time, on this test's database.
+
+    SQLite's lies in memory, behind one connection; on PostgreSQL the thread has one of its own.
+    """
     ours = connections["default"]
     ours.inc_thread_sharing()
     failed = []
 
     def run():
         time.sleep(seconds)
-        connections["default"] = ours
+        if ours.vendor == "sqlite":
+            connections["default"] = ours
         try:
             action()
         except Exception as error:
             failed.append(error)
+        finally:
+            if ours.vendor != "sqlite":
+                connections["default"].close()
 
     thread = threading.Thread(target=run)
     thread.start()

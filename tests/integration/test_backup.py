@@ -1,25 +1,19 @@
 """Backup and restore with the real line: 200 searches find the same before and after, in an empty place.
 
-On SQLite, or on PostgreSQL where ``VITRINE_TEST_DATABASE_URL`` names one (CI runs both).
+On SQLite, or on PostgreSQL where the tests have one (CI runs both).
 """
 
-import os
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
 from config.demo.sample import customers, pack
 from tests.line import running_line
 
 SEARCHES = 200
 AT_ONCE = 4
-POSTGRES = os.environ.get("VITRINE_TEST_DATABASE_URL", "")
 SETTINGS = {"VITRINE_SEARCH_DEADLINE_SECONDS": "120", "VITRINE_JOBS_KEPT_DAYS": "1"}
 KEY = """
 from catalog.models import Merchant
@@ -30,14 +24,9 @@ print(api_key_create(merchant=Merchant.objects.get(slug="shop"), name="test")[1]
 
 @contextmanager
 def empty_line(folder):
-    """A Vitrine over nothing: its own folder, and a new database where PostgreSQL is at hand."""
-    name, database = f"restore_{uuid.uuid4().hex}", ""
-    if POSTGRES:
-        with psycopg.connect(POSTGRES, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        database = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    """A Vitrine over nothing: a folder and a database of its own."""
     folder.mkdir()
-    with running_line(folder, DATABASE_URL=database, **SETTINGS) as line:
+    with running_line(folder, **SETTINGS) as line:
         yield line
 
 

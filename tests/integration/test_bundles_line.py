@@ -1,7 +1,6 @@
 """A model changed while searches run, by real processes: shadow, a killed worker, compare, promote, back, retire."""
 
 import json
-import sqlite3
 import threading
 import zipfile
 
@@ -73,9 +72,7 @@ def shadow_states(line):
 
 def leases_run_out(line):
     """Two minutes pass for what the killed worker held."""
-    with sqlite3.connect(line.database, timeout=30) as connection:
-        connection.execute("UPDATE catalog_shadowphoto SET lease_until = '2000-01-01' WHERE state = 'dispatched'")
-    connection.close()
+    line.rows("UPDATE catalog_shadowphoto SET lease_until = '2000-01-01' WHERE state = 'dispatched'")
 
 
 def search(line, seed=3):

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from config.env import ROOT, load_env
 from config.management.commands import demo
 from config.stack import Child, port_is_free
 from tests.broker import free_port
+from tests.databases import empty_database, execute
 from tests.worker import bundle_folder, wait_until
 
 OLD_PHOTO = """
@@ -43,7 +43,7 @@ class Command:
             "VITRINE_BUNDLE": str(bundle_folder()),
             "VITRINE_TORCH_THREADS": "1",
             "REDIS_URL": "",
-            "DATABASE_URL": "",
+            "DATABASE_URL": empty_database(),
             **settings,
         }
         self.broker_file = folder / "broker.url"
@@ -99,10 +99,9 @@ def command(tmp_path):
     made.clean()
 
 
-def photo_state(folder):
-    with sqlite3.connect(folder / "vitrine.sqlite3", timeout=30) as connection:
-        row = connection.execute("SELECT state, bundle_version FROM catalog_photo").fetchone()
-    connection.close()
+def photo_state(command):
+    url = command.environment["DATABASE_URL"]
+    (row,) = execute(url, command.folder, "SELECT state, bundle_version FROM catalog_photo")
     return row
 
 
@@ -116,7 +115,7 @@ def test_a_start_over_another_bundle_and_its_sudden_death(command):
         url, pid = command.broker_file.read_text().split()
         assert int(pid) == command.process.pid
         assert url != f"redis://127.0.0.1:{busy.getsockname()[1]}/0"
-        wait_until(lambda: photo_state(command.folder) != ("done", "older"), 90)
+        wait_until(lambda: photo_state(command) != ("done", "older"), 90)
         told = "from config.env import load_env; print(load_env().broker)"
         seen = subprocess.run([sys.executable, "-c", told], cwd=ROOT, env=command.environment, capture_output=True)
         assert seen.stdout.decode().strip() == url

@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -20,6 +21,7 @@ from catalog.management.commands import upload as command
 from catalog.models import LedgerState, Merchant, Photo, Product, Upload, UploadState
 from catalog.selectors.upload import upload_bad_rows_csv, upload_problem_counts, upload_progress, upload_rows
 from catalog.services.upload import upload_create
+from tests.databases import empty_database, execute
 from tests.drawing import catalogue_zip, jpeg
 from tests.uploads import archive, codes, manifest, row, send, verdicts
 
@@ -191,45 +193,37 @@ def test_an_import_that_is_killed_goes_on_and_every_row_is_there_once(tmp_path):
     environment = {
         **os.environ,
         "VITRINE_VAR": str(tmp_path),
-        "DATABASE_URL": "",
+        "DATABASE_URL": empty_database(),
         "VITRINE_LEASE_SECONDS": "2",
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
     start = [sys.executable, "-c", START.format(path=str(path))]
+
+    def one(query):
+        return execute(environment["DATABASE_URL"], tmp_path, query)[0][0]
+
     with subprocess.Popen(start, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as first:
-        done = wait_for_rows(tmp_path / "vitrine.sqlite3", first)
+        done = wait_for_rows(one, first)
         first.send_signal(signal.SIGKILL)
     assert 0 < done < count
-    with closing(connect(tmp_path / "vitrine.sqlite3")) as database:
-
-        def one(query):
-            return database.execute(query).fetchone()[0]
-
-        assert one("SELECT state FROM catalog_upload") == "importing"
-        time.sleep(2.1)  # until the lease of the dead has run out
-        subprocess.run([sys.executable, "-c", RESUME], cwd=ROOT, env=environment, check=True, capture_output=True)
-        assert one("SELECT state FROM catalog_upload") == "processing"
-        assert one("SELECT rows_done FROM catalog_upload") == one("SELECT rows_created FROM catalog_upload") == count
-        for table in ("product", "uploadrow", "photo"):
-            assert one(f"SELECT count(*) FROM catalog_{table}") == count
-        assert one("SELECT count(DISTINCT number) FROM catalog_uploadrow") == count
-        assert one("SELECT count(DISTINCT product_id) FROM catalog_photo") == count
+    assert one("SELECT state FROM catalog_upload") == "importing"
+    time.sleep(2.1)  # until the lease of the dead has run out
+    subprocess.run([sys.executable, "-c", RESUME], cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert one("SELECT state FROM catalog_upload") == "processing"
+    assert one("SELECT rows_done FROM catalog_upload") == one("SELECT rows_created FROM catalog_upload") == count
+    for table in ("product", "uploadrow", "photo"):
+        assert one(f"SELECT count(*) FROM catalog_{table}") == count
+    assert one("SELECT count(DISTINCT number) FROM catalog_uploadrow") == count
+    assert one("SELECT count(DISTINCT product_id) FROM catalog_photo") == count
 
 
-def connect(path):
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-
-
-def wait_for_rows(path, process):
+def wait_for_rows(one, process):
     """How many rows are done, as soon as there are any."""
     until = time.monotonic() + 90
     while time.monotonic() < until:
         assert process.poll() is None, process.stderr.read()
-        try:
-            with closing(connect(path)) as database:
-                if done := database.execute("SELECT max(rows_done) FROM catalog_upload").fetchone()[0]:
-                    return done
-        except sqlite3.OperationalError:
-            pass  # the tables are still being made
+        with suppress(sqlite3.OperationalError, psycopg.errors.UndefinedTable):  # the tables are still being made
+            if done := one("SELECT max(rows_done) FROM catalog_upload"):
+                return done
         time.sleep(0.02)
     raise TimeoutError("no row was imported")

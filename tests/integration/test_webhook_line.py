@@ -74,7 +74,7 @@ class Shop:
 
 @pytest.fixture
 def shop(line, request):
-    yield Shop(line, request.node.name)
+    yield Shop(line, request.node.name[-50:])  # as long as the name of a shop may be
     for process in line.processes:
         if process.is_running:
             process.kill()

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from typing import IO, Protocol
 from uuid import UUID
 
-import fsspec
-
 from catalog.services.errors import Refused
 from config.env import load_env
 from workers import client
@@ -33,8 +31,8 @@ def spool_write(upload_id: UUID, stream: Readable) -> str:
     kept.
     """
     key = f"uploads/{upload_id}"
-    files, root = fsspec.url_to_fs(load_env().photos)
-    path = f"{root.rstrip('/')}/{key}"
+    files, root = client.photo_store().place
+    path = f"{root}/{key}"
     try:
         with _storage_errors():
             files.makedirs(path.rpartition("/")[0], exist_ok=True)

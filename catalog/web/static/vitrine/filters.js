@@ -7,6 +7,8 @@ import { fill, make } from "./text.js";
 
 const SHOWN = 7; // values of a group before one asks for all
 
+const NUMBERS = "input:not([type=hidden])"; // the two ends of a range
+
 export class Filters {
   #known;
 
@@ -16,20 +18,21 @@ export class Filters {
     this.#known = facets;
     for (const group of this.#groups()) this.#list(group);
     this.#priced(facets.prices ?? []);
+    this.#ranged();
     element.querySelector("[name=currency]")?.addEventListener("change", () => this.#priced(this.#known.prices ?? []));
   }
 
   /** How many are set. */
   get count() {
     const checked = this.element.querySelectorAll("input[type=checkbox]:checked").length;
-    const isPriced = [...this.element.querySelectorAll(".price-range input:not([type=hidden])")].some((each) => each.value);
-    return checked + (isPriced ? 1 : 0);
+    const ranges = [...this.element.querySelectorAll(".range")];
+    return checked + ranges.filter((range) => [...range.querySelectorAll(NUMBERS)].some((each) => each.value)).length;
   }
 
   /** Set none. */
   reset() {
     for (const box of this.element.querySelectorAll("input[type=checkbox]")) box.checked = false;
-    for (const price of this.element.querySelectorAll(".price-range input:not([type=hidden])")) price.value = "";
+    for (const end of this.element.querySelectorAll(`.range ${NUMBERS}`)) end.value = "";
   }
 
   /** Show what an answer counted. */
@@ -37,15 +40,21 @@ export class Filters {
     for (const group of this.#groups()) {
       const name = group.dataset.facet;
       const chosen = this.#chosen(group);
-      this.#known[name] = chosen.size ? merged(this.#known[name], facets[name]) : facets[name];
+      const now = facets[name] ?? []; // nothing where the shop has offered this only since then
+      this.#known[name] = chosen.size ? merged(this.#known[name] ?? [], now) : now;
       this.#list(group);
     }
-    this.#known.prices = facets.prices;
-    this.#priced(facets.prices);
+    for (const name of ["prices", ...this.#ranges().map((group) => group.dataset.range)]) this.#known[name] = facets[name] ?? [];
+    this.#priced(this.#known.prices);
+    this.#ranged();
   }
 
   #groups() {
     return this.element.querySelectorAll("[data-facet]");
+  }
+
+  #ranges() {
+    return [...this.element.querySelectorAll("[data-range]")];
   }
 
   #chosen(group) {
@@ -60,7 +69,7 @@ export class Filters {
     const rows = values.map(({ value, count }, place) => {
       const box = make("input", { type: "checkbox", name: group.dataset.name, value, checked: chosen.has(value) });
       const row = make("label", { className: "check" });
-      row.append(box, make("span", { textContent: value }), make("span", { className: "count", textContent: count }));
+      row.append(box, make("span", { textContent: value }), make("span", { className: "count", textContent: count || "" })); // 0: unknown
       row.hidden = place >= SHOWN && !isOpen && !box.checked;
       return row;
     });
@@ -87,6 +96,15 @@ export class Filters {
     const currency = this.element.querySelector("[name=currency]").value;
     const found = prices.find((each) => each.value === currency);
     hint.textContent = found ? fill(this.texts.between, { low: found.min, high: found.max }) : " ";
+  }
+
+  /** How far the numbers of what was found reach. */
+  #ranged() {
+    for (const group of this.#ranges()) {
+      const numbers = (this.#known[group.dataset.range] ?? []).map(({ value }) => Number(value)).filter(Number.isFinite);
+      const ends = { low: Math.min(...numbers), high: Math.max(...numbers) };
+      group.querySelector("[data-part=hint]").textContent = numbers.length ? fill(this.texts.between, ends) : " ";
+    }
   }
 }
 

@@ -9,6 +9,7 @@ const AGAIN_MS = 400;
 
 export class ProductWindow {
   #doing = null;
+  #found = null; // the variant that the search found
 
   /** `post` sends a search; `onSimilar` is told which product everything should now be like. */
   constructor({ element, texts, post, onSimilar }) {
@@ -20,6 +21,8 @@ export class ProductWindow {
     element.addEventListener("click", (event) => {
       const heat = event.target.closest(".heat");
       if (heat) heat.setAttribute("aria-pressed", String(heat.getAttribute("aria-pressed") !== "true"));
+      const variant = event.target.closest(".variant");
+      if (variant) this.#choose(variant);
     });
   }
 
@@ -50,8 +53,23 @@ export class ProductWindow {
     this.#part("product-sku").textContent = card.dataset.sku;
     this.#part("product-score").replaceChildren(
       card.querySelector(".score").cloneNode(true),
-      card.querySelector("template").content.cloneNode(true),
+      card.querySelector("template.of-score").content.cloneNode(true),
     );
+    const variants = card.querySelector("template.of-variants");
+    this.#part("variants").hidden = !variants;
+    this.#part("variants-list").replaceChildren(...(variants ? [variants.content.cloneNode(true)] : []));
+    this.#found = this.#part("variants-list").querySelector("[aria-pressed=true]");
+    this.element.removeAttribute("data-other");
+  }
+
+  /** Look at another variant. Scores and reasons are those of the one that was found, so they go meanwhile. */
+  #choose(variant) {
+    for (const each of this.element.querySelectorAll(".variant")) each.setAttribute("aria-pressed", String(each === variant));
+    const photo = variant.querySelector("img");
+    if (photo) this.#part("product-photo").src = photo.src;
+    this.#part("product-photo").alt = this.#part("product-title").textContent = variant.dataset.title;
+    for (const name of ["brand", "price", "sku"]) this.#part(`product-${name}`).textContent = variant.dataset[name];
+    this.element.toggleAttribute("data-other", variant !== this.#found);
   }
 
   async #explain(card, address, signal) {
