@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import common
@@ -120,7 +121,11 @@ class Stage:
 
     def _follow(self, path: str, name: str, arrived: queue.Queue, ready: threading.Event) -> None:
         headers = {"Authorization": f"Bearer {self.shop.token}"}
-        with httpx.stream("GET", f"{self.url}/api/v1/{path}/events", headers=headers, timeout=600) as response:
+        # At the end the site goes while some still follow.
+        with (
+            suppress(httpx.TransportError),
+            httpx.stream("GET", f"{self.url}/api/v1/{path}/events", headers=headers, timeout=600) as response,
+        ):
             told = ""
             for line in response.iter_lines():
                 told = line.removeprefix("event: ") if line.startswith("event: ") else told
