@@ -15,6 +15,7 @@ from catalog.api.streaming import streamed
 from catalog.selectors.decision_files import FILES
 from catalog.selectors.decisions import decided_items
 
+FOUND = "A line or a box for each item, in the form that was asked for."
 KIND = OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=list(FILES), description="The form of the file.")
 
 
@@ -30,7 +31,9 @@ class DecisionExportView(ApiView):
         summary="Take all decisions home",
         parameters=[KIND],
         responses={
-            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "A line or a box for each item."),
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, FOUND),
+            (200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, FOUND),
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, FOUND),
             **problems("not_found"),
         },
     )
