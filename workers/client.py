@@ -64,6 +64,7 @@ __all__ = [
     "PhotoStore",
     "StoredBytes",
     "Unavailable",
+    "any_worker_alive",
     "bundle_facts",
     "bundle_key",
     "coordinator_beat",
@@ -199,6 +200,14 @@ def live_workers() -> list[WorkerCard]:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
     cards = [card for text in texts if text and (card := _read_card(text))]
     return sorted(cards, key=lambda card: card.name)
+
+
+def any_worker_alive() -> bool:
+    """Whether a worker is known to be alive; while Redis is away, none is."""
+    try:
+        return bool(live_workers())
+    except Unavailable:
+        return False
 
 
 def coordinator_beat() -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.admin.queue_form import filters_of
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import may_manage, may_see, merchants_managed, person_of
-from catalog.api.streaming import streamed
+from catalog.api.views.decision_export import decisions_streamed
 from catalog.models import Lane, Merchant, Verdict
 from catalog.selectors.decision_files import FILES
 from catalog.selectors.queue import merchants_reviewed, queue_for
@@ -80,18 +80,10 @@ class QueueOverview:
         return HttpResponseRedirect(reverse("admin:catalog_item_queue"))
 
     @method_decorator(require_safe)
-    def decisions(self, request: HttpRequest, merchant_id: UUID, kind: str) -> StreamingHttpResponse:
+    def decisions(self, request: HttpRequest, merchant_id: UUID, kind: str) -> HttpResponseBase:
         """Every decision of one shop that stands, for its managers."""
         merchant = get_object_or_404(merchants_managed(request), pk=merchant_id)
-        if kind not in FILES:
-            raise Http404
-        name = f"{merchant.slug}-decisions.{kind}"
-        return streamed(
-            request,
-            FILES[kind].blocks(merchant),
-            content_type=FILES[kind].content_type,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return decisions_streamed(request, merchant, kind)
 
     def _assign(self, request: HttpRequest, merchant: Merchant) -> int:
         wanted, name = request.POST.get("count", ""), request.POST.get("reviewer", "")

@@ -5,25 +5,33 @@ whole before it sends the first byte; so there it gets an asynchronous one, whos
 own thread.
 """
 
-from collections.abc import AsyncIterator, Generator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
+Blocks: TypeAlias = Generator[bytes, None, None]
 
-def streamed(
-    request: Request | HttpRequest, blocks: Generator[bytes, None, None], **options: Any
-) -> StreamingHttpResponse:
-    """A response whose body is these blocks; ``options`` are those of the response."""
+
+def file_streamed(
+    request: Request | HttpRequest, make: Callable[[], Blocks], *, name: str, content_type: str
+) -> HttpResponseBase:
+    """A response that is saved as a file of this name, and that is made of blocks as it goes; for HEAD it is not made."""
+    options: dict[str, Any] = {
+        "content_type": content_type,
+        "headers": {"Content-Disposition": f'attachment; filename="{name}"'},
+    }
+    if request.method == "HEAD":  # only wants to know whether it may
+        return HttpResponse(**options)
     asked = request._request if isinstance(request, Request) else request
-    content = _awaited(blocks) if isinstance(asked, ASGIRequest) else blocks
-    return StreamingHttpResponse(content, **options)
+    blocks = make()
+    return StreamingHttpResponse(_awaited(blocks) if isinstance(asked, ASGIRequest) else blocks, **options)
 
 
-async def _awaited(blocks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+async def _awaited(blocks: Blocks) -> AsyncIterator[bytes]:
     try:
         while (block := await sync_to_async(lambda: next(blocks, None))()) is not None:
             yield block

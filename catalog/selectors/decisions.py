@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, ItemState, Merchant, Photo
+from catalog.selectors.item import later_than
 
 PAGE = 200
 DECIDED = tuple(state for state in ItemState if state not in UNDECIDED)
@@ -39,8 +40,7 @@ def decided(*, merchant: Merchant) -> Iterator[Decided]:
     page = list(items[:PAGE])
     while page:
         yield from _with_history(page)
-        at, pk = page[-1].created_at, page[-1].pk
-        page = list(items.filter(Q(created_at__gt=at) | Q(created_at=at, pk__gt=pk))[:PAGE])
+        page = list(items.filter(later_than(page[-1].created_at, page[-1].pk))[:PAGE])
 
 
 def decided_by_photo(*, merchant: Merchant) -> Iterator[list[Decided]]:

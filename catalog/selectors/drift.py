@@ -13,7 +13,6 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncHour
 
 from catalog.measures import Share, difference
-from catalog.models import Decision, DecisionAction
 from catalog.selectors.quality import acceptance, standing_decisions
 
 NOW = timedelta(days=7)
@@ -45,11 +44,7 @@ class Drift:
 def acceptance_drift(*, merchants: Collection[UUID] | QuerySet | None, now: datetime) -> Drift:
     """Of these merchants, or of all with None. One query."""
     since, then = now - NOW - BEFORE, now - NOW
-    if merchants is None:
-        decisions = Decision.objects.filter(created_at__gt=since, undone_by=None).order_by()
-        decisions = decisions.exclude(action=DecisionAction.UNDO)
-    else:
-        decisions = standing_decisions(merchants=merchants, since=since)
+    decisions = standing_decisions(merchants=merchants, since=since)
     late, early = Q(created_at__gt=then), Q(created_at__lte=then)
     accepted = Q(product=F("item__best_product"))
     row = acceptance(decisions).aggregate(

@@ -23,4 +23,9 @@ def job_items_after(*, job: Job, created_at: datetime | None, item_id: UUID | No
     items = job_items(job=job).order_by("created_at", "id")
     if created_at is None:
         return items
-    return items.filter(Q(created_at__gt=created_at) | Q(created_at=created_at, id__gt=item_id))
+    return items.filter(later_than(created_at, item_id))
+
+
+def later_than(created_at: datetime, item_id: UUID | None) -> Q:
+    """The rows behind this one in the order of creation."""
+    return Q(created_at__gt=created_at) | Q(created_at=created_at, pk__gt=item_id)

@@ -21,10 +21,10 @@ PAIRS_SHOWN = 6
 TIMED = 20_000  # of the newest decisions; more change no median
 
 
-def standing_decisions(*, merchants: Collection[UUID] | QuerySet, since: datetime) -> QuerySet[Decision]:
-    """The decisions of these merchants that nobody undid."""
-    decisions = Decision.objects.filter(item__merchant__in=merchants, created_at__gt=since, undone_by=None)
-    return decisions.exclude(action=DecisionAction.UNDO).order_by()
+def standing_decisions(*, merchants: Collection[UUID] | QuerySet | None, since: datetime) -> QuerySet[Decision]:
+    """The decisions of these merchants, or of all with None, that nobody undid."""
+    decisions = Decision.objects.filter(created_at__gt=since, undone_by=None).exclude(action=DecisionAction.UNDO)
+    return (decisions if merchants is None else decisions.filter(item__merchant__in=merchants)).order_by()
 
 
 @dataclass(frozen=True)

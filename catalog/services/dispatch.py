@@ -191,7 +191,7 @@ def leases_reconcile(*, now: datetime) -> tuple[int, int]:
     ``chunk_id`` stays, so that a result which is merely late is still welcome until the photo is sent anew. While no
     worker is alive, no photo is to blame: a night without workers gives nothing up.
     """
-    blame = _workers_alive()
+    blame = client.any_worker_alive()
     run_out = Photo.objects.filter(state=LedgerState.DISPATCHED, lease_until__lt=now)
     with transaction.atomic():
         run_out.filter(changed=True).update(
@@ -211,13 +211,6 @@ def leases_reconcile(*, now: datetime) -> tuple[int, int]:
         )
         recognitions_drop(photos=Photo.objects.all())
     return lost, back
-
-
-def _workers_alive() -> bool:
-    try:
-        return bool(client.live_workers())
-    except Unavailable:
-        return False
 
 
 def searches_expire(*, now: datetime) -> int:

@@ -213,7 +213,7 @@ def shadow_reconcile(*, now: datetime) -> int:
 
     While no worker is alive, no photo is to blame.
     """
-    back, blame = 0, int(_workers_alive())
+    back, blame = 0, int(client.any_worker_alive())
     for model in (ShadowPhoto, ComparedPhoto):
         back += model._default_manager.filter(state=LedgerState.DISPATCHED, lease_until__lt=now).update(
             state=LedgerState.PENDING, lease_until=None, queued_at=now, attempts=F("attempts") + blame
@@ -225,13 +225,6 @@ def shadow_reconcile(*, now: datetime) -> int:
             error_message="Every worker that took this photo was lost.",
         )
     return back + shadow_fill()
-
-
-def _workers_alive() -> bool:
-    try:
-        return bool(client.live_workers())
-    except Unavailable:
-        return False
 
 
 def photos_of_another(*, settled: datetime) -> QuerySet[Photo]:

@@ -25,11 +25,6 @@ LISTS = (
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def other():
     return Shop("other")
 

@@ -14,11 +14,6 @@ ADD, LIST = "admin:catalog_apikey_add", "admin:catalog_apikey_changelist"
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def admin(client, shop):
     user = User.objects.create(username="ana", is_staff=True)
     Membership.objects.create(user=user, merchant=shop.merchant, role=Role.MANAGER)

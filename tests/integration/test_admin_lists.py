@@ -21,17 +21,6 @@ from workers.contract import WORKER_KEY_PREFIX, Fault, WorkerCard
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
 def one_of_each(number):
     """A merchant with one more row of every kind."""
     shop = Shop(f"shop-{number}")

@@ -1,27 +1,14 @@
 """Products and keys in the admin: saved by the services, judged by their rules, with photos and tokens."""
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from catalog.models import ApiKey, LedgerState, Photo, Product, Purpose
 from catalog.services.key import api_key_find
-from tests.api_support import Shop
 from tests.drawing import jpeg
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
-def shop():
-    return Shop("harbour")
 
 
 def values(product=None, **more):

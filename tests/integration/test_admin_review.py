@@ -20,11 +20,6 @@ def admin(client):
     return client
 
 
-@pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
 def page(item):
     return reverse("admin:catalog_item_change", args=[item.pk])
 

@@ -16,11 +16,6 @@ LIST, ADD = "admin:catalog_synonyms_changelist", "admin:catalog_synonyms_add"
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def other():
     return Shop("other")
 

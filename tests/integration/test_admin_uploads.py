@@ -7,24 +7,12 @@ from django.urls import reverse
 
 from catalog.models import Product, Upload, UploadState
 from catalog.services.upload import upload_import
-from tests.api_support import Shop
 from tests.drawing import jpeg
 from tests.uploads import archive, manifest, row, send
 
 pytestmark = pytest.mark.django_db
 
 ADD = "admin:catalog_upload_add"
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
-def shop():
-    return Shop("harbour")
 
 
 @pytest.fixture

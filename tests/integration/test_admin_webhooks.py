@@ -16,11 +16,6 @@ URL = "https://shop.test/hook"
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def endpoint(shop):
     made, _ = endpoint_create(merchant=shop.merchant, url=URL, events=["job.finished"])
     return made

@@ -15,7 +15,6 @@ from catalog.models import (
     Item,
     ItemState,
     LedgerState,
-    Merchant,
     Photo,
     Product,
     ShadowPhoto,
@@ -56,11 +55,6 @@ def worker_comes(redis_server, *bundles, primary="old", faults=None):
     )  # fmt: skip
     with redis_server.client() as client:
         client.set(f"{WORKER_KEY_PREFIX}w1", card.model_dump_json())
-
-
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
 
 
 def a_photo(merchant, sku="MUG-1", **fields):

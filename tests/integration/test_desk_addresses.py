@@ -18,20 +18,8 @@ DESK = str(uuid.uuid4())
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def mug(shop):
     return shop.product("MUG-1", price="9.90", currency="EUR")
-
-
-@pytest.fixture
-def ana(client, shop):
-    user = reviewer("ana", shop.merchant)
-    client.force_login(user)
-    return user
 
 
 def waiting(shop, *products, **values):

@@ -11,17 +11,11 @@ from django.utils import timezone
 from catalog.models import ApiKey
 from catalog.services.errors import Refused
 from catalog.services.key import api_key_find, api_key_rotate
-from tests.api_support import Shop
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs PostgreSQL (.ci/with-postgres)"),
 ]
-
-
-@pytest.fixture
-def shop():
-    return Shop("harbour")
 
 
 def at_once(number, call):

@@ -53,11 +53,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
-
-
-@pytest.fixture
 def product(merchant):
     return Product.objects.create(merchant=merchant, sku="MUG-1", title="Sea green mug", price="14.90", currency="EUR")
 

@@ -19,33 +19,6 @@ pytestmark = pytest.mark.django_db
 DESK = str(uuid.uuid4())
 
 
-@pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
-def mug(shop):
-    return shop.product("MUG-1")
-
-
-@pytest.fixture
-def cup(shop):
-    return shop.product("CUP-1")
-
-
-@pytest.fixture
-def ana(client, shop):
-    user = reviewer("ana", shop.merchant)
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
-def ben(shop):
-    return reviewer("ben", shop.merchant)
-
-
 def waiting(shop, *products):
     return shop.item(*products, lane=Lane.UNCERTAIN, state="open")
 

@@ -29,11 +29,6 @@ MUG = {"sku": "MUG-1", "title": "Sea green mug", "price": "14.90", "currency": "
 
 
 @pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
-
-
-@pytest.fixture
 def mug(merchant):
     return product_create(merchant=merchant, values=MUG)
 

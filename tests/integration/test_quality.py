@@ -24,21 +24,6 @@ pytestmark = pytest.mark.django_db
 MONTH = timedelta(days=28)
 
 
-@pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
-def mug(shop):
-    return shop.product("MUG-1")
-
-
-@pytest.fixture
-def cup(shop):
-    return shop.product("CUP-1")
-
-
 def since():
     return timezone.now() - MONTH
 

@@ -24,7 +24,6 @@ from catalog.models import (
     JobKind,
     JobState,
     LedgerState,
-    Merchant,
     Photo,
     PhotoOrigin,
     Product,
@@ -49,11 +48,6 @@ from workers.contract import COORDINATOR_QUEUE, ChunkResult, Fault, PhotoOutcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 two_at_once = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs PostgreSQL (.ci/with-postgres)")
-
-
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
 
 
 @pytest.fixture

@@ -28,16 +28,6 @@ def shop(setting):
     return Shop("harbour")
 
 
-@pytest.fixture
-def mug(shop):
-    return shop.product("MUG-1")
-
-
-@pytest.fixture
-def cup(shop):
-    return shop.product("CUP-1")
-
-
 def recognised(shop, *products, mark=MARK, verdict="REVIEW", bundle="b1", photo=None, chances=(0.6, 0.3)):
     photo = photo or shop.photo(purpose=Purpose.RECOGNISE, job=shop.recognition())
     found = tuple(

@@ -22,18 +22,8 @@ ALL = QueueFilters()
 
 
 @pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
 def ana(shop):
     return reviewer("ana", shop.merchant)
-
-
-@pytest.fixture
-def ben(shop):
-    return reviewer("ben", shop.merchant)
 
 
 def waiting(shop, **values):

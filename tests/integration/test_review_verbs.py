@@ -21,22 +21,11 @@ from catalog.services.photo import photos_delete
 from catalog.services.review import item_accept, item_correct, item_new_product, item_reject, item_unknown
 from catalog.services.reviewing.split import item_split
 from catalog.services.reviewing.undo import decision_undo
-from tests.api_support import Shop
 from tests.review_support import act, answered, reviewer
 
 pytestmark = pytest.mark.django_db
 VALUES = {"sku": "VASE-1", "title": "Tall vase"}
 PARTS = [(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)]
-
-
-@pytest.fixture
-def shop():
-    return Shop("harbour")
-
-
-@pytest.fixture
-def mug(shop):
-    return shop.product("MUG-1")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from catalog.models import Merchant, Photo, Product, Upload, UploadState
+from catalog.models import Photo, Product, Upload, UploadState
 from catalog.services.errors import Refused
 from catalog.services.upload import upload_create, upload_create_from_folder, upload_import
 from catalog.services.uploading import sources
@@ -18,11 +18,6 @@ from tests.uploads import archive, codes, manifest, row, send, verdicts
 from workers import client
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
 
 
 @pytest.fixture

@@ -47,11 +47,6 @@ from workers.client import Unavailable
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
-
-
 def done(**where):
     """Pretend that the workers did what is owed."""
     Photo.objects.filter(purpose=Purpose.FORGET).delete()

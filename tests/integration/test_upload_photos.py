@@ -4,18 +4,13 @@ from zipfile import ZIP_STORED
 
 import pytest
 
-from catalog.models import LedgerState, Merchant, Photo, Product, Purpose, RowVerdict, UploadState
+from catalog.models import LedgerState, Photo, Product, Purpose, RowVerdict, UploadState
 from catalog.services.upload import row_problem_add
 from tests.drawing import jpeg
 from tests.uploads import archive, bad_photos, codes, manifest, odd_but_good, row, send, verdicts
 from workers import client
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
 
 
 @pytest.mark.parametrize("name", sorted(odd_but_good()))

@@ -10,7 +10,7 @@ from django.core.signing import Signer
 from django.utils import timezone
 from PIL import Image
 
-from catalog.models import Merchant, PhotoOrigin
+from catalog.models import PhotoOrigin
 from catalog.services.job import search_job_create
 from catalog.services.photo import THUMBNAIL_SIDES, bytes_sweep, photo_add, photos_delete, thumbnail_key
 from catalog.web.photos import job_photo_address, photo_address
@@ -22,11 +22,6 @@ from workers.client import PhotoError, Unavailable
 from workers.contract import SearchFilters
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def merchant():
-    return Merchant.objects.create(slug="harbour", name="Harbour")
 
 
 @pytest.fixture

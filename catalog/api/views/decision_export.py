@@ -1,8 +1,8 @@
 """What reviewers decided, as one file: CSV, JSON lines or COCO."""
 
-from typing import Any
+from functools import partial
 
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -11,12 +11,21 @@ from catalog.api.base import ApiView
 from catalog.api.schema import problems
 from catalog.api.scopes import REVIEWS
 from catalog.api.shapes.item import ItemShape
-from catalog.api.streaming import streamed
+from catalog.api.streaming import file_streamed
+from catalog.models import Merchant
 from catalog.selectors.decision_files import FILES
 from catalog.selectors.decisions import decided_items
 
 FOUND = "A line or a box for each item, in the form that was asked for."
 KIND = OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=list(FILES), description="The form of the file.")
+
+
+def decisions_streamed(request: Request | HttpRequest, merchant: Merchant, kind: str) -> HttpResponseBase:
+    """The file; the admin sends it too. Raises ``Http404`` where there is no such kind."""
+    if kind not in FILES:
+        raise Http404
+    file, name = FILES[kind], f"{merchant.slug}-decisions.{kind}"
+    return file_streamed(request, partial(file.blocks, merchant), name=name, content_type=file.content_type)
 
 
 @extend_schema(tags=["review-items"])
@@ -42,12 +51,4 @@ class DecisionExportView(ApiView):
 
         `csv` for a spreadsheet, `jsonl` for programs, `coco.json` with boxes in pixels for tools that draw them.
         """
-        if kind not in FILES:
-            raise Http404
-        sent: dict[str, Any] = {
-            "content_type": FILES[kind].content_type,
-            "headers": {"Content-Disposition": f'attachment; filename="{self.merchant.slug}-decisions.{kind}"'},
-        }
-        if request.method == "HEAD":  # only wants to know whether it may
-            return HttpResponse(**sent)
-        return streamed(request, FILES[kind].blocks(self.merchant), **sent)
+        return decisions_streamed(request, self.merchant, kind)

@@ -1,8 +1,6 @@
 """The whole catalogue as one file, in the form that a bulk upload reads back."""
 
-from typing import Any
-
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -11,7 +9,7 @@ from catalog.api.base import ApiView
 from catalog.api.schema import problems
 from catalog.api.scopes import PRODUCTS
 from catalog.api.shapes.product import ProductShape
-from catalog.api.streaming import streamed
+from catalog.api.streaming import file_streamed
 from catalog.selectors.export import CatalogueExport
 from catalog.selectors.product import product_list
 
@@ -33,10 +31,5 @@ class ExportView(ApiView):
     )
     def export(self, request: Request) -> HttpResponseBase:
         """A ZIP that `uploads` reads back. It is sent while it is made: one that was cut off cannot be opened."""
-        sent: dict[str, Any] = {
-            "content_type": "application/zip",
-            "headers": {"Content-Disposition": f'attachment; filename="{self.merchant.slug}.zip"'},
-        }
-        if request.method == "HEAD":  # only wants to know whether it may
-            return HttpResponse(**sent)
-        return streamed(request, CatalogueExport(self.merchant).blocks(), **sent)
+        make, name = CatalogueExport(self.merchant).blocks, f"{self.merchant.slug}.zip"
+        return file_streamed(request, make, name=name, content_type="application/zip")
