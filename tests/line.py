@@ -25,6 +25,7 @@ from tests.broker import RedisServer, free_port
 from tests.databases import execute, migrated_database
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_SECONDS = 240.0  # nobody waits longer than it takes; a machine that is busy with other things takes long
 
 
 class Process:
@@ -125,7 +126,7 @@ class Line:
         """How many photos are in each state."""
         return dict(self.rows("SELECT state, count(*) FROM catalog_photo GROUP BY state"))
 
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until ``condition`` gives something true and return it; fail with every log when it does not."""
         until = time.monotonic() + seconds
         while not (found := condition()):

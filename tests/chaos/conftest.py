@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.postgres import PostgresServer, programs
-from tests.chaos.rig import PARTS, UP_SECONDS, Rig, running_rig
+from tests.chaos.rig import PARTS, Rig, running_rig
 
 DISK = "24m"
 
@@ -45,5 +45,5 @@ def rig(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer | Non
     photos = str(disk / "photos")
     with running_rig(folder / "var", database=postgres.url if postgres else "", VITRINE_PHOTO_STORE=photos) as rig:
         rig.launch(*PARTS)
-        rig.wait_for(rig.is_up, "the line is up", UP_SECONDS)
+        rig.wait_for(rig.is_up, "the line is up")
         yield rig

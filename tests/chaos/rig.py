@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from redis.exceptions import RedisError
 
 from tests.chaos.postgres import PostgresServer
 from tests.drawing import catalogue_zip, jpeg
 from tests.line import Line, Process
 from tests.worker import untrained_bundle
+from workers.contract import WORKER_KEY_PREFIX
 
 # Short leases, so that what was lost is found within seconds; nothing else differs from production.
 QUICK = {
@@ -33,7 +35,6 @@ QUICK = {
 }
 PARTS = ("web", "coordinator", "worker")
 ACCEPTED_SECONDS = 90.0
-UP_SECONDS = 240.0  # on a machine that is busy with other things
 SMALL_NETWORK = ("shufflenet_v2_x0_5", 64)  # the cheapest of torchvision: an eightieth of the work of the default one
 SMALL = 96  # pixels: what is tested is the line, not the network
 
@@ -67,10 +68,14 @@ class Rig(Line):
         return ended
 
     def is_up(self) -> bool:
-        """Whether all three parts work. Asked a few times a second at most: starting needs the processor."""
+        """Whether all three parts work. Asked a few times a second at most: starting needs the processor.
+
+        The worker must be this one: the card of one that was killed stays for some seconds.
+        """
         time.sleep(0.3)
-        with suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        with suppress(httpx.HTTPError, RedisError), self.redis.client() as redis:
+            ready = httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+            return ready and any(redis.scan_iter(match=f"{WORKER_KEY_PREFIX}*-{self.parts['worker'].pid}"))
         return False
 
     def photos(self) -> int:
@@ -103,7 +108,7 @@ class Rig(Line):
     def assert_clean(self, *, photos: int, failed: int = 0) -> None:
         """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
         self.wait_for(lambda: not self.keep_alive() and self.is_at_rest(), "nothing is owed any more")
-        self.wait_for(self.is_up, "the line is up", UP_SECONDS)
+        self.wait_for(self.is_up, "the line is up")
         seen = self.verify()
         assert (seen["found"], seen["unproven"]) == ({}, {}), seen
         assert not any(seen["owed"].values()), seen

@@ -18,12 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.rig import SMALL, UP_SECONDS, send_upload, small_catalogue
+from tests.chaos.rig import SMALL, send_upload, small_catalogue
 from tests.drawing import jpeg
+from tests.line import Process
 from workers.contract import BULK_QUEUE, RESULTS_QUEUE
 
 pytestmark = pytest.mark.slow
 PHOTOS = 60
+MESSAGES = 2  # that wait at the least, so that they have an order
 ROOM = 260_000  # bytes: an archive of so many photos finds room, the photos themselves do not
 LIBRARIES = (os.environ.get("VITRINE_TEST_FAKETIME", ""), *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 FAKETIME = next((str(path) for path in LIBRARIES if Path(path).is_file()), "")
@@ -34,7 +36,7 @@ sent = count()
 def upload(rig, tmp_path) -> Callable[[], str]:
     """Call it to send another upload; afterwards everything must be in order."""
     rig.keep_alive()
-    rig.wait_for(rig.is_up, "the line is up", UP_SECONDS)
+    rig.wait_for(rig.is_up, "the line is up")
 
     def send() -> str:
         number = next(sent)
@@ -143,10 +145,8 @@ def test_the_disk_is_full(rig, upload, disk):
 
 
 def test_a_worker_hangs_for_longer_than_its_lease(rig, upload):
-    with midst_of(rig, upload):
-        rig.parts["worker"].freeze()
+    with midst_of(rig, upload), frozen(rig.parts["worker"]):
         time.sleep(float(rig.environment["VITRINE_LEASE_SECONDS"]) + 2)
-        rig.parts["worker"].thaw()
 
 
 def test_a_rolling_restart_loses_nothing_and_hangs_nobody_up(rig, upload):
@@ -167,7 +167,7 @@ def test_clocks_are_an_hour_apart(rig, upload):
     for name in ("web", "worker"):
         assert rig.parts[name].stop() in {0, -signal.SIGTERM}
         rig.parts[name] = rig.start(name, **ahead)
-    rig.wait_for(rig.is_up, "the line is up, its web and its worker an hour ahead", UP_SECONDS)
+    rig.wait_for(rig.is_up, "the line is up, its web and its worker an hour ahead")
     with rig.redis.client() as redis:
         (card,) = (json.loads(redis.get(key)) for key in redis.scan_iter(match="vitrine:worker:*"))
     assert datetime.fromisoformat(card["started_at"]) - datetime.now(UTC) > timedelta(minutes=50)
@@ -182,12 +182,27 @@ def test_clocks_are_an_hour_apart(rig, upload):
 
 
 def test_messages_come_twice_and_in_the_wrong_order(rig, upload):
-    with midst_of(rig, upload), rig.redis.client() as redis:
-        for stopped, queue in (("worker", BULK_QUEUE), ("coordinator", RESULTS_QUEUE)):
-            rig.parts[stopped].freeze()
-            rig.wait_for(lambda queue=queue: redis.llen(queue) or rig.is_at_rest(), "messages wait", 5)
-            again(redis, queue)
-            rig.parts[stopped].thaw()
+    before = rig.photos()
+    worker, coordinator = rig.parts["worker"], rig.parts["coordinator"]
+    with rig.redis.client() as redis, frozen(worker):
+        upload()
+        rig.wait_for(lambda: redis.llen(BULK_QUEUE) >= MESSAGES, "chunks wait for the worker")
+        again(redis, BULK_QUEUE)
+        with frozen(coordinator):
+            worker.thaw()
+            rig.wait_for(lambda: redis.llen(RESULTS_QUEUE) >= MESSAGES, "results wait for the coordinator")
+            again(redis, RESULTS_QUEUE)
+    rig.assert_clean(photos=before + PHOTOS)
+
+
+@contextmanager
+def frozen(process: Process) -> Iterator[None]:
+    """The process hangs; it goes on when the block ends, or before."""
+    process.freeze()
+    try:
+        yield
+    finally:
+        process.thaw()
 
 
 def again(redis, queue):

@@ -14,7 +14,7 @@ from config.stack import COMMANDS
 from tests.chaos.hosts import hosts_refused, running_hosts
 from tests.chaos.postgres import PostgresServer, programs
 from tests.chaos.rig import QUICK, SMALL_NETWORK, small_catalogue
-from tests.line import ROOT, Process
+from tests.line import PATIENCE_SECONDS, ROOT, Process
 from tests.worker import untrained_bundle, wait_until
 
 REFUSED = hosts_refused() or ("" if programs() else "there is no PostgreSQL: hosts cannot share a SQLite file")
@@ -75,7 +75,8 @@ def test_two_workers_share_one_queue_and_every_cable_is_pulled(hosts, sql, start
     start("index", sys.executable, "-m", "tests.qdrant", hosts.address("index"), str(INDEX_PORT))
     start.run("coordinator", "migrate", "--verbosity", "0").check_returncode()
     logs = {host: start(host, sys.executable, *COMMANDS[part][1:]) for host, part in PARTS.items()}
-    wait_until(lambda: all(" ready." in logs[host].words() for host in ("worker1", "worker2", "coordinator")), 120)
+    celery = [logs[host] for host in ("worker1", "worker2", "coordinator")]
+    wait_until(lambda: all(" ready." in process.words() for process in celery), PATIENCE_SECONDS)
     archive = small_catalogue(tmp_path / "photos.zip", 0, PHOTOS)
     sent = start.run("coordinator", "upload", str(archive), "--merchant", "shop", "--create-merchant", "--no-wait")
     assert sent.returncode == 0, sent.stderr

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.chaos.rig import UP_SECONDS, send_upload, small_catalogue
+from tests.chaos.rig import send_upload, small_catalogue
 
 pytestmark = pytest.mark.slow
 FIRST, PHOTOS = 100_000, 12
@@ -67,7 +67,7 @@ MENDABLE = {
 
 def test_everything_that_is_wrong_is_found_and_mended(rig, disk, tmp_path):
     rig.keep_alive()
-    rig.wait_for(rig.is_up, "the line is up", UP_SECONDS)
+    rig.wait_for(rig.is_up, "the line is up")
     before = rig.photos()
     send_upload(rig.api, small_catalogue(tmp_path / "photos.zip", FIRST, PHOTOS), str(uuid.uuid4()))
     rig.wait_for(lambda: rig.done() == before + PHOTOS and rig.is_at_rest(), "every photo is done")
