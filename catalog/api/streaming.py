@@ -19,7 +19,7 @@ Blocks: TypeAlias = Generator[bytes, None, None]
 def file_streamed(
     request: Request | HttpRequest, make: Callable[[], Blocks], *, name: str, content_type: str
 ) -> HttpResponseBase:
-    """A response that is saved as a file of this name, and that is made of blocks as it goes; for HEAD it is not made."""
+    """A response that is saved as a file of this name, made block by block while it is sent; for HEAD not at all."""
     options: dict[str, Any] = {
         "content_type": content_type,
         "headers": {"Content-Disposition": f'attachment; filename="{name}"'},
