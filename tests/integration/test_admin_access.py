@@ -24,11 +24,6 @@ LISTS = (
 )
 
 
-@pytest.fixture
-def other():
-    return Shop("other")
-
-
 def login(client, *places, username="ana", **flags):
     user = User.objects.create(username=username, is_staff=True, **flags)
     for merchant, role in places:

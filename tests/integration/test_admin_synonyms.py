@@ -8,16 +8,10 @@ from django.urls import reverse
 from catalog.models import Membership, Role, Synonyms
 from catalog.selectors.words import words_read
 from catalog.services.synonyms import synonyms_create
-from tests.api_support import Shop
 
 pytestmark = pytest.mark.django_db
 
 LIST, ADD = "admin:catalog_synonyms_changelist", "admin:catalog_synonyms_add"
-
-
-@pytest.fixture
-def other():
-    return Shop("other")
 
 
 def login(client, *places):

@@ -14,8 +14,6 @@ from catalog.services.budget import Budget, budgets_spend
 from catalog.services.visitor import visitor_of
 from tests.api_support import API, client_of, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASK = {"words": "mug"}
 STANDING = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')

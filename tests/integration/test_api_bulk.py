@@ -13,8 +13,6 @@ from tests.api_support import API, problem
 from tests.drawing import jpeg
 from tests.uploads import archive, codes, send, verdicts
 
-pytest_plugins = ("tests.api_fixtures",)
-
 NDJSON = "application/x-ndjson"
 
 

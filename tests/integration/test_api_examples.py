@@ -18,8 +18,6 @@ from tests.api_support import API, candidate, faults, jpeg, problem, search_resu
 from tests.integration.test_photo_addresses import server  # noqa: F401 - a fixture
 from workers import client
 
-pytest_plugins = ("tests.api_fixtures",)
-
 RED, BLUE, GREEN = (jpeg(colour) for colour in ((250, 0, 0), (0, 0, 250), (0, 250, 0)))
 HALF = [0, 0, 1, 0.5]
 

@@ -15,8 +15,6 @@ from catalog.services.errors import Refused
 from catalog.services.idempotency import ABANDONED_AFTER, idempotency_begin, idempotency_renew
 from tests.api_support import API, jpeg, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 MUG = {"sku": "A", "title": "A mug"}
 
 

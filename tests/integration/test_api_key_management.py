@@ -9,8 +9,6 @@ from catalog.models import ApiKey, IdempotencyRecord, Scope
 from catalog.services.key import PRESETS, api_key_create, api_key_find, api_key_rotate, api_key_update, origin_cleaned
 from tests.api_support import API, Shop, client_of, faults, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 PAGES = ["https://shop.example", "http://localhost:5173"]
 
 

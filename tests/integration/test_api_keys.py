@@ -25,8 +25,6 @@ from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, client_of, jpeg, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 UUID_TEXT = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -8,8 +8,6 @@ from catalog.models import Job
 from catalog.services.key import api_key_create, api_key_revoke
 from tests.api_support import API, client_of, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 SEARCHES = f"{API}/search-jobs"
 MINE, THEIRS = "https://shop.example", "https://evil.example"
 READABLE = "Location, Preference-Applied, RateLimit-Policy, RateLimit, Retry-After, Idempotent-Replayed, X-Request-ID"

@@ -15,8 +15,6 @@ from catalog.models import Job, JobKind, Product, Synonyms, Upload, UploadRow, W
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, faults, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 
 def walk(client, address, link="next"):
     """Every page from this one on."""

@@ -15,8 +15,6 @@ from config.env import load_env
 from tests.api_support import API, Shop, faults, jpeg, problem
 from workers.client import Unavailable
 
-pytest_plugins = ("tests.api_fixtures",)
-
 
 @pytest.mark.parametrize(
     "path",

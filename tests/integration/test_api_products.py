@@ -9,8 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from catalog.models import LedgerState, Photo, Product, Purpose
 from tests.api_support import API, faults, jpeg, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 MUG = {
     "sku": "MUG-1",
     "title": "Blue mug",

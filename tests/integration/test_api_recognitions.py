@@ -11,8 +11,6 @@ from catalog.models import Decision, Item, Job, JobState, LedgerState, Photo, Ph
 from catalog.services.product import product_delete
 from tests.api_support import API, faults, jpeg, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 
 def base64_of(data):
     return base64.b64encode(data).decode()

@@ -16,8 +16,6 @@ from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, PROBLEM, candidate, jpeg, search_result
 
-pytest_plugins = ("tests.api_fixtures",)
-
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 

@@ -13,8 +13,6 @@ from catalog.services.job import search_message
 from catalog.services.result import search_result_store
 from tests.api_support import API, candidate, faults, jpeg, problem, search_result
 
-pytest_plugins = ("tests.api_fixtures",)
-
 PHOTO = base64.b64encode(jpeg()).decode()
 
 

@@ -14,8 +14,6 @@ from catalog.services.result import search_result_store
 from tests.api_support import API, candidate, faults, jpeg, problem, search_result
 from workers.contract import Fault
 
-pytest_plugins = ("tests.api_fixtures",)
-
 PHOTO = base64.b64encode(jpeg()).decode()
 FILTERS = {
     "categories": ["Mugs"],

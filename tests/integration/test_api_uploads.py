@@ -11,8 +11,6 @@ from catalog.services.upload import upload_import
 from config.env import load_env
 from tests.api_support import API, faults, jpeg, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 HEADER = "sku,title,brand,category,price,currency,description,images"
 
 

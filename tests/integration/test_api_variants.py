@@ -12,8 +12,6 @@ from catalog.services.result import search_result_store
 from tests.api_support import API, candidate, faults, problem, search_result
 from workers.contract import AttributeFilter
 
-pytest_plugins = ("tests.api_fixtures",)
-
 
 def start(shop, **body):
     return shop.client.post(f"{API}/search-jobs", {"words": "tee"} | body, format="json")

@@ -18,14 +18,9 @@ from catalog.services.idempotency import idempotency_begin, idempotency_drop, id
 from catalog.services.job import job_cancel
 from catalog.services.result import search_result_store
 from catalog.services.upload import upload_cancel, upload_import
-from tests.api_support import API, Shop, problem, search_result
+from tests.api_support import API, problem, search_result
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def shop():
-    return Shop("hearth")
 
 
 @contextmanager

@@ -18,8 +18,6 @@ from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
 from tests.api_support import API, candidate, jpeg, search_result
 from workers.contract import Fault
 
-pytest_plugins = ("tests.api_fixtures",)
-
 FAULT = Fault(code="photo_truncated", message="The photo is cut off.", kind="client")
 
 

@@ -10,8 +10,6 @@ from catalog.models import DeliveryState, WebhookAttempt, WebhookDelivery, Webho
 from catalog.services.webhooks.endpoint import ENDPOINTS_LIMIT
 from tests.api_support import API, faults, problem
 
-pytest_plugins = ("tests.api_fixtures",)
-
 HOOK = {"url": "https://shop.test/hook", "events": ["job.finished", "upload.finished"]}
 
 

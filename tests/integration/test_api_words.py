@@ -15,8 +15,6 @@ from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from tests.api_support import API, candidate, faults, problem, search_result
 
-pytest_plugins = ("tests.api_fixtures",)
-
 ADDRESS = f"{API}/synonyms"
 
 

@@ -22,7 +22,6 @@ from tests.review_support import act, answered, reviewer
 from tests.training_data import draw_ball, untrained_weights
 from workers import client
 
-pytest_plugins = ("tests.api_fixtures",)
 pytestmark = pytest.mark.django_db
 
 

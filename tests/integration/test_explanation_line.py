@@ -13,8 +13,6 @@ from tests.environment import REDIS, VAR
 from tests.worker import WorkerProcess, bundle_folder
 from workers import client as workers_client
 
-pytest_plugins = ("tests.api_fixtures",)
-
 PATIENT = {"headers": {"Prefer": "wait=30"}}
 
 

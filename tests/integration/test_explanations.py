@@ -26,8 +26,6 @@ from tests.api_support import API, candidate, jpeg, problem, search_result
 from workers import client, explanations
 from workers.contract import EXPLANATION_KEY_PREFIX, SEARCH_QUEUE, Explanation, Fault, HeatGrid, ScorePart, ScoreSplit
 
-pytest_plugins = ("tests.api_fixtures",)
-
 BUNDLE = "test-1"
 HEAT = HeatGrid(rows=2, columns=2, values=(1.0, 0.0, 0.0, 0.0), box=(0.0, 0.25, 1.0, 0.75))
 SPLIT = ScoreSplit(

@@ -20,8 +20,6 @@ from tests.drawing import draw, jpeg
 from tests.uploads import codes, saved, send, verdicts
 from workers import client
 
-pytest_plugins = ("tests.api_fixtures",)
-
 ODD = {
     "sku": "a/b c|ü#?",
     "title": "=SUM(1)",

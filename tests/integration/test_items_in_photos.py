@@ -23,8 +23,6 @@ from tests.worker import read_chunk
 from workers import client as workers
 from workers.contract import ChunkResult, FoundItem, PhotoOutcome
 
-pytest_plugins = ("tests.api_fixtures",)
-
 LEFT, RIGHT = (0.1, 0.2, 0.4, 0.8), (0.6, 0.2, 0.9, 0.8)
 LEFT_CUT, RIGHT_CUT = (0.0, 0.15, 0.525, 0.85), (0.475, 0.15, 1.0, 0.85)  # the squares round them of 400 x 300 pixels
 REGION = [0.25, 0.0, 1.0, 0.5]

@@ -13,8 +13,6 @@ from catalog.services.result import search_result_store
 from tests.api_support import API, candidate, faults, jpeg, problem, search_result
 from workers import client
 
-pytest_plugins = ("tests.api_fixtures",)
-
 MONTH = timedelta(days=31)
 
 

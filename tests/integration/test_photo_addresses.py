@@ -19,8 +19,6 @@ from tests.api_support import API, faults, jpeg, problem
 from workers import client
 from workers.client import PhotoError
 
-pytest_plugins = ("tests.api_fixtures",)
-
 
 class Pages(BaseHTTPRequestHandler):
     """What the server of a shop's photos may do, good and bad."""

@@ -34,11 +34,6 @@ from tests.receiver import Receiver
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def shop():
-    return Shop("hearth")
-
-
 @pytest.fixture(autouse=True)
 def private(setting):
     """The tests' servers are on loopback."""

@@ -41,11 +41,6 @@ EVERYTHING = list(EventType.values)
 
 
 @pytest.fixture
-def shop():
-    return Shop("hearth")
-
-
-@pytest.fixture
 def endpoint(shop):
     made, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=EVERYTHING)
     return made
