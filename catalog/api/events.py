@@ -11,18 +11,21 @@ import json
 import re
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 from uuid import UUID
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from asgiref.sync import SyncToAsync
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import get_language
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
@@ -99,6 +102,36 @@ class Seen:
 
 
 Look = Callable[[Place], Seen | None]
+FreshLook = Callable[[Place], Awaitable[Seen | None]]
+Asked: TypeAlias = tuple[str, ...]  # who asks, for what, in which language
+
+
+class Looks:
+    """The looks of one event loop. Streams that ask the same and are equally far share one: when a job with many
+    followers comes further, the first one looks, and all others share the next look.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[Asked, Place], asyncio.Task[Seen | None]] = {}  # asked for, but not begun
+        self._turns: WeakValueDictionary[tuple[Asked, Place], asyncio.Lock] = WeakValueDictionary()
+
+    async def at(self, look: Look, asked: Asked, place: Place) -> Seen | None:
+        """What a look finds that begins from now on, since whoever asks was told of something after the last began.
+
+        A follower that hangs up meanwhile takes the look from nobody else.
+        """
+        key = (asked, place)
+        if key not in self._next:
+            self._next[key] = asyncio.create_task(self._begin(look, key))
+        return await asyncio.shield(self._next[key])
+
+    async def _begin(self, look: Look, key: tuple[Asked, Place]) -> Seen | None:
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            del self._next[key]
+            return await _looked(look, key[1])
+
+
+_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, Looks] = WeakKeyDictionary()
 
 
 def events_parameters() -> list[OpenApiParameter]:
@@ -131,8 +164,12 @@ def event_stream(
         return HttpResponse(content_type=MEDIA_TYPE, headers=headers)
     if not connection.in_atomic_block:
         connection.close()  # its thread is let go
-    give_back = stream_begin(_shares(request))
-    return EventResponse(_stream(topic, channel, look, Place.parse(last), every), give_back, headers)
+    shares = _shares(request)
+    give_back = stream_begin(shares)
+    # Whoever asks with the same key, or on the same page in the same language, at the same address is told the same.
+    asked = (shares[1].account, request.build_absolute_uri(), get_language() or "")
+    stream = _stream(topic, channel, partial(_shared, look, asked), Place.parse(last), every)
+    return EventResponse(stream, give_back, headers)
 
 
 class EventResponse(StreamingHttpResponse):
@@ -174,7 +211,7 @@ def _shares(request: Request | HttpRequest) -> list[Share]:
     return shares
 
 
-async def _stream(topic: str, channel: str, look: Look, place: Place, every: float) -> AsyncIterator[bytes]:
+async def _stream(topic: str, channel: str, look: FreshLook, place: Place, every: float) -> AsyncIterator[bytes]:
     _let_go_of_thread()
     yield f"retry: {RETRY_MS}\n\n".encode()
     async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
@@ -183,12 +220,12 @@ async def _stream(topic: str, channel: str, look: Look, place: Place, every: flo
 
 
 async def _events(
-    topic: str, listener: Listener, look: Look, place: Place, every: float
+    topic: str, listener: Listener, look: FreshLook, place: Place, every: float
 ) -> AsyncGenerator[bytes, None]:
     sent = started = time.monotonic()
     await listener.hear(SPACING_SECONDS)  # the subscription begins before the first look
     while (now := time.monotonic()) - started < STREAM_SECONDS:
-        seen = await _looked(look, place)
+        seen = await look(place)
         if seen is None:
             return
         for item, body in seen.items:
@@ -220,6 +257,10 @@ def _let_go_of_thread() -> None:
     executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
     if executor:
         executor.shutdown(wait=False)
+
+
+async def _shared(look: Look, asked: Asked, place: Place) -> Seen | None:
+    return await _looks.setdefault(asyncio.get_running_loop(), Looks()).at(look, asked, place)
 
 
 async def _looked(look: Look, place: Place) -> Seen | None:
