@@ -10,15 +10,20 @@ from uuid import UUID
 from catalog.models import Job, Merchant, Photo, Product, Upload
 
 
-class ProductFigures(TypedDict):
-    """Added by ``selectors.product.with_photos``."""
+class MainPhoto(TypedDict):
+    """Added by ``selectors.product.with_main_photo``."""
 
     main_photo_id: UUID | None
+
+
+class ProductFigures(MainPhoto):
+    """Added by ``selectors.product.with_photos``."""
+
     photos_total: int
     photos_indexed: int
 
 
-class VariantFigures(ProductFigures):
+class VariantFigures(MainPhoto):
     """Added by ``selectors.search`` to the other variants of what was found."""
 
     found: bool
@@ -54,6 +59,7 @@ class UploadFigures(TypedDict):
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
+    ProductWithMainPhoto = WithAnnotations[Product, MainPhoto]
     ProductWithFigures = WithAnnotations[Product, ProductFigures]
     ProductWithPhotos = WithAnnotations[Product, PhotosShown]
     Variant = WithAnnotations[Product, VariantFigures]
@@ -61,5 +67,5 @@ if TYPE_CHECKING:
     JobWithFigures = WithAnnotations[Job, JobFigures]
     UploadWithFigures = WithAnnotations[Upload, UploadFigures]
 else:
-    ProductWithFigures = ProductWithPhotos = Variant = Product
+    ProductWithMainPhoto = ProductWithFigures = ProductWithPhotos = Variant = Product
     MerchantWithFigures, JobWithFigures, UploadWithFigures = Merchant, Job, Upload

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from catalog.models import UNDECIDED, Item, Product
 from catalog.selectors.lookalikes import closeness, items_alike
-from catalog.selectors.product import with_photos
+from catalog.selectors.product import with_main_photo
 from catalog.selectors.rejections import by_merchant, items_hits
 from catalog.selectors.search import Hit
 from catalog.web.cards import Card, card_of
@@ -51,7 +51,7 @@ def products_shown(products: Any) -> list[dict[str, Any]]:
             "price": format_price(row.price, row.currency),
             "photo": photo_address(row.main_photo_id, size="thumb") if row.main_photo_id else "",
         }
-        for row in with_photos(products)
+        for row in with_main_photo(products)
     ]
 
 

@@ -26,10 +26,10 @@ from catalog.admin.quality import Gold
 from catalog.admin.queue_overview import QueueOverview
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
-from catalog.annotated import ProductWithFigures
+from catalog.annotated import ProductWithMainPhoto
 from catalog.models import Decision, DecisionAction, Item, ItemState, Product
 from catalog.selectors.explanation import item_comparison
-from catalog.selectors.product import product_list, products_matching, with_photos
+from catalog.selectors.product import product_list, products_matching, with_main_photo
 from catalog.selectors.rejections import items_hits
 from catalog.services.errors import Refused
 from catalog.services.review import ADDED, GONE, HELD, UNDECIDED, item_accept, item_correct, item_reject
@@ -161,7 +161,9 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
         item = self._item(request, item_id)
         words = request.GET.get("words", "").strip()
         found = products_matching(products=product_list(merchant=item.merchant), words=words)
-        rows: Iterable[ProductWithFigures] = with_photos(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []
+        rows: Iterable[ProductWithMainPhoto] = (
+            with_main_photo(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []
+        )
         products = [
             {
                 "product": row,

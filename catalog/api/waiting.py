@@ -29,10 +29,9 @@ def wait_for(row: Job | Upload, request: Request) -> dict[str, str]:
         if not connection.in_atomic_block:
             connection.close()
         if isinstance(row, Job):
-            job_wait(job_id=row.pk, seconds=seconds)
+            job_wait(job=row, seconds=seconds)
         else:
-            upload_wait(upload_id=row.pk, seconds=seconds)
-        row.refresh_from_db()
+            upload_wait(upload=row, seconds=seconds)
     return {APPLIED: f"wait={seconds}"}
 
 

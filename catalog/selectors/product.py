@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from catalog.annotated import ProductWithFigures
+from catalog.annotated import ProductWithFigures, ProductWithMainPhoto
 from catalog.models import LedgerState, Merchant, Photo, Product, Purpose
 from catalog.selectors.attributes import attribute_pairs
 from workers.contract import ProductFacts
@@ -23,13 +23,18 @@ def product_list(*, merchant: Merchant) -> QuerySet[Product]:
     return Product.objects.filter(merchant=merchant, deleted_at=None)
 
 
+SHOWN = Photo.objects.filter(product=OuterRef("pk"), purpose=Purpose.INDEX)
+
+
+def with_main_photo(products: QuerySet[Product]) -> QuerySet[ProductWithMainPhoto]:
+    """Adds ``main_photo_id`` to each product, in the same query."""
+    return products.annotate(main_photo_id=Subquery(SHOWN.order_by("position", "created_at", "pk").values("pk")[:1]))
+
+
 def with_photos(products: QuerySet[Product]) -> QuerySet[ProductWithFigures]:
     """Adds ``main_photo_id``, ``photos_total`` and ``photos_indexed`` to each product, in the same query."""
-    shown = Photo.objects.filter(product=OuterRef("pk"), purpose=Purpose.INDEX)
-    return products.annotate(
-        main_photo_id=Subquery(shown.order_by("position", "created_at", "pk").values("pk")[:1]),
-        photos_total=_count(shown),
-        photos_indexed=_count(shown.filter(state=LedgerState.DONE)),
+    return with_main_photo(products).annotate(
+        photos_total=_count(SHOWN), photos_indexed=_count(SHOWN.filter(state=LedgerState.DONE))
     )
 
 

@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db.models import BooleanField, ExpressionWrapper, Q, Window
 from django.db.models.functions import RowNumber
 
-from catalog.annotated import ProductWithFigures, Variant
+from catalog.annotated import ProductWithMainPhoto, Variant
 from catalog.models import Job, JobState, Merchant, Photo, Product, Purpose
 from catalog.selectors.attributes import attribute_values
-from catalog.selectors.product import product_list, with_photos
+from catalog.selectors.product import product_list, with_main_photo
 from catalog.selectors.search_options import Facet, SearchOptions, articles_of, facets_of, passes, sort_key
 from workers.contract import AttributeFilter, Candidate, SearchFilters
 
@@ -35,7 +35,7 @@ class Hit:
     ``variants`` are the others of its article, where that is one hit: those that were found, and those that were not.
     """
 
-    product: ProductWithFigures
+    product: ProductWithMainPhoto
     photo_id: UUID | None
     candidate: Candidate
     why: str
@@ -84,7 +84,7 @@ def hits_of_many(*, merchant: Merchant, lists: Iterable[tuple[Sequence[dict], bo
     """The hits of several jobs or items, each given as its stored candidates and whether they are calibrated."""
     parsed = [([Candidate.model_validate(each) for each in candidates], calibrated) for candidates, calibrated in lists]
     wanted = [candidate for candidates, _ in parsed for candidate in candidates]
-    products = with_photos(product_list(merchant=merchant)).in_bulk({each.product_id for each in wanted})
+    products = with_main_photo(product_list(merchant=merchant)).in_bulk({each.product_id for each in wanted})
     photos = Photo.objects.filter(merchant=merchant, purpose=Purpose.INDEX, pk__in={each.photo_id for each in wanted})
     known = set(photos.values_list("pk", flat=True))
     return [
@@ -118,7 +118,7 @@ def _variants(merchant: Merchant, articles: Sequence[Sequence[Hit]]) -> dict[str
         return {}
     found = Q(pk__in=[hit.product.pk for hits in articles for hit in hits])
     place = Window(RowNumber(), partition_by="variant_group", order_by=["-found", "sku"])
-    products = with_photos(product_list(merchant=merchant).filter(variant_group__in=groups))
+    products = with_main_photo(product_list(merchant=merchant).filter(variant_group__in=groups))
     marked = products.annotate(found=ExpressionWrapper(found, output_field=BooleanField())).annotate(place=place)
     variants: dict[str, list[Variant]] = {}
     for product in marked.filter(place__lte=VARIANTS_SHOWN + 1).order_by("place"):
@@ -173,6 +173,6 @@ def _why_read(readings: Sequence[dict[str, str]]) -> str:
     return f" The words were read: {told}." if told else ""
 
 
-def _hit(product: ProductWithFigures, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:
+def _hit(product: ProductWithMainPhoto, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:
     photo_id = candidate.photo_id if candidate.photo_id in known else product.main_photo_id
     return Hit(product, photo_id, candidate, why(candidate=candidate, calibrated=calibrated))

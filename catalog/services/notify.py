@@ -7,13 +7,12 @@ Redis costs the same.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache, partial
 from uuid import UUID
 
 import redis
 from django.db import connection
-from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from catalog.models import UNFINISHED, Job, JobState, Upload
@@ -58,15 +57,14 @@ def _publish(channel: str) -> None:
         return
 
 
-def job_wait(*, job_id: UUID, seconds: float) -> None:
-    """Return as soon as the job is finished, or after ``seconds``. Read the row again afterwards."""
-    _wait(job_channel(job_id), seconds, partial(_exists, Job.objects.filter(pk=job_id, state__in=OWED)))
+def job_wait(*, job: Job, seconds: float) -> None:
+    """Return as soon as the job is finished, or after ``seconds``; the row is read again. Raises ``DoesNotExist``."""
+    _wait(job_channel(job.pk), seconds, partial(_is_owed, job, OWED))
 
 
-def upload_wait(*, upload_id: UUID, seconds: float) -> None:
-    """Return as soon as the upload is finished, or after ``seconds``. Read the row again afterwards."""
-    unfinished = Upload.objects.filter(pk=upload_id, state__in=UNFINISHED)
-    _wait(upload_channel(upload_id), seconds, partial(_exists, unfinished))
+def upload_wait(*, upload: Upload, seconds: float) -> None:
+    """Return as soon as the upload is finished, or after ``seconds``; as ``job_wait``."""
+    _wait(upload_channel(upload.pk), seconds, partial(_is_owed, upload, UNFINISHED))
 
 
 def explanation_wait(*, token: str, seconds: float) -> None:
@@ -75,23 +73,27 @@ def explanation_wait(*, token: str, seconds: float) -> None:
 
 
 def _wait(channel: str, seconds: float, is_owed: Callable[[], bool]) -> None:
+    """The first look comes when the subscription stands, which is at once: nothing is announced between the two."""
     until = time.monotonic() + seconds
     listener = _connection().pubsub(ignore_subscribe_messages=True)
     try:
         _subscribe(listener, channel)
-        while (left := until - time.monotonic()) > 0 and is_owed():
+        while (left := until - time.monotonic()) > 0:
             _listen(listener, min(left, LOOK_SECONDS))
+            if not is_owed():
+                return
     finally:
         _close(listener)
 
 
-def _exists(owed: QuerySet) -> bool:
-    """Look for the row, and hold no database connection while waiting for the next look: waiters may be many."""
-    try:
-        return owed.all().exists()  # .all(): a queryset keeps what it found
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
+def _is_owed(row: Job | Upload, owed: Collection[str]) -> bool:
+    """Read the row again; hold no database connection while waiting for the next look, for waiters may be many."""
+    row.refresh_from_db()
+    if row.state not in owed:
+        return False
+    if not connection.in_atomic_block:
+        connection.close()
+    return True
 
 
 def _subscribe(listener: redis.client.PubSub, channel: str) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.annotated import ProductWithFigures
+from catalog.annotated import ProductWithMainPhoto
 from catalog.models import Product
 from catalog.selectors.attributes import attribute_values
 from catalog.selectors.search import Hit
@@ -105,7 +105,7 @@ def card_of(hit: Hit, *, calibrated: bool) -> Card:
 
 
 def _variants(hit: Hit) -> tuple[VariantCard, ...]:
-    article: list[ProductWithFigures] = [hit.product, *hit.variants]
+    article: list[ProductWithMainPhoto] = [hit.product, *hit.variants]
     if len(article) == 1:
         return ()
     differing = _differing(article)

@@ -108,8 +108,7 @@ def poll(request: HttpRequest, token: str) -> JsonResponse:
     if job is None:
         return _refusal(HTTPStatus.NOT_FOUND, trouble_of("search_not_found"))
     if not has_ended(job):
-        job_wait(job_id=job.pk, seconds=WAIT_SECONDS)
-        job.refresh_from_db()
+        job_wait(job=job, seconds=WAIT_SECONDS)
     return JsonResponse(standing_of(job))
 
 
