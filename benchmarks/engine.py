@@ -1,6 +1,6 @@
 """What runs the network fastest on this CPU: PyTorch eager, folded, compiled, in bfloat16, ONNX Runtime, OpenVINO.
 
-The default bundle's network to pooled features and feature map, photos a second at batches of 1, 8 and 32, and CPU time
+The default bundle's network from pixels to vectors and things, photos a second at batches of 1, 8 and 32, and CPU time
 a photo, which other work on the machine disturbs less. Accuracy against eager float32: the least cosine of the photo
 vectors, and for how many of the sample catalogue's customer photos another product comes first. OpenVINO is no
 dependency: it is measured where it is installed (pip install openvino). `--quick` leaves out torch.compile.
@@ -22,17 +22,18 @@ import common
 import numpy as np
 import torch
 from charts import bars
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.env import load_env
-from recognition.bundle import load_bundle
 from recognition.fusion import ProductEncoder
-from recognition.recogniser import Recogniser, load_weights
-from recognition.runtime import OnnxRuntime, PyTorch, exported, session
+from recognition.recogniser import Recogniser, load_model
+from recognition.runtime import Network, OnnxRuntime, Pixels, PyTorch, exported, session
 
 BATCHES = (1, 8, 32)
 
-See = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+CPU = torch.device("cpu")
+
+See = Callable[[Pixels], Tensor]  # photos to their vectors
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
             print(f"{name:28s} absent: {told[name]['absent']}")
             continue
         ready = time.perf_counter() - started
-        vectors = [embed(recogniser, see, some) for some in (stored, asked)]
+        vectors = [embed(see, some) for some in (stored, asked)]
         wanted = wanted or vectors
         told[name] = {"ready_s": round(ready, 2), **accuracy(vectors, wanted), **speed(see, asked, options.quick)}
         print(f"{name:28s} {told[name]}", flush=True)
@@ -67,54 +68,60 @@ def main() -> None:
 
 def runtimes(recogniser: Recogniser) -> dict[str, Callable[[], See]]:
     """Each way, made when its turn comes."""
-    size, folded = recogniser.bundle.preprocessing.size, recogniser.model.image
+    look = recogniser.bundle.preprocessing
+    size, folded = look.size, Network(recogniser.model, look, torch.float32).eval()
     ways: dict[str, Callable[[], See]] = {
-        "PyTorch, as trained": lambda: PyTorch(plain(recogniser)),
-        "PyTorch, folded": lambda: PyTorch(folded),
-        "PyTorch, folded, frozen": lambda: frozen(PyTorch(folded), size),
-        "torch.compile": lambda: torch.compile(PyTorch(folded), dynamic=False),
-        "PyTorch, folded, bfloat16": lambda: in_bfloat16(recogniser),
-        "torch.compile, bfloat16": lambda: in_bfloat16(recogniser, compiled=True),
-        "ONNX Runtime, a photo each": lambda: OnnxRuntime(folded, size),
-        "ONNX Runtime, shared layers": lambda: shared(PyTorch(folded), size),
-        "ONNX Runtime, spinning": lambda: shared(PyTorch(folded), size, spin=True),
+        "PyTorch, as trained": lambda: by_pytorch(Network(plain(recogniser), look, torch.float32)),
+        "PyTorch, folded": lambda: by_pytorch(folded),
+        "PyTorch, folded, frozen": lambda: frozen(folded, size),
+        "torch.compile": lambda: by_pytorch(torch.compile(folded, dynamic=False)),
+        "PyTorch, folded, bfloat16": lambda: by_pytorch(in_bfloat16(recogniser)),
+        "torch.compile, bfloat16": lambda: by_pytorch(torch.compile(in_bfloat16(recogniser), dynamic=False)),
+        "ONNX Runtime, a photo each": lambda: vectors_of(OnnxRuntime(folded, size)),
+        "ONNX Runtime, shared layers": lambda: shared(folded, size),
+        "ONNX Runtime, spinning": lambda: shared(folded, size, spin=True),
     }
     for hint in ("f32", "bf16"):
-        ways[f"OpenVINO, {hint}"] = partial(openvino, PyTorch(folded), size, hint)
+        ways[f"OpenVINO, {hint}"] = partial(openvino, folded, size, hint)
     return ways
 
 
-def plain(recogniser: Recogniser) -> nn.Module:
-    """The network with its batch norms, channels first."""
-    bundle = load_bundle(recogniser.bundle.path)
-    model = ProductEncoder(bundle.arch, bundle.dim, bundle.labels, bundle.subject)
-    load_weights(model, bundle.weights_path)
-    return model.image.eval().requires_grad_(False)
+def by_pytorch(network: Network) -> See:
+    """PyTorch, eager or compiled."""
+    return vectors_of(PyTorch(network, CPU))
 
 
-def frozen(network: nn.Module, size: int) -> See:
+def vectors_of(run: PyTorch | OnnxRuntime) -> See:
+    """Only the vectors of what it sees."""
+    return lambda pixels: run(pixels).vectors
+
+
+def plain(recogniser: Recogniser) -> ProductEncoder:
+    """The model with its batch norms, channels first."""
+    return load_model(recogniser.bundle).eval().requires_grad_(False)
+
+
+def frozen(network: Network, size: int) -> See:
     """Traced, frozen and optimised for inference."""
-    pixels = torch.zeros(8, 3, size, size).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        return torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(network.eval(), pixels)))
+        traced = torch.jit.trace(network, torch.zeros(8, size, size, 3, dtype=torch.uint8))
+        return by_pytorch(torch.jit.optimize_for_inference(torch.jit.freeze(traced)))
 
 
-def in_bfloat16(recogniser: Recogniser, *, compiled: bool = False) -> See:
+def in_bfloat16(recogniser: Recogniser) -> Network:
     """The folded network in bfloat16."""
-    image = deepcopy(recogniser.model.image)
-    image.backbone.to(torch.bfloat16)
-    network = PyTorch(image)
-    run = torch.compile(network, dynamic=False) if compiled else network
-    return lambda pixels: run(pixels.bfloat16())
+    model = deepcopy(recogniser.model)
+    model.image.backbone.to(torch.bfloat16)
+    return Network(model, recogniser.bundle.preprocessing, torch.bfloat16).eval()
 
 
-def shared(network: nn.Module, size: int, *, spin: bool = False) -> See:
+def shared(network: Network, size: int, *, spin: bool = False) -> See:
     """All threads share every layer of a batch. ``spin``: those that wait for their part keep their core busy."""
-    ran = session(exported(network, has_map=True, size=size), torch.get_num_threads(), spin=spin)
-    return lambda pixels: tuple(map(torch.from_numpy, ran.run(None, {"pixels": pixels.contiguous().numpy()})))
+    ran = session(exported(network, size), torch.get_num_threads(), spin=spin)
+    return lambda pixels: torch.from_numpy(ran.run(["vectors"], {"pixels": pixels})[0])
 
 
-def openvino(network: nn.Module, size: int, hint: str) -> See:
+def openvino(network: Network, size: int, hint: str) -> See:
     """By OpenVINO, from the same ONNX that ONNX Runtime is given."""
     if not importlib.util.find_spec("openvino"):
         raise ModuleNotFoundError("openvino is not installed")
@@ -122,27 +129,23 @@ def openvino(network: nn.Module, size: int, hint: str) -> See:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
-        path.write_bytes(exported(network, has_map=True, size=size))
+        path.write_bytes(exported(network, size))
         settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         compiled = Core().compile_model(str(path), "CPU", settings)
 
-    def see(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        answer = compiled(pixels.contiguous().numpy())
-        return torch.from_numpy(answer[0].copy()), torch.from_numpy(answer[1].copy())
-
-    return see
+    return lambda pixels: torch.from_numpy(compiled(pixels)["vectors"].copy())
 
 
-def photos(recogniser: Recogniser, folder: str, quick: bool) -> Tensor:
-    """Photos of the sample catalogue as the network's input."""
+def photos(recogniser: Recogniser, folder: str, quick: bool) -> Pixels:
+    """Photos of the sample catalogue, decoded: uint8 [N, S, S, 3]."""
     files = common.photo_files(common.ROOT / "sample" / folder, 40 if quick else 1000)
-    return recogniser.pixels_to_input(np.stack([recogniser.prepare(file.read_bytes()).pixels for file in files]))
+    return np.stack([recogniser.prepare(file.read_bytes()).pixels for file in files])
 
 
-def embed(recogniser: Recogniser, see: See, pixels: Tensor) -> np.ndarray:
+def embed(see: See, pixels: Pixels) -> np.ndarray:
     """Photo vectors [N, dim]."""
     with torch.inference_mode():
-        return torch.cat([recogniser.model.image.project(see(some)[0]) for some in pixels.split(8)]).float().numpy()
+        return torch.cat([see(pixels[at : at + 8]) for at in range(0, len(pixels), 8)]).float().numpy()
 
 
 def accuracy(vectors: list[np.ndarray], wanted: list[np.ndarray]) -> dict[str, float]:
@@ -152,7 +155,7 @@ def accuracy(vectors: list[np.ndarray], wanted: list[np.ndarray]) -> dict[str, f
     return {"least_cosine": float((asked * right).sum(1).min()), "first_changed": int(changed.sum()), "of": len(asked)}
 
 
-def speed(see: See, pixels: Tensor, quick: bool) -> dict[str, dict[str, float]]:
+def speed(see: See, pixels: Pixels, quick: bool) -> dict[str, dict[str, float]]:
     """The fastest of several goes: photos a second, and CPU milliseconds a photo."""
     speeds, cpu = {}, {}
     for batch in BATCHES:
@@ -165,7 +168,7 @@ def speed(see: See, pixels: Tensor, quick: bool) -> dict[str, dict[str, float]]:
     return {"photos_per_second": speeds, "cpu_ms_per_photo": cpu}
 
 
-def timed(see: See, part: Tensor) -> tuple[float, float]:
+def timed(see: See, part: Pixels) -> tuple[float, float]:
     started, busy = time.perf_counter(), time.process_time()
     see(part)
     return time.perf_counter() - started, time.process_time() - busy

@@ -75,11 +75,20 @@ class SubjectHead(nn.Module):
 
         Always float32: the maps of a bfloat16 backbone are widened first.
         """
-        height, width = maps.shape[-2:]
-        found = self.layers(maps.float()).flatten(2).transpose(1, 2)
+        return self.read(self.grid(maps))
+
+    def grid(self, maps: Tensor) -> Tensor:
+        """Maps [N, C, h, w] to the five values of each point, float32 [N, 5, h, w]: what is computed; `read` reads."""
+        return self.layers(maps.float())
+
+    @staticmethod
+    def read(grid: Tensor) -> tuple[Tensor, Tensor]:
+        """The values of `grid` as score logits and boxes."""
+        height, width = grid.shape[-2:]
+        found = grid.flatten(2).transpose(1, 2)
         reach = found[..., 1:].clamp(max=_LONGEST).exp()
-        middles = points(height, width, maps.device)
-        cells = torch.tensor([width, height], device=maps.device)
+        middles = points(height, width, grid.device)
+        cells = torch.tensor([width, height], device=grid.device)
         boxes = torch.cat([middles - reach[..., :2] / cells, middles + reach[..., 2:] / cells], -1)
         return found[..., 0], boxes
 

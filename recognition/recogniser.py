@@ -24,7 +24,7 @@ from recognition.fusion import ProductEncoder
 from recognition.labels import LabelOdds, label_odds
 from recognition.photos import Box, DecodedPhoto, PhotoLimits
 from recognition.proposals import Proposals, best_of, proposals_of
-from recognition.runtime import OnnxRuntime, fastest
+from recognition.runtime import Network, OnnxRuntime, Seen, fastest, on_device
 from recognition.text import ProductText, encode_texts
 
 Vectors = NDArray[np.float32]
@@ -66,9 +66,8 @@ class Recogniser:
         self.model.image.fold(dtype)
         look = bundle.preprocessing
         self.threads = torch.get_num_threads()  # what runs the network has so many
-        self._see = fastest(self.model.image, device=device, dtype=dtype, size=look.size)
-        self._mean = torch.tensor(look.mean, device=device).mul(255)[None, :, None, None]
-        self._scale = torch.tensor(look.std, device=device).mul(255).reciprocal()[None, :, None, None]
+        self._network = Network(self.model, look, dtype).to(device)
+        self._see = fastest(self._network, device=device, size=look.size)
 
     @classmethod
     def load(
@@ -129,8 +128,7 @@ class Recogniser:
         """
         finder = self._finder
         with torch.inference_mode():
-            _, seen = self._see(self.pixels_to_input(pixels))
-            logits, boxes = self.model.subject(seen)  # type: ignore[misc]  # _finder has looked
+            logits, boxes = self._things_of(self._see(pixels))
         found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
         return list(found)
 
@@ -151,7 +149,7 @@ class Recogniser:
     def classify(self, pixels: NDArray[np.uint8]) -> dict[str, LabelOdds]:
         """Pixels uint8 [N, S, S, 3] to the probabilities of every label set of the bundle, by its name."""
         with torch.inference_mode():
-            features = self._see(self.pixels_to_input(pixels))[0].float()
+            features = self._see(pixels).features.float()
             return {
                 name: label_odds(self.model.heads.fine[name](features), known)
                 for name, known in self.bundle.labels.items()
@@ -193,10 +191,7 @@ class Recogniser:
 
     def pixels_to_input(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Pixels uint8 [N, S, S, 3] to the backbone's input [N, 3, S, S] on the device, normalised, channels last."""
-        batch = torch.from_numpy(np.ascontiguousarray(pixels))
-        if self.device.type == "cuda":
-            batch = batch.pin_memory().to(self.device, non_blocking=True)
-        return ((batch.permute(0, 3, 1, 2) - self._mean) * self._scale).to(self.dtype)
+        return self._network.normalised(on_device(pixels, self.device))
 
     @property
     def _finder(self) -> Subject:
@@ -206,17 +201,14 @@ class Recogniser:
 
     def _forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> tuple[Vectors, ...]:
         with torch.inference_mode():
-            image, subject = self._look(self.pixels_to_input(pixels))
-            fused, _ = self.model.fuse(image, encode_texts(texts).to(self.device))
-        return _to_numpy(image), _to_numpy(fused), _to_numpy(subject)
+            seen = self._see(pixels)
+            fused, _ = self.model.fuse(seen.vectors, encode_texts(texts).to(self.device))
+            subject = torch.zeros(len(pixels), 5) if seen.grid is None else best_of(*self._things_of(seen))
+        return _to_numpy(seen.vectors), _to_numpy(fused), _to_numpy(subject)
 
-    def _look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Photo vectors [N, dim] and main subjects [N, 5], out of one pass through the backbone."""
-        features, seen = self._see(pixels)
-        vectors = self.model.image.project(features)
-        if self.model.subject is None:
-            return vectors, torch.zeros(len(pixels), 5)
-        return vectors, best_of(*self.model.subject(seen))
+    def _things_of(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """The scores and boxes of a network that has a head for them."""
+        return self.model.subject.read(seen.grid)  # type: ignore[union-attr, arg-type]  # whoever asks has looked
 
 
 def load_model(bundle: Bundle) -> ProductEncoder:

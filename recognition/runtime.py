@@ -1,8 +1,8 @@
-"""What runs the backbone when photos are served; between cnn.py, which builds and folds it, and recogniser.py.
+"""What runs the network when photos are served; between fusion.py, which has its parts, and recogniser.py.
 
-On a CPU, in float32, ONNX Runtime does: the same features to five digits, at 1.8 times PyTorch's speed
-(docs/decisions/engine.md). PyTorch runs it on CUDA, in bfloat16, and wherever the other cannot or comes out different;
-gradients and training always belong to PyTorch.
+On a CPU, in float32, ONNX Runtime does, from the pixels to the vector: the same to five digits, at twice PyTorch's
+speed (docs/decisions/engine.md). PyTorch runs it on CUDA, in bfloat16, and wherever the other cannot or comes out
+different; gradients and training always belong to PyTorch.
 """
 
 import io
@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -18,39 +19,83 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recognition.cnn import ImageEncoder
+from recognition.bundle import Preprocessing
+from recognition.fusion import ProductEncoder
 
-See: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+Pixels: TypeAlias = NDArray[np.uint8]
 
 _TOLERANCE = 1e-3  # relative to the largest value; both runtimes round differently in the sixth digit
+_NAMES = ("features", "vectors", "grid")
 
 log = logging.getLogger(__name__)
 
 
-def fastest(encoder: ImageEncoder, *, device: torch.device, dtype: torch.dtype, size: int) -> See:
-    """A folded encoder's `see`: normalised pixels [N, 3, S, S] to features [N, F] and map [N, C, h, w], or None for a
-    network without one. `size`: the pixels S that are usual; others are served too. Uses torch's number of threads."""
-    if device.type != "cpu" or dtype != torch.float32:
-        return PyTorch(encoder)
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the network makes of N photos: pooled `features` [N, F], unit `vectors` float32 [N, dim], and the `grid` of
+    the head that finds things, float32 [N, 5, h, w]; None without such a head."""
+
+    features: Tensor
+    vectors: Tensor
+    grid: Tensor | None = None
+
+
+See: TypeAlias = Callable[[Pixels], Seen]
+
+
+class Network(nn.Module):
+    """All that a model computes of a photo alone, from pixels as they were decoded. Its backbone is folded."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, model: ProductEncoder, look: Preprocessing, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = model
+        self.dtype = dtype
+        self.register_buffer("mean", torch.tensor(look.mean).mul(255)[None, :, None, None])
+        self.register_buffer("scale", torch.tensor(look.std).mul(255).reciprocal()[None, :, None, None])
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels uint8 [N, S, S, 3] to the backbone's input [N, 3, S, S], channels last."""
+        return ((pixels.permute(0, 3, 1, 2).float() - self.mean) * self.scale).to(self.dtype)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Pixels uint8 [N, S, S, 3] to the fields of `Seen`, without those that the model has not."""
+        image, subject = self.model.image, self.model.subject
+        if subject is None:
+            features = image.backbone(self.normalised(pixels))
+            return features, image.project(features)
+        features, seen = image.see(self.normalised(pixels))
+        return features, image.project(features), subject.grid(seen)
+
+
+def on_device(pixels: Pixels, device: torch.device) -> Tensor:
+    """Pixels as a tensor; to CUDA from pinned memory, so that the copy overlaps."""
+    batch = torch.from_numpy(np.ascontiguousarray(pixels))
+    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
+
+
+def fastest(network: Network, *, device: torch.device, size: int) -> See:
+    """What runs a network the fastest there. `size`: the pixels S that are usual; others are served too. Uses torch's
+    number of threads."""
+    if device.type != "cpu" or network.dtype != torch.float32:
+        return PyTorch(network, device)
     try:
-        return OnnxRuntime(encoder, size)
+        return OnnxRuntime(network, size)
     except Exception as error:  # exporter and runtime raise whatever a network makes them stumble upon
         log.warning("PyTorch runs the network, ONNX Runtime cannot: %s", error)
-        return PyTorch(encoder)
+        return PyTorch(network, device)
 
 
-class PyTorch(nn.Module):
-    """The encoder itself."""
+class PyTorch:
+    """The network itself."""
 
-    def __init__(self, encoder: ImageEncoder) -> None:
-        super().__init__()
-        self._encoder = encoder
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self._network, self._device = network, device
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `fastest`."""
-        if self._encoder.map_width:
-            return self._encoder.see(pixels)
-        return self._encoder.backbone(pixels), None
+    def __call__(self, pixels: Pixels) -> Seen:
+        return Seen(*self._network(on_device(pixels, self._device)))
 
 
 class OnnxRuntime:
@@ -61,36 +106,35 @@ class OnnxRuntime:
     nothing on a CPU. No thread spins while it waits: a worker has others, which decode.
     """
 
-    def __init__(self, encoder: ImageEncoder, size: int) -> None:
-        plain = PyTorch(encoder).eval()
-        network = exported(plain, has_map=bool(encoder.map_width), size=size)
+    def __init__(self, network: Network, size: int) -> None:
+        file = exported(network, size)
         threads = torch.get_num_threads()
-        self._each = session(network, 1)
-        self._shared = session(network, threads) if threads > 1 else self._each
+        self._each = session(file, 1)
+        self._shared = session(file, threads) if threads > 1 else self._each
         self._threads = ThreadPoolExecutor(threads, "network")
-        self._compare(plain, size)
+        self._compare(network, size)
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        photos = pixels.contiguous().numpy()
-        if len(photos) == 1:
-            features, *seen = self._shared.run(None, {"pixels": photos})
+    def __call__(self, pixels: Pixels) -> Seen:
+        if len(pixels) == 1:
+            parts = self._shared.run(None, {"pixels": np.ascontiguousarray(pixels)})
         else:
-            answers = self._threads.map(self._one, np.split(photos, len(photos)))
-            features, *seen = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return torch.from_numpy(features), torch.from_numpy(seen[0]) if seen else None
+            answers = self._threads.map(self._one, np.split(np.ascontiguousarray(pixels), len(pixels)))
+            parts = [np.concatenate(part) for part in zip(*answers, strict=True)]
+        return Seen(*map(torch.from_numpy, parts))
 
-    def _one(self, photo: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _one(self, photo: Pixels) -> list[NDArray[np.float32]]:
         return self._each.run(None, {"pixels": photo})
 
-    def _compare(self, plain: nn.Module, size: int) -> None:
+    def _compare(self, network: Network, size: int) -> None:
         """What was recorded for one batch must hold for others: another number of photos, of another size."""
+        dice = np.random.default_rng(0)
         for count, side in ((1, size), (3, size), (1, size + 64)):
-            pixels = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+            pixels = dice.integers(0, 256, (count, side, side, 3), np.uint8)
             with torch.inference_mode():
-                wanted, given = plain(pixels), self(pixels)
-            for one, other in zip(wanted, given, strict=True):
-                if one is not None and (other is None or (one - other).abs().max() > _TOLERANCE * one.abs().max()):
-                    raise RuntimeError(f"the exported network differs for {count} photos of {side} pixels")
+                wanted, given = network(torch.from_numpy(pixels)), self(pixels)
+            for name, right in zip(_NAMES, wanted, strict=False):
+                if (right - getattr(given, name)).abs().max() > _TOLERANCE * right.abs().max():
+                    raise RuntimeError(f"the exported network differs for {count} photos of {side} pixels: {name}")
 
 
 def session(network: bytes, threads: int, *, spin: bool = False) -> onnxruntime.InferenceSession:
@@ -102,16 +146,18 @@ def session(network: bytes, threads: int, *, spin: bool = False) -> onnxruntime.
     return onnxruntime.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
 
 
-def exported(plain: nn.Module, *, has_map: bool, size: int) -> bytes:
+def exported(network: Network, size: int) -> bytes:
     """The network as ONNX, for any number of photos of any size."""
-    names, file = ["features", "map"] if has_map else ["features"], io.BytesIO()
-    free = {name: {0: "photos"} for name in names} | {"pixels": {0: "photos", 2: "height", 3: "width"}}
+    names, file = [*_NAMES[: 2 if network.model.subject is None else 3]], io.BytesIO()
+    free = {name: {0: "photos"} for name in names} | {"pixels": {0: "photos", 1: "height", 2: "width"}}
+    if "grid" in free:
+        free["grid"] |= {2: "rows", 3: "columns"}
     with warnings.catch_warnings():
         # The exporter by tracing is to go one day; its successor needs two more packages and ten times as long.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            plain,
-            (torch.zeros(2, 3, size, size),),
+            network.eval(),
+            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
             file,  # type: ignore[arg-type]  # takes a file as well as a path
             dynamo=False,
             input_names=["pixels"],

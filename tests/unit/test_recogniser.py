@@ -289,7 +289,7 @@ def test_a_serving_process_leaves_the_cores_to_the_runtime(recogniser, monkeypat
     try:
         recogniser.leave_cores_free()
         assert torch.get_num_threads() == 1
-        monkeypatch.setattr(recogniser, "_see", PyTorch(recogniser.model.image))
+        monkeypatch.setattr(recogniser, "_see", PyTorch(recogniser._network, recogniser.device))
         torch.set_num_threads(2)
         recogniser.leave_cores_free()
         assert torch.get_num_threads() == 2, "PyTorch needs them itself"

@@ -1,64 +1,87 @@
-"""What runs the backbone: ONNX Runtime where it computes the same, PyTorch everywhere else."""
+"""What runs the network: ONNX Runtime where it computes the same, PyTorch everywhere else."""
 
 import logging
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from recognition.cnn import ImageEncoder
-from recognition.runtime import OnnxRuntime, fastest
+from recognition.bundle import Preprocessing, Subject
+from recognition.fusion import ProductEncoder
+from recognition.runtime import Network, OnnxRuntime, PyTorch, fastest
 
 CPU = torch.device("cpu")
 SIZE = 64
+LOOK = Preprocessing(size=SIZE)
+DICE = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module", params=["mobilenet_v2", "resnet18"])
-def encoder(request):
+def model(request):
     torch.manual_seed(0)
-    encoder = ImageEncoder(request.param, 256)
-    encoder.backbone.train()(torch.randn(8, 3, SIZE, SIZE))  # norms that do something
-    encoder.fold(torch.float32)
-    return encoder
+    model = ProductEncoder(request.param, 256, subject=Subject())
+    model.image.backbone.train()(torch.randn(8, 3, SIZE, SIZE))  # norms that do something
+    model.image.fold(torch.float32)
+    return model.eval()
 
 
-def test_onnx_runtime_sees_what_pytorch_sees(encoder):
-    see = fastest(encoder, device=CPU, dtype=torch.float32, size=SIZE)
+def photos(count, height=SIZE, width=SIZE):
+    return DICE.integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def test_onnx_runtime_sees_what_pytorch_sees(model):
+    network = Network(model, LOOK, torch.float32)
+    see = fastest(network, device=CPU, size=SIZE)
     assert isinstance(see, OnnxRuntime)
     for count, height, width in ((1, SIZE, SIZE), (5, SIZE, SIZE), (2, 96, 128)):
-        pixels = torch.randn(count, 3, height, width).contiguous(memory_format=torch.channels_last)
+        pixels = photos(count, height, width)
         with torch.inference_mode():
-            for given, wanted in zip(see(pixels), encoder.see(pixels), strict=True):
-                assert given.shape == wanted.shape
-                assert (given - wanted).abs().max() < 1e-4 * wanted.abs().max()
+            seen, wanted = see(pixels), PyTorch(network, CPU)(pixels)
+        assert wanted.vectors.shape == (count, 256)
+        for name in ("features", "vectors", "grid"):
+            given, right = getattr(seen, name), getattr(wanted, name)
+            assert given.shape == right.shape
+            assert (given - right).abs().max() < 1e-4 * right.abs().max()
 
 
-def test_bfloat16_and_cuda_belong_to_pytorch(encoder):
-    assert not isinstance(fastest(encoder, device=CPU, dtype=torch.bfloat16, size=SIZE), OnnxRuntime)
-    assert not isinstance(fastest(encoder, device=torch.device("cuda"), dtype=torch.float32, size=SIZE), OnnxRuntime)
+def test_a_part_of_an_array_is_seen_as_it_stands(model):
+    see = fastest(Network(model, LOOK, torch.float32), device=CPU, size=SIZE)
+    pixels = photos(4)
+    turned = pixels[:, :, ::-1]
+    assert torch.equal(see(turned[1:3]).vectors, see(np.ascontiguousarray(turned[1:3])).vectors)
+    assert torch.equal(see(turned[:1]).vectors, see(np.ascontiguousarray(turned[:1])).vectors)
 
 
-class Mean(nn.Module):
-    """A network without a map, of which a recording for two photos tells nothing about others."""
+def test_bfloat16_and_cuda_belong_to_pytorch(model):
+    assert isinstance(fastest(Network(model, LOOK, torch.bfloat16), device=CPU, size=SIZE), PyTorch)
+    cuda = torch.device("cuda")
+    assert isinstance(fastest(Network(model, LOOK, torch.float32), device=cuda, size=SIZE), PyTorch)
 
-    def __init__(self, honest):
-        super().__init__()
-        self.honest = honest
+
+def test_a_network_without_a_head_for_things_has_no_grid():
+    torch.manual_seed(0)
+    model = ProductEncoder("shufflenet_v2_x0_5", 256)
+    model.image.fold(torch.float32)
+    see = fastest(Network(model.eval(), LOOK, torch.float32), device=CPU, size=SIZE)
+    assert isinstance(see, OnnxRuntime)
+    seen = see(photos(3))
+    assert (seen.vectors.shape, seen.grid) == ((3, 256), None)
+
+
+class Odd(nn.Module):
+    """A backbone of which a recording for two photos tells nothing about others."""
 
     def forward(self, pixels):
-        return pixels.mean((2, 3)) * (1 if self.honest or len(pixels) == 2 else 2)
-
-
-def test_a_network_without_a_map_gives_features_alone():
-    see = fastest(SimpleNamespace(map_width=0, backbone=Mean(True)), device=CPU, dtype=torch.float32, size=8)
-    assert isinstance(see, OnnxRuntime)
-    features, seen = see(torch.full((3, 3, 8, 8), 2.0))
-    assert (features.tolist(), seen) == ([[2.0] * 3] * 3, None)
+        return pixels.mean((2, 3)) * (1 if len(pixels) == 2 else 2)
 
 
 def test_a_network_that_comes_out_different_stays_with_pytorch(caplog):
+    image = SimpleNamespace(backbone=Odd(), project=lambda features: features + 1)
+    look = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)
+    network = Network(SimpleNamespace(image=image, subject=None), look, torch.float32)
     with caplog.at_level(logging.WARNING):
-        see = fastest(SimpleNamespace(map_width=0, backbone=Mean(False)), device=CPU, dtype=torch.float32, size=8)
-    assert "the exported network differs for 1 photos of 8 pixels" in caplog.text
-    assert see(torch.ones(3, 3, 8, 8))[0].tolist() == [[2.0] * 3] * 3
+        see = fastest(network, device=CPU, size=8)
+    assert "the exported network differs for 1 photos of 8 pixels: features" in caplog.text
+    assert see(np.ones((3, 8, 8, 3), np.uint8)).features.tolist() == [[2.0] * 3] * 3
