@@ -4,43 +4,44 @@ A real worker serves the live bundle and one in the shadow (the same weights und
 search after the other with nothing else to do, then the same while the shadow queue is never empty. The goal: the 99th
 percentile beside the shadow stays within three times that of the idle worker.
 
-    python benchmarks/shadow.py [--quick] [--json FILE]
+    python benchmarks/shadow.py [--quick] [--json FILE] [--photos DIR]
 """
 
-import argparse
 import json
 import os
-import platform
 import shutil
-import sys
 import tempfile
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-import numpy as np
+import common
+from charts import bars
+from redis import Redis
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.throughput import PRODUCT, generated_photo, read, start_worker  # noqa: E402
-from config.env import load_env  # noqa: E402
-from tests.broker import RedisServer, free_port, start_redis  # noqa: E402
-from workers import client  # noqa: E402
-from workers.contract import SHADOW_QUEUE, Assignment, Chunk, PhotoWork, ProductFacts, Search  # noqa: E402
+from config.env import load_env
+from tests.broker import RedisServer, free_port, start_redis
+from tests.worker import WorkerProcess, read_result
+from workers import client
+from workers.contract import SHADOW_QUEUE, Assignment, Chunk, PhotoWork, ProductFacts, Search, SearchResult
 
 DISTINCT = 32
 CHUNK = 16  # as catalog.services.shadow sends
 GOAL = 3.0
+PRODUCT = {"title": "Blue mug with a handle", "brand": "Vitrine", "category": "mugs", "price": 9.5, "currency": "EUR"}
 PAUSE = 0.05  # between searches: a shopper, not a flood
 
 
 def main() -> None:
     options = parse()
+    figures = common.report(options.quick)
+    cores = str(os.cpu_count())
     with tempfile.TemporaryDirectory(prefix="vitrine-benchmark-") as name:
         folder = Path(name)
         with start_redis(free_port(), folder / "redis") as server:
@@ -50,29 +51,25 @@ def main() -> None:
                 "VITRINE_PHOTO_STORE": str(folder / "photos"),
                 "VITRINE_INDEX_URL": str(folder / "index"),
             }
-            keys = [client.photo_store().write(generated_photo(seed)).key for seed in range(DISTINCT)]
-            worker = start_worker(folder)
-            try:
-                report = measure(server, folder, keys, options)
-            finally:
-                worker.terminate()
-                worker.wait(60)
-    text = json.dumps(report, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+            files = common.photo_files(options.photos, DISTINCT)
+            keys = [client.photo_store().write(file.read_bytes()).key for file in files]
+            with WorkerProcess(folder, server.url, VITRINE_TORCH_THREADS="0", OMP_NUM_THREADS=cores):
+                figures |= measure(server, folder, keys, options)
+    told = figures["search_ms"]
+    values = {f"{name}, {key}": told[name][key] for name in told for key in ("p50", "p99")}
+    common.write("shadow", figures, options.json, {"searches": bars("A search by photo, worker alone", values, "ms")})
+    print(f"p99 beside the shadow over idle: {figures['p99_over_idle']:.2f} (goal {GOAL}); {told}")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", type=Path, help="where the figures go, too")
+def parse() -> Namespace:
+    parser = common.parser(__doc__)
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of the sample catalogue's")
     options = parser.parse_args()
     options.rounds, options.searches = (3, 60) if options.quick else (8, 150)
     return options
 
 
-def measure(server: RedisServer, folder: Path, keys: list[str], options: argparse.Namespace) -> dict:
+def measure(server: RedisServer, folder: Path, keys: list[str], options: Namespace) -> dict[str, Any]:
     live = client.live_workers()[0].bundle_version
     shadow = other_bundle(folder / "other", f"{live}-again")
     client.publish_bundle(load_env().bundle)
@@ -92,21 +89,14 @@ def measure(server: RedisServer, folder: Path, keys: list[str], options: argpars
                 seconds["shadow"] += searches(queue, keys, options.searches, done)
                 spent += time.perf_counter() - started
             photos += sum(done)
-    figures = {
-        name: {f"p{part}": round(1000 * float(np.percentile(of, part)), 1) for part in (50, 95, 99)}
-        for name, of in seconds.items()
-    }
-    ratio = figures["shadow"]["p99"] / figures["idle"]["p99"]
+    told = {name: common.percentiles(of) for name, of in seconds.items()}
+    ratio = told["shadow"]["p99"] / told["idle"]["p99"]
     return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "load_average": os.getloadavg(),
-        "shadow_share": load_env().shadow_share,
-        "searches": len(seconds["idle"]),
-        "search_ms": figures,
         "p99_over_idle": round(ratio, 2),
         "goal": GOAL,
         "reached": ratio <= GOAL,
+        "search_ms": told,
+        "shadow_share": load_env().shadow_share,
         "shadow_photos_per_second_beside_searches": round(photos / spent, 1),
     }
 
@@ -119,7 +109,7 @@ def other_bundle(place: Path, version: str) -> str:
     return version
 
 
-def searches(queue, keys: list[str], count: int, done: list[int] | None = None) -> list[float]:
+def searches(queue: Redis, keys: list[str], count: int, done: list[int] | None = None) -> list[float]:
     taken = []
     for at in range(count):
         taken.append(search(queue, keys[at % len(keys)], done))
@@ -127,17 +117,18 @@ def searches(queue, keys: list[str], count: int, done: list[int] | None = None) 
     return taken
 
 
-def search(queue, key: str, done: list[int] | None = None) -> float:
+def search(queue: Redis, key: str, done: list[int] | None = None) -> float:
     """Seconds from sending a search by photo to having its answer; photos of shadow chunks on the way are counted."""
     job = Search(job_id=uuid4(), merchant_id=uuid4(), deadline=datetime.now(UTC) + timedelta(seconds=60), key=key)
     started = time.perf_counter()
     client.send_search(job)
     while True:
-        answer = read(queue)
-        if answer.get("job_id") == str(job.job_id):
+        answer = read_result(queue)
+        if not isinstance(answer, SearchResult):
+            if done is not None:
+                done.append(len(answer.outcomes))
+        elif answer.job_id == job.job_id:
             return time.perf_counter() - started
-        if done is not None:
-            done.append(len(answer["outcomes"]))
 
 
 @contextmanager
