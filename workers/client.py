@@ -92,6 +92,7 @@ _DECODERS = 4  # photos that this process has read for it at once
 _RETRIES = 1
 _ANSWER_SECONDS = 2
 _COORDINATOR_SECONDS = 30
+_KEYS_AT_ONCE = 1_000  # looked through in one step of a scan; by default Redis sends a message for every ten
 
 
 def send_chunk(chunk: Chunk) -> None:
@@ -194,7 +195,7 @@ def wake_coordinator(task: str, *args: str) -> None:
 def live_workers() -> list[WorkerCard]:
     """The cards of the workers that wrote theirs in the last seconds, by name. Raises Unavailable."""
     try:
-        keys = list(_redis().scan_iter(match=f"{WORKER_KEY_PREFIX}*"))
+        keys = list(_redis().scan_iter(match=f"{WORKER_KEY_PREFIX}*", count=_KEYS_AT_ONCE))
         texts = _redis().mget(keys) if keys else []
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
@@ -231,7 +232,7 @@ def coordinator_is_alive() -> bool:
 def process_metrics() -> dict[str, str]:
     """The figures of every process that lately told some: Prometheus' text, by its name. Raises Unavailable."""
     try:
-        keys = sorted(_redis().scan_iter(match=f"{METRICS_KEY_PREFIX}*"))
+        keys = sorted(_redis().scan_iter(match=f"{METRICS_KEY_PREFIX}*", count=_KEYS_AT_ONCE))
         texts = _redis().mget(keys) if keys else []
     except BROKER_AWAY as error:
         raise Unavailable("broker_unavailable", f"Redis is away: {error}") from error
