@@ -90,12 +90,13 @@ class Run:
         """Train the epochs that are still missing. `after_epoch` is told each epoch (from 1) and its held-out score;
         what it raises ends the run, whose checkpoint is already written.
 
-        Raises Diverged when the loss is no number: the last checkpoint is kept and named.
+        Raises Diverged when a loss, a gradient or a weight is no number: the last checkpoint is kept and named.
         """
         with SummaryWriter(str(self.folder / "curves")) as curves:
             while not self.finished:
                 started = time.monotonic()
                 means = self._train_epoch()
+                self._check_average()
                 speed = self.sampler.steps * self.sampler.batch / (time.monotonic() - started)
                 self.epoch += 1
                 score = held_out_score(self.model, self.average, self.photos, self.cache, self.look)
@@ -166,17 +167,27 @@ class Run:
             )
         total = weighted_sum(losses)
         if not math.isfinite(total.item()):
-            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
-            raise Diverged(
-                f"The loss is no number at step {step + 1} of epoch {self.epoch + 1}; {kept} in {self.folder}. "
-                "Try a lower --rate or --backbone-rate."
-            )
+            raise self._diverged("loss", step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        if not math.isfinite(norm.item() + gradient_norm(self.proxies)):
+            raise self._diverged("gradient", step)
         self.optimiser.step()
         self._move_average(self.epoch * self.sampler.steps + step)
         return {name: loss.item() for name, loss in losses.items()} | {"total": total.item()}
+
+    def _check_average(self) -> None:
+        """Raises Diverged where the last step of an epoch left weights that are no numbers: no loss has seen them."""
+        if not all(torch.isfinite(tensor).all() for tensor in self.average.values()):
+            raise self._diverged("average of the weights", self.sampler.steps - 1)
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
+        return Diverged(
+            f"The {what} is no number at step {step + 1} of epoch {self.epoch + 1}; {kept} in {self.folder}. "
+            "Try a lower --rate or --backbone-rate."
+        )
 
     def _augmented(self, rows: list[int], augment: Augment) -> Tensor:
         if not rows:
@@ -269,6 +280,11 @@ def float_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The floating-point tensors of a module by name (batch-norm counters are left out), contiguous, no gradients."""
     tensors = module.state_dict()
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
+
+
+def gradient_norm(module: nn.Module) -> float:
+    """The length of all its gradients together; 0 where it has none."""
+    return nn.utils.get_total_norm([each.grad for each in module.parameters() if each.grad is not None]).item()
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

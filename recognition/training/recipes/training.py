@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition.training.errors import DataError, Diverged
+from recognition.training.loop import gradient_norm
 from recognition.training.recipes.cifar import Cifar, Part
 from recognition.training.recipes.networks import build
 from recognition.training.recipes.plans import Plan
@@ -60,6 +61,7 @@ class Training:
             started = time.monotonic()
             loss = self._train_epoch(console)
             seconds = time.monotonic() - started
+            self._check_weights()
             if self.slow and len(self.epochs) + 1 == self.plan.epochs:
                 self._put(self.slow)
             done = {"loss": loss, "test_accuracy": self.accuracy(1), "seconds": seconds}
@@ -99,9 +101,11 @@ class Training:
             loss = functional.cross_entropy(told.float(), labels, label_smoothing=self.plan.smoothing)
             value = loss.item()
             if not math.isfinite(value):
-                raise Diverged(f"The loss is no number at step {step + 1} of epoch {epoch + 1}: try a lower --rate.")
+                raise self._diverged("loss", step)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            if not math.isfinite(gradient_norm(self.network)):
+                raise self._diverged("gradient", step)
             self.optimiser.step()
             self._look_ahead(epoch * self.steps + step + 1)
             total += value
@@ -111,6 +115,19 @@ class Training:
                     f"epoch {epoch + 1}: step {step + 1}/{self.steps}  loss {total / (step + 1):.3f}", highlight=False
                 )
         return total / self.steps
+
+    def _check_weights(self) -> None:
+        """Raises Diverged where the last step of an epoch left weights that are no numbers: no loss has seen them."""
+        if not all(torch.isfinite(tensor).all() for tensor in _tensors(self.network, copy=False).values()):
+            raise self._diverged("network", self.steps - 1)
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        done = len(self.epochs)
+        kept = f"the checkpoint of epoch {done} is kept" if done else "there is no checkpoint yet"
+        return Diverged(
+            f"The {what} is no number at step {step + 1} of epoch {done + 1}; {kept} in {self.folder}. "
+            "Try a lower --rate."
+        )
 
     def _cast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

@@ -18,6 +18,7 @@ from recognition.text import ProductText
 from recognition.training.__main__ import main
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
+from recognition.training.errors import Diverged
 from recognition.training.loop import Run, float_tensors
 from recognition.training.plan import Plan
 from recognition.training.start import start_model, start_preprocessing
@@ -270,6 +271,44 @@ def test_a_later_divergence_keeps_the_last_checkpoint(folder, weights, tmp_path)
     assert (facts["epochs_done"], facts["checkpoint"]) == (1, "epoch-1")
     kept = load_file(tmp_path / "run" / "epoch-1" / "average.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+@pytest.mark.parametrize("part", ["model.image.projection.weight", "proxies.weights.toys"])
+def test_a_gradient_that_is_no_number_keeps_the_last_checkpoint(toys, weights, tmp_path, part):
+    """The loss stays a number: only what flows back is none, and no weight has moved by it."""
+    photos = read_photos([DataSet("toys", toys)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=2, batch=8, mix=0.0)
+    run = Run(plan, photos, open_cache(photos, tmp_path / "cache", 96), tmp_path / "run")
+
+    def go_wrong(_epoch: int, _score: float) -> None:
+        owner, _, name = part.partition(".")
+        dict(getattr(run, owner).named_parameters())[name].register_hook(lambda slope: slope * float("nan"))
+
+    with pytest.raises(Diverged, match="The gradient is no number at step 1 of epoch 2; the checkpoint of epoch 1 is"):
+        run.fit(Console(quiet=True), go_wrong)
+    assert facts_of(tmp_path / "run")["epochs_done"] == 1
+    assert all(torch.isfinite(tensor).all() for tensor in float_tensors(run.model).values())
+    kept = load_file(tmp_path / "run" / "epoch-1" / "average.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_weights_that_the_last_step_ruined_are_not_kept(folder, weights, tmp_path):
+    """No loss of the epoch has seen them."""
+    photos = read_photos([DataSet("balls", folder)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=2, batch=8)
+    run = Run(plan, photos, open_cache(photos, tmp_path / "cache", 96), tmp_path / "run")
+    steps, step = run.sampler.steps, run._step
+
+    def ruin(rows, batch, rng, number):
+        done = step(rows, batch, rng, number)
+        if run.epoch == 1 and number == steps - 1:
+            run.average["image.projection.bias"].fill_(float("inf"))
+        return done
+
+    run._step = ruin
+    with pytest.raises(Diverged, match=f"The average of the weights is no number at step {steps} of epoch 2; the che"):
+        run.fit(Console(quiet=True))
+    assert facts_of(tmp_path / "run")["epochs_done"] == 1
 
 
 def test_the_score_of_an_epoch(folder, weights, tmp_path):
