@@ -12,7 +12,7 @@ from rich.console import Console
 
 from recognition.errors import BundleError
 from recognition.recogniser import Recogniser
-from recognition.training import ablate, evaluation, fuse, soup, subject, tune
+from recognition.training import ablate, evaluation, fuse, recalibrate, soup, subject, tune
 from recognition.training.cache import open_cache
 from recognition.training.data import Photo, check_trainable
 from recognition.training.errors import DataError, Diverged
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
             "need not be given again.",
         )
     )
+    recalibrate.add_command(commands)
     evaluation.add_command(commands)
     _add_tune(commands.add_parser("tune", help="search the settings of fit; goes on where a killed search stopped"))
     _add_ablate(commands.add_parser("ablate", help="what words and price are worth, and what bad ones cost"))

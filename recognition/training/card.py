@@ -1,21 +1,13 @@
-"""Writes the card of a bundle: what it learned from, how good it is, what it cannot do; called by export.py.
+"""Writes the card of a bundle: what it learned from, how good it is, what it cannot do; called by export.py
+and by whatever changes a bundle afterwards. record.py has what was not measured.
 
 The card tells the truth: every figure in it comes from metrics that `export` measured, and it says on which photos.
 """
 
-import os
-import platform
-import re
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from recognition.bundle import Bundle
-from recognition.training.data import Photo
+from recognition.training.record import FINDING, ROLES, Record
 
 # What this project's own bundles are trained on; anything else is its owner's.
 _LICENCES = {
@@ -39,24 +31,21 @@ _LIMITS = """- Clothes have one photo a garment, so there is no product to find:
 - Mirrored products, text in photos and tiny differences (size, model number) are not told apart reliably."""
 
 
-def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> str:
-    """The card as Markdown. `run`: the facts of run.json; `photos`: all photos with their roles."""
-    plan, metrics = run["plan"], bundle.metrics
-    began_with = [f"How `{_name(plan['weights'])}` came about: {run['began_with']}"] if run["began_with"] else []
+def write_card(bundle: Bundle, record: Record) -> str:
+    """The card as Markdown."""
+    metrics = bundle.metrics
     parts = [
         f"# Bundle {bundle.version}",
-        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. Made on "
-        f"{datetime.now(UTC):%Y-%m-%d} with torch {torch.__version__} on {_hardware(plan)}.",
+        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. {record.made}",
         "## Photos, and what each was used for",
-        _data(photos),
+        _data(record),
         "## Training",
-        f"Starting weights: `{_name(plan['weights'])}`. {_trained(plan)}: {run['epochs_done']} epochs at "
-        f"{plan['size']} px, batches of {plan['batch']}, {plan['optimiser']}, seed {plan['seed']}; the weights are a "
-        f"moving average ({run['best']}).",
-        *began_with,
+        record.training,
         "## Measured",
         _provenance(bundle),
     ]
+    if bundle.mirrored:
+        parts.append("Labels are judged by the photo and its mirror image, whose scores are averaged.")
     if metrics.get("labels"):
         parts.append(_labels(metrics["labels"]))
     if "retrieval" in metrics:
@@ -66,20 +55,15 @@ def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> 
             _retrieval(metrics["words"], "The title alone; most of these texts were trained on"),
             _decisions(metrics["decisions"]),
         ]
-    return "\n\n".join([*parts, "## Limits", _LIMITS]) + "\n"
-
-
-def training_of(folder: Path) -> str:
-    """What the card of a bundle says of how its weights came about; "" where there is no such card."""
-    try:
-        card = (folder / "card.md").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(r"^## Training\n+(.*?)\s*(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
-    return found[1] if found else ""
+    parts += ["## Limits", _LIMITS]
+    if record.finding:
+        parts += [f"## {FINDING}", record.finding]
+    return "\n\n".join(parts) + "\n"
 
 
 def _provenance(bundle: Bundle) -> str:
+    if "measured_on" not in bundle.metrics:
+        return "Nothing was measured."
     if bundle.metrics["measured_on"] == bundle.version:
         return (
             "Probabilities and thresholds were fitted on the photos held out to calibrate; the figures are of photos "
@@ -91,30 +75,11 @@ def _provenance(bundle: Bundle) -> str:
     )
 
 
-def _trained(plan: dict[str, Any]) -> str:
-    return (
-        "All layers trained"
-        if plan["backbone_rate"]
-        else "Words, gate and classifiers trained, the photo's network not"
-    )
-
-
-def _hardware(plan: dict[str, Any]) -> str:
-    if str(plan["device"]).startswith("cuda"):
-        return torch.cuda.get_device_name(plan["device"])
-    return f"{os.cpu_count()} CPU cores ({platform.machine()})"
-
-
-def _name(weights: str) -> str:
-    return weights.replace("\\", "/").rstrip("/").rpartition("/")[2]
-
-
-def _data(photos: Sequence[Photo]) -> str:
-    roles = Counter((photo.source, photo.role) for photo in photos)
+def _data(record: Record) -> str:
     lines = ["| data | trained on | stored only | calibrated on | reported on |", "|---|---|---|---|---|"]
-    for source in dict.fromkeys(photo.source for photo in photos):
-        counts = " | ".join(str(roles[source, role]) for role in ("train", "gallery", "calibrate", "report"))
-        lines.append(f"| {source}: {_LICENCES.get(source, 'the owner’s own photos')} | {counts} |")
+    for source, counts in record.photos.items():
+        licence = record.licences.get(source) or _LICENCES.get(source, "the owner’s own photos")
+        lines.append(f"| {source}: {licence} | {' | '.join(str(counts[role]) for role in ROLES)} |")
     return "\n".join(lines)
 
 

@@ -61,7 +61,11 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     model.image.fold(torch.float32)
     cache = open_cache(photos, options.run / "cache", cache_side(plan["size"]))
     learned = learn_words(model, as_in_run(photos, options.run), cache, look_of(facts), options.seed, console)
-    bundle = export(options.run, photos, options.out, options.version or options.out.name, None, console, learned)
+    step = (
+        f"Words and gate were then trained alone (`fuse`): {STEPS} steps of {PRODUCTS} products, seed {options.seed}."
+    )
+    version = options.version or options.out.name
+    bundle = export(options.run, photos, options.out, version, None, console, learned, [step])
     console.print_json(json.dumps(bundle.metrics))
 
 

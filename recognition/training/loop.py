@@ -24,7 +24,6 @@ from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
 from recognition.training.augment import LABELS, VIEWS, Augment, mix_photos
 from recognition.training.cache import Cache
-from recognition.training.card import training_of
 from recognition.training.checkpoints import (
     Checkpoint,
     read_before,
@@ -46,6 +45,7 @@ from recognition.training.losses import (
 )
 from recognition.training.photo_list import check_photos
 from recognition.training.plan import Plan
+from recognition.training.record import training_of
 from recognition.training.sampling import Rows, Sampler, draw_texts
 from recognition.training.start import is_bundle, photo_features, start_model, start_preprocessing, start_projection
 from recognition.training.validate import held_out_score

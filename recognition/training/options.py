@@ -78,8 +78,8 @@ def photos_of(options: argparse.Namespace) -> list[Photo]:
 
 
 def _decided(options: argparse.Namespace) -> list[Photo]:
-    """The photos of decisions. Where the starting bundle's run lies beside it, its roles are kept."""
-    run = Path(f"{getattr(options, 'weights', '')}.run")
+    """The photos of decisions. Where the run of the bundle that is begun with lies beside it, its roles are kept."""
+    run = Path(f"{getattr(options, 'weights', None) or getattr(options, 'bundle', '')}.run")
     before = run if (run / PHOTOS).is_file() else None
     taken = {data.name for data in data_sets(options)}
     photos: list[Photo] = []

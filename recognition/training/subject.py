@@ -25,13 +25,14 @@ from torch.nn import functional
 from recognition.bundle import Bundle, Subject, save_bundle
 from recognition.proposals import SubjectHead
 from recognition.recogniser import Recogniser
+from recognition.training.card import write_card
 from recognition.training.data import share
+from recognition.training.record import read_record
 from recognition.training.scenes import ProductPhotos, read_backgrounds, read_products
 from recognition.training.studio import NEAR, WIDE, Seen, Studio, see_scenes
 from recognition.training.subject_choice import SCORES, best_score, best_subject
 
 _ONE_CHOOSES = 6  # one training product in so many is kept for choosing thresholds
-_CARD_SECTION = "## Finding things"
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,11 @@ def _write(folder: Path, bundle: Bundle, head: SubjectHead, subject: Subject, ou
     tensors = {name: tensor for name, tensor in load_file(folder / "weights.safetensors").items()
                if not name.startswith("subject.")}  # fmt: skip
     tensors |= {f"subject.{name}": tensor.detach().numpy() for name, tensor in head.state_dict().items()}
-    card = (folder / "card.md").read_text(encoding="utf-8").partition(_CARD_SECTION)[0].rstrip()
     section = (
-        f"\n\n{_CARD_SECTION}\n\nA detection head over the last feature map, trained on scenes composed from cut-out "
+        "A detection head over the last feature map, trained on scenes composed from cut-out "
         f"product photos. Chosen on scenes of other products: items from a score of {subject.score:g}; a main subject "
         f"is cut out when it covers at most {subject.small:.0%} of the square with a score of {subject.sure:g}. "
-        "Figures: `python benchmarks/scenes.py`.\n"
+        "Figures: `python benchmarks/scenes.py`."
     )
-    return save_bundle(replace(bundle, subject=subject, path=None), tensors, card + section, out)
+    found, record = replace(bundle, subject=subject, path=None), replace(read_record(folder), finding=section)
+    return save_bundle(found, tensors, write_card(found, record), out, record.as_json())

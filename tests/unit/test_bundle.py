@@ -1,6 +1,7 @@
 """A bundle on disk: what is written is read again, and nothing damaged or foreign is ever served."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def test_round_trip(folder):
         assert getattr(bundle, name) == getattr(BUNDLE, name)
     assert bundle.metrics == BUNDLE.metrics
     assert (folder / "card.md").read_text() == "# Card\n"
+
+
+def test_mirror_images_are_told_only_where_they_are_seen(folder):
+    """A release that does not know them reads every other bundle."""
+    assert "mirrored" not in json.loads((folder / "bundle.json").read_text())
+    assert load_bundle(folder).mirrored is False
+    save_bundle(replace(BUNDLE, mirrored=True), TENSORS, "", folder)
+    assert json.loads((folder / "bundle.json").read_text())["mirrored"] is True
+    assert load_bundle(folder).mirrored is True
+    change(folder, mirrored="yes")
+    refused(folder, "mirrored is neither true nor false")
 
 
 def test_files_can_be_read_by_others_and_nothing_else_is_left(folder):

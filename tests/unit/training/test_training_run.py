@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -19,7 +20,9 @@ from recognition.training.__main__ import main
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
 from recognition.training.errors import Diverged
+from recognition.training.label_calibration import fit_labels, judge_labels
 from recognition.training.loop import Run, float_tensors
+from recognition.training.photo_list import as_in_run
 from recognition.training.plan import Plan
 from recognition.training.start import start_model, start_preprocessing
 from recognition.training.validate import held_out_score
@@ -207,6 +210,25 @@ def test_a_folder_of_photos_becomes_a_bundle_that_knows_its_labels(folder, small
         assert odds.shape == (1, 3) and odds.sum().item() == pytest.approx(1, abs=1e-5)
         assert known.fine[int(odds.argmax())] == colour
     assert recogniser.bundle.metrics["labels"]["colours"]["report"]["fine"] == 1.0
+
+
+@pytest.mark.parametrize(("more", "mirrored"), [((), True), (("--no-mirror",), False)])
+def test_photos_are_judged_mirrored_as_they_were_trained(folder, small, tmp_path, more, mirrored):
+    """Temperature and threshold are fitted to the scores that are served."""
+    assert main(small(f"colours={folder}", tmp_path / "out", "--epochs", "1", *more)) == 0
+    recogniser = Recogniser.load(tmp_path / "out", threads=1)
+    assert recogniser.bundle.mirrored is mirrored
+    photos = as_in_run(read_photos([DataSet("colours", folder)]), tmp_path / "out.run")
+    judged = judge_labels(recogniser, photos)["colours"]
+    pixels = np.stack([recogniser.prepare(photo.path.read_bytes()).pixels for photo in judged.photos])
+    torch.testing.assert_close(judged.fine, recogniser.label_scores(pixels)["colours"], atol=1e-4, rtol=1e-4)
+    known = recogniser.bundle.labels["colours"]
+    again = fit_labels(known, judged.where([photo.role == "calibrate" for photo in judged.photos]))
+    assert (again.temperature, again.known) == pytest.approx((known.temperature, known.known), abs=1e-3)
+
+
+def test_a_bundle_of_products_alone_has_nothing_to_mirror(fitted):
+    assert "mirrored" not in json.loads((fitted / "bundle.json").read_text())
 
 
 def test_a_csv_with_coarse_labels_becomes_a_bundle(small, tmp_path):
