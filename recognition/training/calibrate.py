@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognition.decide import Calibration, Thresholds, decide, evidence
+from recognition.training.figures import BINS
 from recognition.training.ranking import Answer
 
 UNKNOWN_WEIGHT = 0.25
@@ -72,8 +73,8 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
     return Thresholds(sure, review, same, similar, sure_by_category=by_category)
 
 
-def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = 10) -> float:
-    """Weighted mean distance between probability and share of right answers (Guo et al., 2017), equal-width bins."""
+def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = BINS) -> float:
+    """Weighted mean distance of probability and share of right answers: as figures.py has it, where answers weigh."""
     if not len(chances):
         return 0.0
     place = np.minimum((chances * bins).astype(int), bins - 1)

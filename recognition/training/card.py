@@ -7,28 +7,25 @@ The card tells the truth: every figure in it comes from metrics that `export` me
 from typing import Any
 
 from recognition.bundle import Bundle
+from recognition.training.calibrate import UNKNOWN_WEIGHT
+from recognition.training.figures import BINS
 from recognition.training.record import FINDING, ROLES, Record
 
-# What this project's own bundles are trained on; anything else is its owner's.
-_LICENCES = {
-    "grocery": "Grocery Store Dataset (Klasson et al., WACV 2019), MIT; its product photos and texts come from a "
-    "shop's pages",
-    "clothing": "clothing dataset, small (A. Grigorev), CC0",
-    "catalogues": "five sample shops: eshop (MIT; photos made by an image generator), contoso (MIT), tailwind (MIT), "
-    "luma (OSL-3.0 / AFL-3.0), saleor (BSD-3-Clause)",
-    "renders": "products modelled and rendered by this project, Apache-2.0; those held out are held out whole: one "
-    "clean photo stored, three as a buyer would take them",
+_GENERAL = """- Words that training never saw match by their letters only.
+- Expect lower figures on products that training never saw, and measure on your own photos (`evaluate`).
+- Probabilities hold for photos like those that they were fitted to. Where one photo in five does not show what the shop
+  sells, they are calibrated; where it is one in two, they are too high.
+- Mirrored products, text in photos and tiny differences (size, model number) are not told apart reliably."""
+
+# What is peculiar to the data of this project's own bundles, whose licences are on record; to nobody else's.
+_PECULIAR = {
+    "clothing": "- Clothes have one photo a garment, so there is no product to find: their figures are of labels only.",
+    "catalogues": "- Left-out views of the catalogues are mostly clothes in another colour or from behind: much harder "
+    "than one\n  product from another side, and their product was seen in training.",
+    "renders": "- Rendered photos are simpler than real ones.",
 }
 
-_LIMITS = """- Clothes have one photo a garment, so there is no product to find: their figures are of labels only.
-- The catalogues hold a few hundred products: words that training never saw match by their letters only.
-- Rendered photos are simpler than real ones. Expect lower figures on products that training never saw, and measure on
-  your own.
-- Left-out views of the catalogues are mostly clothes in another colour or from behind: much harder than one product
-  from another side, and their product was seen in training.
-- Probabilities hold for shops like those above. Where one photo in five does not show what the shop sells, they are
-  calibrated; where it is one in two, they are too high.
-- Mirrored products, text in photos and tiny differences (size, model number) are not told apart reliably."""
+_NO_LICENCE = "licence not stated"
 
 
 def write_card(bundle: Bundle, record: Record) -> str:
@@ -55,7 +52,8 @@ def write_card(bundle: Bundle, record: Record) -> str:
             _retrieval(metrics["words"], "The title alone; most of these texts were trained on"),
             _decisions(metrics["decisions"]),
         ]
-    parts += ["## Limits", _LIMITS]
+    peculiar = [told for name, told in _PECULIAR.items() if name in record.photos and name in record.licences]
+    parts += ["## Limits", "\n".join([*peculiar, _GENERAL])]
     if record.finding:
         parts += [f"## {FINDING}", record.finding]
     return "\n\n".join(parts) + "\n"
@@ -67,7 +65,8 @@ def _provenance(bundle: Bundle) -> str:
     if bundle.metrics["measured_on"] == bundle.version:
         return (
             "Probabilities and thresholds were fitted on the photos held out to calibrate; the figures are of photos "
-            "that training never saw. Calibration errors of labels are cross-fitted."
+            f"that training never saw. Calibration errors (Guo et al., 2017) are of {BINS} equal-width bins, those of "
+            "labels cross-fitted."
         )
     return (
         f"This bundle was trained on photos that its sibling `{bundle.metrics['measured_on']}` (same settings) had "
@@ -78,7 +77,7 @@ def _provenance(bundle: Bundle) -> str:
 def _data(record: Record) -> str:
     lines = ["| data | trained on | stored only | calibrated on | reported on |", "|---|---|---|---|---|"]
     for source, counts in record.photos.items():
-        licence = record.licences.get(source) or _LICENCES.get(source, "the owner’s own photos")
+        licence = record.licences.get(source, _NO_LICENCE)
         lines.append(f"| {source}: {licence} | {' | '.join(str(counts[role]) for role in ROLES)} |")
     return "\n".join(lines)
 
@@ -110,9 +109,23 @@ def _decisions(figures: dict[str, Any]) -> str:
     ]
     for verdict in ("SURE", "REVIEW", "UNKNOWN"):
         lines.append(f"| {verdict} | {figures['known'][verdict]:.1%} | {figures['unknown'][verdict]:.1%} |")
-    lines.append("")
-    lines.append(
-        f"Right when SURE (product in the shop): {figures['known']['right_when_sure']:.1%}. "
-        f"Expected calibration error: {figures['expected_calibration_error']:.3f}."
+    error = figures["expected_calibration_error"]
+    return "\n".join([*lines, "", f"{_sure(figures)} Expected calibration error: {error:.3f}."])
+
+
+def _sure(figures: dict[str, Any]) -> str:
+    """What SURE is worth, with the numbers of photos behind it."""
+    known, unknown = figures["known"], figures["unknown"]
+    sure, false = (round(part["SURE"] * part["queries"]) for part in (known, unknown))
+    right = round(known["right_when_sure"] * sure)
+    told = (
+        f"SURE were {sure} of {known['queries']} photos of products that the shop has, {right} of them rightly, and "
+        f"{false} of {unknown['queries']} whose product was taken out of it."
     )
-    return "\n".join(lines)
+    if not sure + false:
+        return told
+    weighed = false * UNKNOWN_WEIGHT * known["queries"] / max(1, unknown["queries"])
+    share = right / (sure + weighed)
+    return (
+        f"{told} So where one photo in five shows what the shop does not sell, {share:.1%} of SURE answers are right."
+    )

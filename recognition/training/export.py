@@ -40,11 +40,13 @@ def export(
     sibling: Path | None,
     console: Console,
     learned: Mapping[str, NDArray[np.float32]] | None = None,
+    *,
     steps: Sequence[str] = (),
+    licences: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Write the bundle of a run. `photos`: those of the run, with whatever roles: its own are taken. `sibling`: the
     bundle of the run whose probabilities and figures are taken over. `learned`: tensors to take in place of the run's;
-    `steps`: sentences for the card about how they came about.
+    `steps`: sentences for the card about how they came about; `licences`: of data sets, for the card.
 
     Raises DataError when the run has no finished epoch or had other photos, or the sibling is of another network or of
     other labels.
@@ -65,7 +67,7 @@ def export(
         console.print(f"probabilities, thresholds and figures are those of {bundle.metrics['measured_on']}")
     else:
         bundle = measured(bundle, tensors, photos)
-    record = record_of_run(facts, photos, steps)
+    record = record_of_run(facts, photos, licences or {}, steps)
     return save_bundle(bundle, tensors, write_card(bundle, record), out, record.as_json())
 
 

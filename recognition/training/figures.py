@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BINS = 15  # of a reliability diagram, as in Guo et al. (2017)
+BINS = 15  # of equal width, as in Guo et al. (2017): of reliability diagrams, reports and cards alike
 _REJECTED_KNOWN = 20  # one known photo in so many may be rejected: 5 %
 _NORMAL_95 = 1.959963984540054
 

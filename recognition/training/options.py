@@ -49,6 +49,29 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
 
 
+def add_licences(command: argparse.ArgumentParser) -> None:
+    """`--licence`, of commands that write a card."""
+    command.add_argument(
+        "--licence",
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="where a data set comes from and its licence, for the card; nothing is said of it otherwise",
+    )
+
+
+def licences_of(options: argparse.Namespace) -> dict[str, str]:
+    """What the card says of the data sets' licences. Raises DataError."""
+    names = {_named(given)[0] for given in (*options.data, *options.from_reviews)}
+    told = {}
+    for given in options.licence:
+        name, _, text = given.partition("=")
+        if name not in names or not text.strip() or "\n" in text:
+            raise DataError(f"--licence {given}: NAME=TEXT is what it wants, NAME that of a data set.")
+        told[name] = text.strip()
+    return told
+
+
 def data_sets(options: argparse.Namespace) -> list[DataSet]:
     """The data sets of a command line. Raises DataError."""
     sets = []

@@ -13,7 +13,7 @@ photos are given. Photos that the bundle's record knows as trained on are refuse
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.export import measured
 from recognition.training.leaks import without_leaks
-from recognition.training.options import add_data, photos_of
+from recognition.training.options import add_data, add_licences, licences_of, photos_of
 from recognition.training.record import Record, contents, counts, read_record
 
 _SHOWN = 5  # photos that one error names
@@ -46,15 +46,25 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="whether labels are judged by a photo and its mirror image (default: as the bundle does)",
     )
     add_data(parser)
+    add_licences(parser)
     parser.set_defaults(run_command=_run)
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
+    licences = licences_of(options)
     photos, found = without_leaks(photos_of(options))
     for copy in found:
         line = f"left out: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
         console.print(line, highlight=False, soft_wrap=True)
-    bundle = recalibrate(options.bundle, photos, options.out, console, options.version, options.mirrored_views)
+    bundle = recalibrate(
+        options.bundle,
+        photos,
+        options.out,
+        console,
+        version=options.version,
+        mirrored=options.mirrored_views,
+        licences=licences,
+    )
     console.print_json(json.dumps(bundle.metrics))
 
 
@@ -63,10 +73,12 @@ def recalibrate(
     photos: Sequence[Photo],
     out: Path,
     console: Console,
+    *,
     version: str | None = None,
     mirrored: bool | None = None,
+    licences: Mapping[str, str] | None = None,
 ) -> Bundle:
-    """Write the bundle in `folder`, fitted to these photos, to `out`; None: as it is.
+    """Write the bundle in `folder`, fitted to these photos, to `out`; None: as it is. `licences` are added.
 
     Raises DataError when nothing of the bundle can be fitted to them, when one of those held out was trained on, or
     when a label set would be judged mirrored (or no longer) by probabilities that were not fitted to that.
@@ -87,6 +99,7 @@ def recalibrate(
     tensors = load_file(bundle.weights_path)
     fitted = measured(changed, tensors, photos)
     record = replace(record, photos={**record.photos, **_counted(record, photos)})
+    record = replace(record, licences={**record.licences, **(licences or {})})
     return save_bundle(fitted, tensors, write_card(fitted, record), out, record.as_json())
 
 

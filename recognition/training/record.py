@@ -26,6 +26,7 @@ ROLES: tuple[Role, ...] = ("train", "gallery", "calibrate", "report")
 FINDING = "Finding things"  # the card's section that subject.py writes
 
 _DIGITS = 10  # of a photo's SHA-256 in hex: one in a trillion other photos has the same
+_NO_LICENCES = ("the owner’s own photos", "licence not stated")  # what cards said where nobody had told
 _ROW = re.compile(r"^\| (\w[^:|]*): (.*) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
 
 
@@ -51,7 +52,9 @@ class Record:
         return asdict(self) | {"trained_on": known}
 
 
-def record_of_run(run: Mapping[str, Any], photos: Sequence[Photo], steps: Sequence[str] = ()) -> Record:
+def record_of_run(
+    run: Mapping[str, Any], photos: Sequence[Photo], licences: Mapping[str, str], steps: Sequence[str] = ()
+) -> Record:
     """The record of a finished run. `run`: the facts of run.json; `photos`: all with their roles; `steps`: sentences
     about what was trained after it."""
     plan = run["plan"]
@@ -64,6 +67,7 @@ def record_of_run(run: Mapping[str, Any], photos: Sequence[Photo], steps: Sequen
     return Record(
         made=f"Made on {datetime.now(UTC):%Y-%m-%d} with torch {torch.__version__} on {_hardware(plan)}.",
         photos=counts(photos),
+        licences=dict(licences),
         training="\n\n".join([told, *steps, *began_with]),
         trained_on=contents(photo.path for photo in photos if photo.role == "train") | _learnt_before(plan["weights"]),
     )
@@ -112,7 +116,7 @@ def _as_card_says(folder: Path) -> Record:
     return Record(
         made=made[0] if made else "",
         photos={name: dict(zip(ROLES, numbers, strict=True)) for name, (_, numbers) in rows.items()},
-        licences={name: licence for name, (licence, _) in rows.items()},
+        licences={name: licence for name, (licence, _) in rows.items() if licence not in _NO_LICENCES},
         training=_section(card, "Training"),
         finding=_section(card, FINDING),
     )

@@ -17,14 +17,15 @@ from recognition.training.label_calibration import fit_labels, judge_labels
 from recognition.training.record import contents, read_record
 from tests.training_data import draw_ball, shop
 
+LICENCE = ("--licence", "colours=drawn, CC0")
 LABELS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
 def fitted(folder, small, tmp_path_factory):
-    """A bundle that tells three colours, trained without mirror images and since then made too sure of itself; its run is gone."""
+    """A bundle that tells three colours, not trained on mirror images, then made too sure of itself; its run is gone."""
     out = tmp_path_factory.mktemp("calibrate") / "tiny"
-    assert main(small(f"colours={folder}", out, "--no-mirror", "--epochs", "1")) == 0
+    assert main(small(f"colours={folder}", out, "--no-mirror", "--epochs", "1", *LICENCE)) == 0
     shutil.rmtree(out.with_name("tiny.run"))
     bundle, tensors = load_bundle(out), load_arrays(out / "weights.safetensors")
     tensors["heads.fine.colours.weight"] *= 40
@@ -79,7 +80,7 @@ def test_the_card_and_the_record_tell_it(fitted, others, tmp_path):
     assert main(command(fitted, tmp_path / "ours", "--data", f"colours={others}", "--mirrored-views")) == 0
     before, after = (folder.joinpath("card.md").read_text() for folder in (fitted, tmp_path / "ours"))
     assert "Labels are judged by the photo and its mirror image" in after and "mirror image" not in before
-    assert "| colours: the owner’s own photos | 18 | 0 | 3 | 3 |" in before and "trained on" in before
+    assert "| colours: drawn, CC0 | 18 | 0 | 3 | 3 |" in before and "trained on" in before
     assert after.partition("## Measured")[0] == before.partition("## Measured")[0]
     assert read_record(tmp_path / "ours") == read_record(fitted)
 
@@ -120,20 +121,20 @@ def test_verdicts_are_fitted_to_a_shop_and_labels_stay(fitted, tmp_path):
     assert after.version == "corner" and after.labels == before.labels
     assert after.calibration.calibrated and after.calibration != before.calibration
     assert after.metrics["decisions"]["known"]["queries"] > 0 and after.metrics["labels"] == {}
-    assert "| shops: the owner’s own photos | 0 | 18 | " in (tmp_path / "ours" / "card.md").read_text()
+    assert "| shops: licence not stated | 0 | 18 | " in (tmp_path / "ours" / "card.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "more", "sentence"),
-    [
-        ("others", (), "Nothing of tiny can be fitted to these photos: none is held out to calibrate whose label it "
-                       "knows (its label sets are colours; --data NAME=PATH names one)"),
-    ],
-)  # fmt: skip
-def test_photos_that_show_nothing_of_the_bundle(fitted, others, tmp_path, capsys, name, more, sentence):
-    given = ["--data", f"{name}={others}", "--kinds", name, *more]
-    assert main(command(fitted, tmp_path / "ours", *given)) == 2
-    assert sentence in told(capsys)
+@pytest.mark.parametrize("given", ["shops", "shops=", "other=CC0", "shops=a\nb"])
+def test_a_licence_of_no_data_set(fitted, toys, tmp_path, capsys, given):
+    assert main(command(fitted, tmp_path / "ours", "--data", f"shops={toys}", "--licence", given)) == 2
+    assert "NAME=TEXT is what it wants, NAME that of a data set." in told(capsys)
+    assert not (tmp_path / "ours").exists()
+
+
+def test_photos_that_show_nothing_of_the_bundle(fitted, others, tmp_path, capsys):
+    assert main(command(fitted, tmp_path / "ours", "--data", f"others={others}", "--kinds", "others")) == 2
+    nothing = "Nothing of tiny can be fitted to these photos: none is held out to calibrate whose label it knows (its "
+    assert f"{nothing}label sets are colours; --data NAME=PATH names one) or whose product" in told(capsys)
     assert not (tmp_path / "ours").exists()
 
 

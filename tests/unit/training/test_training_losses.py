@@ -143,6 +143,9 @@ def test_nothing_to_calibrate_with_stays_a_guess():
 def test_calibration_error_and_threshold_are_exact():
     chances, right = np.array([0.95, 0.95, 0.15, 0.15]), np.array([1.0, 0.0, 0.0, 0.0])
     assert expected_calibration_error(chances, right, np.ones(4)) == pytest.approx((0.45 + 0.15) / 2)
+    # 0.70 and 0.79 lie in one of ten bins and in two of fifteen (from 0.667 and from 0.733): 0.30 and 0.79 apart.
+    apart = expected_calibration_error(np.array([0.70, 0.79]), np.array([1.0, 0.0]), np.ones(2))
+    assert apart == pytest.approx((0.30 + 0.79) / 2)
     scores, hits = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
     assert least_threshold(scores, hits, np.ones(4), 1.0) == 0.8
     assert least_threshold(scores, hits, np.ones(4), 0.75) == 0.6
