@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from recognition._bundle_facts import check_facts
 from recognition.decide import Calibration, Thresholds
 from recognition.errors import BundleError
 
@@ -195,8 +196,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 def _parse(facts: dict[str, Any], folder: Path) -> Bundle:
     values = {name: value for name, value in facts.items() if name != "format"}
-    if not isinstance(values.get("mirrored", False), bool):
-        raise ValueError("mirrored is neither true nor false")
+    check_facts(values)
     look = dict(values.pop("preprocessing"))
     look |= {name: tuple(float(value) for value in look[name]) for name in ("mean", "std")}
     return Bundle(

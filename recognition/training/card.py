@@ -33,7 +33,7 @@ def write_card(bundle: Bundle, record: Record) -> str:
     metrics = bundle.metrics
     parts = [
         f"# Bundle {bundle.version}",
-        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. {record.made}",
+        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. {record.made}".rstrip(),
         "## Photos, and what each was used for",
         _data(record),
         "## Training",

@@ -44,7 +44,7 @@ from recognition.training.losses import (
     weighted_sum,
 )
 from recognition.training.photo_list import check_photos
-from recognition.training.plan import Plan
+from recognition.training.plan import Plan, best_precision
 from recognition.training.record import training_of
 from recognition.training.sampling import Rows, Sampler, draw_texts
 from recognition.training.start import is_bundle, photo_features, start_model, start_preprocessing, start_projection
@@ -62,8 +62,9 @@ class Run:
         """Raises DataError when the folder holds a run of another plan or of other photos, roles or labels, or the
         starting weights do not fit."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
         self.device = torch.device(plan.device)
+        plan = replace(plan, precision=_precision(plan, folder, self.device))
+        self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
         self.look = start_preprocessing(plan.arch, plan.weights, plan.size)
         self.sampler = Sampler(photos, plan.batch, plan.seed, plan.shares)
         self.labels = label_sets(photos)
@@ -97,7 +98,8 @@ class Run:
                 started = time.monotonic()
                 means = self._train_epoch()
                 self._check_average()
-                speed = self.sampler.steps * self.sampler.batch / (time.monotonic() - started)
+                seconds = time.monotonic() - started
+                speed = self.sampler.steps * self.sampler.batch / seconds
                 self.epoch += 1
                 score = held_out_score(self.model, self.average, self.photos, self.cache, self.look)
                 self.scores.append(score)
@@ -105,7 +107,10 @@ class Run:
                 for name, value in (means | {"photos_per_second": speed, "held_out": score}).items():
                     curves.add_scalar(name, value, self.epoch)
                 losses = " ".join(f"{name} {value:.3f}" for name, value in means.items())
-                line = f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s"
+                left = time_left(time.monotonic() - started, self.plan.epochs - self.epoch)
+                line = (
+                    f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s{left}"
+                )
                 console.print(line, highlight=False, soft_wrap=True)
                 if after_epoch:
                     after_epoch(self.epoch, score)
@@ -198,7 +203,7 @@ class Run:
     def _features(self, photos: Tensor) -> Tensor:
         """Photos in 0..1 to pooled features float32 [N, F], with dropout."""
         inputs = normalised(photos, self.look).to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
             chunks = inputs.split(_CHUNK if self.device.type == "cpu" else len(inputs))
             features = torch.cat([self.model.image.backbone(chunk) for chunk in chunks])
         return nn.functional.dropout(features.float(), self.plan.dropout)
@@ -220,14 +225,15 @@ class Run:
     def _resume(self) -> int:
         """Load the last checkpoint, or make the starting point; returns the number of finished epochs.
 
-        A run may be given more or fewer epochs than it was begun with; everything else must be as it was.
+        A run may be given more or fewer epochs than it was begun with, and go on elsewhere; everything else must be as
+        it was.
         """
         facts = read_facts(self.folder)
         if facts is None:
             self._begin()
             return 0
-        settings = _settings(Plan(weights="")) | facts["plan"]  # a run from before a setting existed had its default
-        if settings | {"epochs": self.plan.epochs} != _settings(self.plan):
+        free = {"epochs": self.plan.epochs, "device": self.plan.device}
+        if _kept_settings(facts) | free != _settings(self.plan):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
         check_photos(self.photos, self.folder)
         kept = read_checkpoint(self.folder, facts, self.device)
@@ -282,6 +288,15 @@ def float_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
 
 
+def time_left(seconds: float, epochs: int) -> str:
+    """How long so many epochs take, each as long as the last one, for the end of a line; "" after the last."""
+    if not epochs:
+        return ""
+    minutes = round(seconds * epochs / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"  {hours} h {rest:02} min left" if hours else f"  {minutes or '<1'} min left"
+
+
 def gradient_norm(module: nn.Module) -> float:
     """The length of all its gradients together; 0 where it has none."""
     return nn.utils.get_total_norm([each.grad for each in module.parameters() if each.grad is not None]).item()
@@ -291,6 +306,22 @@ def _settings(plan: Plan) -> dict[str, Any]:
     """A plan as run.json holds it."""
     settings: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     return settings
+
+
+def _kept_settings(facts: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run; one from before a setting existed had its default."""
+    kept = dict(facts["plan"])
+    if "bfloat16" in kept:
+        kept["precision"] = "bfloat16" if kept.pop("bfloat16") else "float32"
+    return _settings(Plan(weights="")) | kept
+
+
+def _precision(plan: Plan, folder: Path, device: torch.device) -> str:
+    """What the plan says; "auto" is what the run in this folder was begun with, or what is best here."""
+    if plan.precision != "auto":
+        return plan.precision
+    facts = read_facts(folder)
+    return str(_kept_settings(facts)["precision"]) if facts else best_precision(plan.arch, device)
 
 
 def normalised(photos: Tensor, look: Preprocessing) -> Tensor:

@@ -21,12 +21,13 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from recognition.bundle import Bundle, load_bundle, save_bundle
+from recognition.training.calibrate import USUAL, Sure
 from recognition.training.card import write_card
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.export import measured
 from recognition.training.leaks import without_leaks
-from recognition.training.options import add_data, add_licences, licences_of, photos_of
+from recognition.training.options import add_data, add_licences, add_sure, licences_of, photos_of, sure_of
 from recognition.training.record import Record, contents, counts, read_record
 
 _SHOWN = 5  # photos that one error names
@@ -47,11 +48,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     add_data(parser)
     add_licences(parser)
+    add_sure(parser)
     parser.set_defaults(run_command=_run)
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
-    licences = licences_of(options)
+    licences, sure = licences_of(options), sure_of(options)
     photos, found = without_leaks(photos_of(options))
     for copy in found:
         line = f"left out: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
@@ -64,6 +66,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         version=options.version,
         mirrored=options.mirrored_views,
         licences=licences,
+        sure=sure,
     )
     console.print_json(json.dumps(bundle.metrics))
 
@@ -77,6 +80,7 @@ def recalibrate(
     version: str | None = None,
     mirrored: bool | None = None,
     licences: Mapping[str, str] | None = None,
+    sure: Sure = USUAL,
 ) -> Bundle:
     """Write the bundle in `folder`, fitted to these photos, to `out`; None: as it is. `licences` are added.
 
@@ -97,7 +101,7 @@ def recalibrate(
         changed, held, {photo.source for photo in photos if photo.stored}, changed.mirrored != bundle.mirrored
     )
     tensors = load_file(bundle.weights_path)
-    fitted = measured(changed, tensors, photos)
+    fitted = measured(changed, tensors, photos, sure)
     record = replace(record, photos={**record.photos, **_counted(record, photos)})
     record = replace(record, licences={**record.licences, **(licences or {})})
     return save_bundle(fitted, tensors, write_card(fitted, record), out, record.as_json())

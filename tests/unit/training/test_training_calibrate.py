@@ -23,7 +23,7 @@ LABELS = ("red", "green", "blue")
 
 @pytest.fixture(scope="module")
 def fitted(folder, small, tmp_path_factory):
-    """A bundle that tells three colours, not trained on mirror images, then made too sure of itself; its run is gone."""
+    """A bundle that tells three colours, not trained on mirror images, then made too sure; its run is gone."""
     out = tmp_path_factory.mktemp("calibrate") / "tiny"
     assert main(small(f"colours={folder}", out, "--no-mirror", "--epochs", "1", *LICENCE)) == 0
     shutil.rmtree(out.with_name("tiny.run"))
@@ -136,6 +136,16 @@ def test_photos_that_show_nothing_of_the_bundle(fitted, others, tmp_path, capsys
     nothing = "Nothing of tiny can be fitted to these photos: none is held out to calibrate whose label it knows (its "
     assert f"{nothing}label sets are colours; --data NAME=PATH names one) or whose product" in told(capsys)
     assert not (tmp_path / "ours").exists()
+
+
+def test_what_sure_is_to_mean_has_its_limits(fitted, toys, folder, tmp_path, capsys):
+    given = ["--data", f"shops={toys}", "--data", f"colours={folder}", "--own-shop"]
+    assert main(command(fitted, tmp_path / "ours", *given)) == 2
+    assert "--own-shop is for the photos of one shop; here photos are stored of colours, shops." in told(capsys)
+    assert main(command(fitted, tmp_path / "ours", *given[:2], "--sure-precision", "95")) == 2
+    assert "--sure-precision 95.0: a share between 0 and 1" in told(capsys)
+    assert not (tmp_path / "ours").exists()
+    assert main(command(fitted, tmp_path / "ours", *given[:2], "--own-shop", "--sure-precision", "0.4")) == 0
 
 
 def test_other_views_need_photos_of_every_label_set(fitted, tmp_path, capsys):

@@ -21,9 +21,9 @@ from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
 from recognition.training.errors import Diverged
 from recognition.training.label_calibration import fit_labels, judge_labels
-from recognition.training.loop import Run, float_tensors
+from recognition.training.loop import Run, float_tensors, time_left
 from recognition.training.photo_list import as_in_run
-from recognition.training.plan import Plan
+from recognition.training.plan import Plan, best_precision
 from recognition.training.start import start_model, start_preprocessing
 from recognition.training.validate import held_out_score
 from tests.training_data import balls, write_table
@@ -117,6 +117,39 @@ def test_a_run_from_before_a_setting_existed_goes_on(fitted, toys, small, tmp_pa
     assert main(small(toys, tmp_path / "tiny", "--no-mirror")) == 2
     assert main(small(toys, tmp_path / "tiny")) == 0
     assert "2 of 2 epochs are done" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_on_another_device_in_its_own_precision(fitted, toys, small, tmp_path, capsys):
+    """Begun on a GPU and in bfloat16, as runs said it before; "auto" is what it came to then."""
+    shutil.copytree(fitted.with_name("tiny.run"), tmp_path / "tiny.run")
+    facts = facts_of(tmp_path / "tiny.run")
+    assert facts["plan"].pop("precision") == "float32"
+    facts["plan"] |= {"device": "cuda:1", "bfloat16": True}
+    (tmp_path / "tiny.run" / "run.json").write_text(json.dumps(facts))
+    assert main(small(toys, tmp_path / "tiny", "--precision", "float32")) == 2
+    assert "holds a run with other settings" in capsys.readouterr().out
+    assert main(small(toys, tmp_path / "tiny", "--epochs", "3")) == 0
+    plan = facts_of(tmp_path / "tiny.run")["plan"]
+    assert (plan["precision"], plan["device"]) == ("bfloat16", "cpu")
+
+
+def test_precision_where_nobody_chose(monkeypatch):
+    """On a CPU with matrix units, whole convolutions are faster in bfloat16 and those of a channel are not."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert [best_precision(arch, cpu) for arch in ("resnet50", "convnext_tiny", "efficientnet_v2_s")] == [
+        "bfloat16"
+    ] * 3
+    assert best_precision("mobilenet_v2", cpu) == "float32"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    assert best_precision("resnet50", cpu) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert best_precision("mobilenet_v2", torch.device("cuda")) == "bfloat16"
+
+
+def test_time_left():
+    said = [time_left(seconds, epochs) for seconds, epochs in ((90, 0), (5, 2), (90, 3), (1800, 5), (60, 59))]
+    assert said == ["", "  <1 min left", "  4 min left", "  2 h 30 min left", "  59 min left"]
 
 
 @pytest.mark.parametrize("more", [("--seed", "9"), ("--rate", "0.001"), ("--optimiser", "sgd"), ("--batch", "4")])
