@@ -3,6 +3,7 @@
     weights.safetensors   the tensors, float16 (never a pickle: loading runs no code)
     bundle.json           version, network, preprocessing, labels, thresholds, calibration, checksum of the weights
     card.md               what it was trained on, how well it does, and what it cannot do
+    record.json           what the card was written from; for training alone, a bundle may lack it
 
 No torch here: the web process may read a bundle's version and thresholds.
 """
@@ -12,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from recognition._bundle_facts import check_facts
 from recognition.decide import Calibration, Thresholds
 from recognition.errors import BundleError
 
 FORMAT = 3  # of the folder; raised when an older Vitrine could not read it
 
-_WEIGHTS, _FACTS, _CARD = "weights.safetensors", "bundle.json", "card.md"
+CARD, RECORD = "card.md", "record.json"
+_WEIGHTS, _FACTS = "weights.safetensors", "bundle.json"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything of a bundle but its tensors; `path` is None until it is loaded or saved."""
+    """Everything of a bundle but its tensors; `path` is None until it is loaded or saved.
+
+    `mirrored`: classifiers see a photo and its mirror image, and their scores are averaged; temperatures and least
+    probabilities of the labels were fitted to that.
+    """
 
     version: str
     arch: str
@@ -98,6 +106,7 @@ class Bundle:
     calibration: Calibration = field(default_factory=Calibration)
     labels: dict[str, LabelSet] = field(default_factory=dict)
     subject: Subject | None = None
+    mirrored: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     path: Path | None = None
@@ -130,7 +139,13 @@ def load_bundle(folder: Path) -> Bundle:
     return bundle
 
 
-def save_bundle(bundle: Bundle, tensors: dict[str, NDArray[Any]], card: str, folder: Path) -> Bundle:
+def save_bundle(
+    bundle: Bundle,
+    tensors: dict[str, NDArray[Any]],
+    card: str,
+    folder: Path,
+    record: Mapping[str, Any] | None = None,
+) -> Bundle:
     """Write a bundle beside `folder`, then put it in its place; floating-point tensors are stored as float16.
 
     Returns the bundle as it is on disk (path and checksum set).
@@ -142,9 +157,12 @@ def save_bundle(bundle: Bundle, tensors: dict[str, NDArray[Any]], card: str, fol
         save_file({name: _compact(tensor) for name, tensor in tensors.items()}, staging / _WEIGHTS)
         facts = asdict(bundle) | {"format": FORMAT, "weights_sha256": file_sha256(staging / _WEIGHTS)}
         del facts["path"]
-        text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        (staging / _FACTS).write_text(text, encoding="utf-8")
-        (staging / _CARD).write_text(card, encoding="utf-8")
+        if not bundle.mirrored:
+            del facts["mirrored"]  # a release that does not know it reads all other bundles
+        _write_json(staging / _FACTS, facts)
+        (staging / CARD).write_text(card, encoding="utf-8")
+        if record is not None:
+            _write_json(staging / RECORD, record)
         for file in staging.iterdir():  # safetensors writes for the owner only; a worker may be another user
             file.chmod(0o644)
         _exchange(staging, folder)
@@ -158,6 +176,10 @@ def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
@@ -174,6 +196,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 def _parse(facts: dict[str, Any], folder: Path) -> Bundle:
     values = {name: value for name, value in facts.items() if name != "format"}
+    check_facts(values)
     look = dict(values.pop("preprocessing"))
     look |= {name: tuple(float(value) for value in look[name]) for name in ("mean", "std")}
     return Bundle(

@@ -48,8 +48,9 @@ class Calibration:
 class Thresholds:
     """`sure`, `review`: least probability for that verdict. `same`, `similar`: least similarity for that relation.
 
-    `sure_by_category`: least probability for SURE where the best candidate is of that category, chosen for the same
-    precision; a category that too few held-out photos showed is not in it.
+    `sure_by_category`: least probability for SURE where the first candidate is of that category, chosen for the same
+    precision. Only of a bundle that serves the one shop whose photos chose it: the same word is another thing
+    elsewhere. A category that too few held-out photos showed is not in it.
     """
 
     sure: float = 0.9
@@ -74,15 +75,18 @@ class Decision:
 
 
 def decide(candidates: Sequence[Similarity], calibration: Calibration, thresholds: Thresholds) -> Decision:
-    """Judge the candidates of one photo, at most one entry a product; the order does not matter for the verdict."""
+    """Judge the candidates of one photo, best first, at most one entry a product.
+
+    The verdict is about the first: it is what is shown, and what is accepted where the verdict is SURE.
+    """
     if not candidates:
         return Decision("UNKNOWN", "no_candidates", ())
     probabilities = _probabilities(candidates, calibration)
-    best = max(probabilities)
-    if best >= thresholds.sure_of(candidates[probabilities.index(best)].category):
+    best = probabilities[0]
+    if best >= thresholds.sure_of(candidates[0].category):
         return Decision("SURE", "clear_match", probabilities)
     if best >= thresholds.review:
-        margin = max(evidence(candidates, calibration), key=lambda row: row[1])[1]
+        margin = evidence(candidates, calibration)[0][1]
         close = len(candidates) > 1 and margin < thresholds.close_margin
         return Decision("REVIEW", "close_runner_up" if close else "weak_match", probabilities)
     return Decision("UNKNOWN", "nothing_like_it", probabilities)

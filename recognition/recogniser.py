@@ -148,12 +148,19 @@ class Recogniser:
 
     def classify(self, pixels: NDArray[np.uint8]) -> dict[str, LabelOdds]:
         """Pixels uint8 [N, S, S, 3] to the probabilities of every label set of the bundle, by its name."""
+        scores = self.label_scores(pixels)
+        return {name: label_odds(scores[name], known) for name, known in self.bundle.labels.items()}
+
+    def label_scores(self, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
+        """Pixels uint8 [N, S, S, 3] to the scores of each set's fine classifier [N, L], which `classify` judges by.
+
+        Classifiers are linear: the mean of the features of a photo and its mirror image has the mean of their scores.
+        """
         with torch.inference_mode():
             features = self._see(pixels).features.float()
-            return {
-                name: label_odds(self.model.heads.fine[name](features), known)
-                for name, known in self.bundle.labels.items()
-            }
+            if self.bundle.mirrored:
+                features = (features + self._see(np.ascontiguousarray(pixels[:, :, ::-1])).features.float()) / 2
+            return {name: self.model.heads.fine[name](features) for name in self.bundle.labels}
 
     def cut_round(self, found: Vectors, width: int, height: int) -> Box:
         """The square to cut out of a photo (its upright size in pixels) for one row of `Embeddings.subject`."""

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from recognition.errors import BundleError
 from recognition.recogniser import Recogniser
-from recognition.training import ablate, evaluation, fuse, soup, subject, tune
+from recognition.training import ablate, evaluation, fuse, recalibrate, soup, subject, tune
 from recognition.training.cache import open_cache
 from recognition.training.data import Photo, check_trainable
 from recognition.training.errors import DataError, Diverged
@@ -20,7 +20,17 @@ from recognition.training.export import export
 from recognition.training.leaks import without_leaks
 from recognition.training.looks import held_out_by_look
 from recognition.training.loop import Run
-from recognition.training.options import add_data, add_plan, fit_command, photos_of, plan_of
+from recognition.training.options import (
+    add_data,
+    add_licences,
+    add_plan,
+    add_sure,
+    fit_command,
+    licences_of,
+    photos_of,
+    plan_of,
+    sure_of,
+)
 from recognition.training.plan import cache_side
 from recognition.training.recipes import command as recipes
 from recognition.training.start import photo_features, start_model, start_preprocessing
@@ -63,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
             "need not be given again.",
         )
     )
+    recalibrate.add_command(commands)
     evaluation.add_command(commands)
     _add_tune(commands.add_parser("tune", help="search the settings of fit; goes on where a killed search stopped"))
     _add_ablate(commands.add_parser("ablate", help="what words and price are worth, and what bad ones cost"))
@@ -75,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_fit(command: argparse.ArgumentParser) -> None:
     add_data(command)
+    add_licences(command)
+    add_sure(command)
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle's folder")
     command.add_argument("--run", type=Path, metavar="DIR", help=_RUN_HELP)
     command.add_argument("--version", help="name of the bundle (default: the folder's name)")
@@ -92,6 +105,7 @@ def _fit(options: argparse.Namespace, console: Console) -> None:
     photos = photos_of(options)
     check_trainable(photos)
     plan = plan_of(options)
+    licences_of(options), sure_of(options)  # before the hours of training, not after
     folder = options.run or options.out.with_name(f"{options.out.name}.run")
     cache = open_cache(photos, folder / "cache", cache_side(plan.size))
     if options.hold_out == "look":
@@ -117,6 +131,8 @@ def _without_leaks(photos: list[Photo], console: Console) -> list[Photo]:
 
 def _add_export(command: argparse.ArgumentParser) -> None:
     add_data(command)
+    add_licences(command)
+    add_sure(command)
     command.add_argument("--run", type=Path, required=True, metavar="DIR")
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="replaced whole")
     command.add_argument("--version", help="name of the bundle, such as 2026-11-23-mnv2-a")
@@ -135,7 +151,8 @@ def _export(options: argparse.Namespace, console: Console) -> None:
 
 
 def _write(run: Path, photos: list[Photo], options: argparse.Namespace, sibling: Path | None, console: Console) -> None:
-    bundle = export(run, photos, options.out, options.version or options.out.name, sibling, console)
+    version, licences = options.version or options.out.name, licences_of(options)
+    bundle = export(run, photos, options.out, version, sibling, console, licences=licences, sure=sure_of(options))
     console.print_json(json.dumps(bundle.metrics))
 
 

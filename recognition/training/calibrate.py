@@ -7,21 +7,33 @@ is taken to show something the shop does not sell.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognition.decide import Calibration, Thresholds, decide, evidence
+from recognition.training.figures import BINS, surely_at_least
 from recognition.training.ranking import Answer
 
 UNKNOWN_WEIGHT = 0.25
-_SURE_PRECISION = 0.98
+SURE_PRECISION = 0.95
 _SAME_PRECISION = 0.9
 _MISSED = 0.05  # share of right answers that may fall below REVIEW
 _PENALTY = 1e-3
-_ENOUGH = 40  # answers in a category before its own threshold means something: 98 % of 40 is one mistake
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sure:
+    """What SURE is to mean: right with at least this precision. `own_shop`: as in `fit_thresholds`."""
+
+    precision: float = SURE_PRECISION
+    own_shop: bool = False
+
+
+USUAL = Sure()
 
 
 def fit_calibration(known: Sequence[Answer], unknown: Sequence[Answer]) -> Calibration:
@@ -40,10 +52,19 @@ def fit_calibration(known: Sequence[Answer], unknown: Sequence[Answer]) -> Calib
     return Calibration(True, intercept, similarity, margin, votes, round(start.background, 4))
 
 
-def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibration: Calibration) -> Thresholds:
-    """SURE at 98 % precision, REVIEW so low that at most 5 % of right answers are missed, "same" at 90 % precision.
+def fit_thresholds(
+    known: Sequence[Answer],
+    unknown: Sequence[Answer],
+    calibration: Calibration,
+    precision: float = SURE_PRECISION,
+    *,
+    own_shop: bool = False,
+) -> Thresholds:
+    """SURE where answers surely have this precision, REVIEW so low that at most 5 % of right answers are missed, "same"
+    at 90 % precision.
 
-    A category that enough held-out photos show gets its own least probability for SURE, at the same precision.
+    Too few answers are never sure: SURE is then at 1, where nothing comes. `own_shop`: all answers are of the one shop
+    that the bundle will serve, so that a category gets a least probability for SURE of its own, if it surely has it.
     "similar" is where a shop's nearest wrong product usually lies: half of them are at least that similar. Where no
     answer is right there is nothing to miss, and REVIEW stays where it is by default.
     """
@@ -52,28 +73,28 @@ def fit_thresholds(known: Sequence[Answer], unknown: Sequence[Answer], calibrati
     chances, similarities, right, weights, categories = [], [], [], [], []
     for answer, weight in weighted(known, unknown):
         if answer.candidates:
-            chances.append(max(decide(answer.candidates, calibration, Thresholds()).probabilities))
+            chances.append(decide(answer.candidates, calibration, Thresholds()).probabilities[0])
             similarities.append(answer.candidates[0].similarity)
             categories.append(answer.candidates[0].category)
             right.append(answer.rank == 0)
             weights.append(weight)
     hits, counts = np.array(right), np.array(weights)
-    sure = max(0.5, least_threshold(np.array(chances), hits, counts, _SURE_PRECISION))
+    sure = max(0.5, surely_threshold(np.array(chances), hits, counts, precision))
     same = least_threshold(np.array(similarities), hits, counts, _SAME_PRECISION)
     review = float(np.quantile(np.array(chances)[hits], _MISSED)) if hits.any() else Thresholds.review
     similar = min(same, calibration.background)
     by_category = {}
-    for category, count in sorted(Counter(filter(None, categories)).items()):
-        if count >= _ENOUGH:
-            shown = np.array([each == category for each in categories])
-            least = least_threshold(np.array(chances)[shown], hits[shown], counts[shown], _SURE_PRECISION)
+    for category in sorted(set(filter(None, categories))) if own_shop else ():
+        shown = np.array([each == category for each in categories])
+        least = surely_threshold(np.array(chances)[shown], hits[shown], counts[shown], precision)
+        if least < 1:
             by_category[category] = round(max(0.5, least), 4)
     sure, review, same, similar = (round(value, 4) for value in (sure, min(sure, review), same, similar))
     return Thresholds(sure, review, same, similar, sure_by_category=by_category)
 
 
-def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = 10) -> float:
-    """Weighted mean distance between probability and share of right answers (Guo et al., 2017), equal-width bins."""
+def expected_calibration_error(chances: Floats, right: Floats, weights: Floats, bins: int = BINS) -> float:
+    """Weighted mean distance of probability and share of right answers: as figures.py has it, where answers weigh."""
     if not len(chances):
         return 0.0
     place = np.minimum((chances * bins).astype(int), bins - 1)
@@ -88,6 +109,19 @@ def least_threshold(scores: Floats, right: NDArray[np.bool_], weights: Floats, p
     order = np.argsort(-scores, kind="stable")
     hits, total = np.cumsum((weights * right)[order]), np.cumsum(weights[order])
     good = np.flatnonzero(hits / total >= precision)
+    return float(scores[order][good[-1]]) if len(good) else 1.0
+
+
+def surely_threshold(scores: Floats, right: NDArray[np.bool_], weights: Floats, precision: float) -> float:
+    """The lowest score such that answers at or above it surely have at least this precision (1.0 if none has).
+
+    Surely: by the one-sided lower bound at 95 % (Wilson, 1927) of as many answers as the weights are worth (Kish,
+    1965).
+    """
+    order = np.argsort(-scores, kind="stable")
+    hits, total = np.cumsum((weights * right)[order]), np.cumsum(weights[order])
+    worth = total**2 / np.cumsum(weights[order] ** 2)
+    good = np.flatnonzero(surely_at_least(hits / total, worth) >= precision)
     return float(scores[order][good[-1]]) if len(good) else 1.0
 
 

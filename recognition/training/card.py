@@ -1,62 +1,48 @@
-"""Writes the card of a bundle: what it learned from, how good it is, what it cannot do; called by export.py.
+"""Writes the card of a bundle: what it learned from, how good it is, what it cannot do; called by export.py
+and by whatever changes a bundle afterwards. record.py has what was not measured.
 
 The card tells the truth: every figure in it comes from metrics that `export` measured, and it says on which photos.
 """
 
-import os
-import platform
-import re
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from recognition.bundle import Bundle
-from recognition.training.data import Photo
+from recognition.training.calibrate import UNKNOWN_WEIGHT
+from recognition.training.figures import BINS
+from recognition.training.record import FINDING, ROLES, Record
 
-# What this project's own bundles are trained on; anything else is its owner's.
-_LICENCES = {
-    "grocery": "Grocery Store Dataset (Klasson et al., WACV 2019), MIT; its product photos and texts come from a "
-    "shop's pages",
-    "clothing": "clothing dataset, small (A. Grigorev), CC0",
-    "catalogues": "five sample shops: eshop (MIT; photos made by an image generator), contoso (MIT), tailwind (MIT), "
-    "luma (OSL-3.0 / AFL-3.0), saleor (BSD-3-Clause)",
-    "renders": "products modelled and rendered by this project, Apache-2.0; those held out are held out whole: one "
-    "clean photo stored, three as a buyer would take them",
-}
-
-_LIMITS = """- Clothes have one photo a garment, so there is no product to find: their figures are of labels only.
-- The catalogues hold a few hundred products: words that training never saw match by their letters only.
-- Rendered photos are simpler than real ones. Expect lower figures on products that training never saw, and measure on
-  your own.
-- Left-out views of the catalogues are mostly clothes in another colour or from behind: much harder than one product
-  from another side, and their product was seen in training.
-- Probabilities hold for shops like those above. Where one photo in five does not show what the shop sells, they are
-  calibrated; where it is one in two, they are too high.
+_GENERAL = """- Words that training never saw match by their letters only.
+- Expect lower figures on products that training never saw, and measure on your own photos (`evaluate`).
+- Probabilities hold for photos like those that they were fitted to. Where one photo in five does not show what the shop
+  sells, they are calibrated; where it is one in two, they are too high.
 - Mirrored products, text in photos and tiny differences (size, model number) are not told apart reliably."""
 
+# What is peculiar to the data of this project's own bundles, whose licences are on record; to nobody else's.
+_PECULIAR = {
+    "clothing": "- Clothes have one photo a garment, so there is no product to find: their figures are of labels only.",
+    "catalogues": "- Left-out views of the catalogues are mostly clothes in another colour or from behind: much harder "
+    "than one\n  product from another side, and their product was seen in training.",
+    "renders": "- Rendered photos are simpler than real ones.",
+}
 
-def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> str:
-    """The card as Markdown. `run`: the facts of run.json; `photos`: all photos with their roles."""
-    plan, metrics = run["plan"], bundle.metrics
-    began_with = [f"How `{_name(plan['weights'])}` came about: {run['began_with']}"] if run["began_with"] else []
+_NO_LICENCE = "licence not stated"
+
+
+def write_card(bundle: Bundle, record: Record) -> str:
+    """The card as Markdown."""
+    metrics = bundle.metrics
     parts = [
         f"# Bundle {bundle.version}",
-        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. Made on "
-        f"{datetime.now(UTC):%Y-%m-%d} with torch {torch.__version__} on {_hardware(plan)}.",
+        f"{bundle.arch}, {bundle.dim}-d unit vectors, photos at {bundle.preprocessing.size} px. {record.made}".rstrip(),
         "## Photos, and what each was used for",
-        _data(photos),
+        _data(record),
         "## Training",
-        f"Starting weights: `{_name(plan['weights'])}`. {_trained(plan)}: {run['epochs_done']} epochs at "
-        f"{plan['size']} px, batches of {plan['batch']}, {plan['optimiser']}, seed {plan['seed']}; the weights are a "
-        f"moving average ({run['best']}).",
-        *began_with,
+        record.training,
         "## Measured",
         _provenance(bundle),
     ]
+    if bundle.mirrored:
+        parts.append("Labels are judged by the photo and its mirror image, whose scores are averaged.")
     if metrics.get("labels"):
         parts.append(_labels(metrics["labels"]))
     if "retrieval" in metrics:
@@ -66,24 +52,21 @@ def write_card(bundle: Bundle, run: dict[str, Any], photos: Sequence[Photo]) -> 
             _retrieval(metrics["words"], "The title alone; most of these texts were trained on"),
             _decisions(metrics["decisions"]),
         ]
-    return "\n\n".join([*parts, "## Limits", _LIMITS]) + "\n"
-
-
-def training_of(folder: Path) -> str:
-    """What the card of a bundle says of how its weights came about; "" where there is no such card."""
-    try:
-        card = (folder / "card.md").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(r"^## Training\n+(.*?)\s*(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
-    return found[1] if found else ""
+    peculiar = [told for name, told in _PECULIAR.items() if name in record.photos and name in record.licences]
+    parts += ["## Limits", "\n".join([*peculiar, _GENERAL])]
+    if record.finding:
+        parts += [f"## {FINDING}", record.finding]
+    return "\n\n".join(parts) + "\n"
 
 
 def _provenance(bundle: Bundle) -> str:
+    if "measured_on" not in bundle.metrics:
+        return "Nothing was measured."
     if bundle.metrics["measured_on"] == bundle.version:
         return (
             "Probabilities and thresholds were fitted on the photos held out to calibrate; the figures are of photos "
-            "that training never saw. Calibration errors of labels are cross-fitted."
+            f"that training never saw. Calibration errors (Guo et al., 2017) are of {BINS} equal-width bins, those of "
+            "labels cross-fitted."
         )
     return (
         f"This bundle was trained on photos that its sibling `{bundle.metrics['measured_on']}` (same settings) had "
@@ -91,30 +74,11 @@ def _provenance(bundle: Bundle) -> str:
     )
 
 
-def _trained(plan: dict[str, Any]) -> str:
-    return (
-        "All layers trained"
-        if plan["backbone_rate"]
-        else "Words, gate and classifiers trained, the photo's network not"
-    )
-
-
-def _hardware(plan: dict[str, Any]) -> str:
-    if str(plan["device"]).startswith("cuda"):
-        return torch.cuda.get_device_name(plan["device"])
-    return f"{os.cpu_count()} CPU cores ({platform.machine()})"
-
-
-def _name(weights: str) -> str:
-    return weights.replace("\\", "/").rstrip("/").rpartition("/")[2]
-
-
-def _data(photos: Sequence[Photo]) -> str:
-    roles = Counter((photo.source, photo.role) for photo in photos)
+def _data(record: Record) -> str:
     lines = ["| data | trained on | stored only | calibrated on | reported on |", "|---|---|---|---|---|"]
-    for source in dict.fromkeys(photo.source for photo in photos):
-        counts = " | ".join(str(roles[source, role]) for role in ("train", "gallery", "calibrate", "report"))
-        lines.append(f"| {source}: {_LICENCES.get(source, 'the owner’s own photos')} | {counts} |")
+    for source, counts in record.photos.items():
+        licence = record.licences.get(source, _NO_LICENCE)
+        lines.append(f"| {source}: {licence} | {' | '.join(str(counts[role]) for role in ROLES)} |")
     return "\n".join(lines)
 
 
@@ -145,9 +109,23 @@ def _decisions(figures: dict[str, Any]) -> str:
     ]
     for verdict in ("SURE", "REVIEW", "UNKNOWN"):
         lines.append(f"| {verdict} | {figures['known'][verdict]:.1%} | {figures['unknown'][verdict]:.1%} |")
-    lines.append("")
-    lines.append(
-        f"Right when SURE (product in the shop): {figures['known']['right_when_sure']:.1%}. "
-        f"Expected calibration error: {figures['expected_calibration_error']:.3f}."
+    error = figures["expected_calibration_error"]
+    return "\n".join([*lines, "", f"{_sure(figures)} Expected calibration error: {error:.3f}."])
+
+
+def _sure(figures: dict[str, Any]) -> str:
+    """What SURE is worth, with the numbers of photos behind it."""
+    known, unknown = figures["known"], figures["unknown"]
+    sure, false = (round(part["SURE"] * part["queries"]) for part in (known, unknown))
+    right = round(known["right_when_sure"] * sure)
+    told = (
+        f"SURE were {sure} of {known['queries']} photos of products that the shop has, {right} of them rightly, and "
+        f"{false} of {unknown['queries']} whose product was taken out of it."
     )
-    return "\n".join(lines)
+    if not sure + false:
+        return told
+    weighed = false * UNKNOWN_WEIGHT * known["queries"] / max(1, unknown["queries"])
+    share = right / (sure + weighed)
+    return (
+        f"{told} So where one photo in five shows what the shop does not sell, {share:.1%} of SURE answers are right."
+    )

@@ -90,7 +90,7 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Any], device: torch.device
         model=load_file(place / _MODEL),
         proxies=load_file(place / _PROXIES),
         average=load_file(place / _FOLDED_AVERAGE, device=str(device)),
-        optimiser=torch.load(place / _OPTIMISER, weights_only=True),
+        optimiser=torch.load(place / _OPTIMISER, map_location=device, weights_only=True),
     )
 
 

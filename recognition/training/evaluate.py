@@ -49,10 +49,11 @@ def retrieval(found: Sequence[Answer]) -> dict[str, dict[str, float]]:
 
 
 def decisions(bundle: Bundle, known: Sequence[Answer], unknown: Sequence[Answer]) -> Metrics:
-    """Calibration error of the best candidate's probability, and what became of known and of unknown photos."""
+    """Calibration error of the first candidate's probability, and what became of known and of unknown photos."""
     chances, right, weights = [], [], []
     for answer, weight in weighted(known, unknown):
-        chances.append(max(decide(answer.candidates, bundle.calibration, bundle.thresholds).probabilities, default=0.0))
+        probabilities = decide(answer.candidates, bundle.calibration, bundle.thresholds).probabilities
+        chances.append(probabilities[0] if probabilities else 0.0)
         right.append(answer.rank == 0)
         weights.append(weight)
     error = expected_calibration_error(np.array(chances), np.array(right, float), np.array(weights))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BINS = 15  # of a reliability diagram, as in Guo et al. (2017)
+BINS = 15  # of equal width, as in Guo et al. (2017): of reliability diagrams, reports and cards alike
 _REJECTED_KNOWN = 20  # one known photo in so many may be rejected: 5 %
 _NORMAL_95 = 1.959963984540054
+_ONE_SIDED_95 = 1.6448536269514722
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +56,13 @@ def wilson(right: int, count: int) -> tuple[float, float] | None:
     middle = part + extra / 2
     reach = _NORMAL_95 * math.sqrt(part * (1 - part) / count + extra / (4 * count))
     return (max(0.0, (middle - reach) / (1 + extra)), min(1.0, (middle + reach) / (1 + extra)))
+
+
+def surely_at_least(share: Floats, count: Floats) -> Floats:
+    """The one-sided lower bound at 95 % of shares [N] of so many [N] (Wilson, 1927)."""
+    extra = _ONE_SIDED_95**2 / count
+    reach = _ONE_SIDED_95 * np.sqrt(share * (1 - share) / count + extra / (4 * count))
+    return np.asarray((share + extra / 2 - reach) / (1 + extra))
 
 
 def reliability(chances: ArrayLike, right: ArrayLike, bins: int = BINS) -> list[Bin]:

@@ -31,7 +31,7 @@ from recognition.training.errors import DataError
 from recognition.training.export import export
 from recognition.training.loop import float_tensors, normalised
 from recognition.training.losses import ProductProxies, targets_of, text_losses, weighted_sum
-from recognition.training.options import add_data, photos_of
+from recognition.training.options import add_data, add_licences, add_sure, licences_of, photos_of, sure_of
 from recognition.training.photo_list import as_in_run
 from recognition.training.plan import cache_side
 from recognition.training.sampling import draw_texts
@@ -50,6 +50,8 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument("--version", help="name of the bundle (default: the folder's name)")
     parser.add_argument("--seed", type=int, default=1)
     add_data(parser)
+    add_licences(parser)
+    add_sure(parser)
     parser.set_defaults(run_command=_run)
 
 
@@ -61,7 +63,23 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     model.image.fold(torch.float32)
     cache = open_cache(photos, options.run / "cache", cache_side(plan["size"]))
     learned = learn_words(model, as_in_run(photos, options.run), cache, look_of(facts), options.seed, console)
-    bundle = export(options.run, photos, options.out, options.version or options.out.name, None, console, learned)
+    step = (
+        f"Words and gate were then trained alone (`fuse`): {STEPS} steps of {PRODUCTS} products, seed {options.seed}."
+    )
+    version = options.version or options.out.name
+    told = licences_of(options)
+    bundle = export(
+        options.run,
+        photos,
+        options.out,
+        version,
+        None,
+        console,
+        learned,
+        steps=[step],
+        licences=told,
+        sure=sure_of(options),
+    )
     console.print_json(json.dumps(bundle.metrics))
 
 

@@ -251,7 +251,7 @@ def _numbers(names: Sequence[str]) -> NDArray[np.intp]:
 def _gallery_scores(candidates: Sequence[Similarity], chances: Sequence[float]) -> dict[str, float]:
     """The probability that the verdict rests on, that of any of the candidates together, and the similarity."""
     return {
-        "probability": max(chances, default=0.0),
+        "probability": chances[0] if chances else 0.0,
         "any_candidate": sum(chances),
         "similarity": candidates[0].similarity if candidates else -1.0,
     }

@@ -1,8 +1,9 @@
 """Makes the classifiers' probabilities honest; beside calibrate.py (candidates), before export.py writes the bundle.
 
 One temperature a label set (Guo et al., 2017), and the least probability at which a photo is taken to show one of the
-labels at all. Both are fitted on photos held out to calibrate. Figures on the same photos would flatter the bundle, so
-they are cross-fitted: each half is judged by the temperature of the other.
+labels at all. Both are fitted on photos held out to calibrate, to the very scores that are served: of a bundle that
+sees mirror images too, the averaged ones. Figures on the same photos would flatter the bundle, so they are
+cross-fitted: each half is judged by the temperature of the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,10 +49,9 @@ def judge_labels(recogniser: Recogniser, photos: Sequence[Photo]) -> dict[str, J
         asked = [photo for photo in held if photo.label in places]
         if not asked:
             continue
-        features = _features(recogniser, asked)
-        with torch.inference_mode():
-            fine = recogniser.model.heads.fine[name](features)
-        judged[name] = Judged(asked, fine.cpu(), _truth(asked, places))
+        batches = pixel_batches(recogniser, asked)
+        fine = torch.cat([recogniser.label_scores(pixels)[name].cpu() for _, pixels in batches])
+        judged[name] = Judged(asked, fine, _truth(asked, places))
     return judged
 
 
@@ -106,15 +106,6 @@ def _cross_fitted_error(known: LabelSet, judged: Judged) -> float:
 
 def _of(judged: Judged, role: Role) -> Judged:
     return judged.where([photo.role == role for photo in judged.photos])
-
-
-def _features(recogniser: Recogniser, photos: Sequence[Photo]) -> Tensor:
-    """Pooled features float32 [N, F], by the path that serves."""
-    backbone = recogniser.model.image.backbone
-    with torch.inference_mode():
-        return torch.cat(
-            [backbone(recogniser.pixels_to_input(pixels)).float() for _, pixels in pixel_batches(recogniser, photos)]
-        )
 
 
 def _truth(photos: Sequence[Photo], places: Mapping[str, int]) -> Tensor:

@@ -24,7 +24,6 @@ from recognition.bundle import Preprocessing
 from recognition.fusion import ProductEncoder
 from recognition.training.augment import LABELS, VIEWS, Augment, mix_photos
 from recognition.training.cache import Cache
-from recognition.training.card import training_of
 from recognition.training.checkpoints import (
     Checkpoint,
     read_before,
@@ -45,7 +44,8 @@ from recognition.training.losses import (
     weighted_sum,
 )
 from recognition.training.photo_list import check_photos
-from recognition.training.plan import Plan
+from recognition.training.plan import Plan, best_precision
+from recognition.training.record import training_of
 from recognition.training.sampling import Rows, Sampler, draw_texts
 from recognition.training.start import is_bundle, photo_features, start_model, start_preprocessing, start_projection
 from recognition.training.validate import held_out_score
@@ -62,8 +62,9 @@ class Run:
         """Raises DataError when the folder holds a run of another plan or of other photos, roles or labels, or the
         starting weights do not fit."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
         self.device = torch.device(plan.device)
+        plan = replace(plan, precision=_precision(plan, folder, self.device))
+        self.plan, self.photos, self.cache, self.folder = plan, photos, cache, folder
         self.look = start_preprocessing(plan.arch, plan.weights, plan.size)
         self.sampler = Sampler(photos, plan.batch, plan.seed, plan.shares)
         self.labels = label_sets(photos)
@@ -90,13 +91,15 @@ class Run:
         """Train the epochs that are still missing. `after_epoch` is told each epoch (from 1) and its held-out score;
         what it raises ends the run, whose checkpoint is already written.
 
-        Raises Diverged when the loss is no number: the last checkpoint is kept and named.
+        Raises Diverged when a loss, a gradient or a weight is no number: the last checkpoint is kept and named.
         """
         with SummaryWriter(str(self.folder / "curves")) as curves:
             while not self.finished:
                 started = time.monotonic()
                 means = self._train_epoch()
-                speed = self.sampler.steps * self.sampler.batch / (time.monotonic() - started)
+                self._check_average()
+                seconds = time.monotonic() - started
+                speed = self.sampler.steps * self.sampler.batch / seconds
                 self.epoch += 1
                 score = held_out_score(self.model, self.average, self.photos, self.cache, self.look)
                 self.scores.append(score)
@@ -104,7 +107,10 @@ class Run:
                 for name, value in (means | {"photos_per_second": speed, "held_out": score}).items():
                     curves.add_scalar(name, value, self.epoch)
                 losses = " ".join(f"{name} {value:.3f}" for name, value in means.items())
-                line = f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s"
+                left = time_left(time.monotonic() - started, self.plan.epochs - self.epoch)
+                line = (
+                    f"epoch {self.epoch}/{self.plan.epochs}  held out {score:.1%}  {losses}  {speed:.0f} photos/s{left}"
+                )
                 console.print(line, highlight=False, soft_wrap=True)
                 if after_epoch:
                     after_epoch(self.epoch, score)
@@ -166,17 +172,27 @@ class Run:
             )
         total = weighted_sum(losses)
         if not math.isfinite(total.item()):
-            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
-            raise Diverged(
-                f"The loss is no number at step {step + 1} of epoch {self.epoch + 1}; {kept} in {self.folder}. "
-                "Try a lower --rate or --backbone-rate."
-            )
+            raise self._diverged("loss", step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        if not math.isfinite(norm.item() + gradient_norm(self.proxies)):
+            raise self._diverged("gradient", step)
         self.optimiser.step()
         self._move_average(self.epoch * self.sampler.steps + step)
         return {name: loss.item() for name, loss in losses.items()} | {"total": total.item()}
+
+    def _check_average(self) -> None:
+        """Raises Diverged where the last step of an epoch left weights that are no numbers: no loss has seen them."""
+        if not all(torch.isfinite(tensor).all() for tensor in self.average.values()):
+            raise self._diverged("average of the weights", self.sampler.steps - 1)
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there is no checkpoint yet"
+        return Diverged(
+            f"The {what} is no number at step {step + 1} of epoch {self.epoch + 1}; {kept} in {self.folder}. "
+            "Try a lower --rate or --backbone-rate."
+        )
 
     def _augmented(self, rows: list[int], augment: Augment) -> Tensor:
         if not rows:
@@ -187,7 +203,7 @@ class Run:
     def _features(self, photos: Tensor) -> Tensor:
         """Photos in 0..1 to pooled features float32 [N, F], with dropout."""
         inputs = normalised(photos, self.look).to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
             chunks = inputs.split(_CHUNK if self.device.type == "cpu" else len(inputs))
             features = torch.cat([self.model.image.backbone(chunk) for chunk in chunks])
         return nn.functional.dropout(features.float(), self.plan.dropout)
@@ -209,14 +225,15 @@ class Run:
     def _resume(self) -> int:
         """Load the last checkpoint, or make the starting point; returns the number of finished epochs.
 
-        A run may be given more or fewer epochs than it was begun with; everything else must be as it was.
+        A run may be given more or fewer epochs than it was begun with, and go on elsewhere; everything else must be as
+        it was.
         """
         facts = read_facts(self.folder)
         if facts is None:
             self._begin()
             return 0
-        settings = _settings(Plan(weights="")) | facts["plan"]  # a run from before a setting existed had its default
-        if settings | {"epochs": self.plan.epochs} != _settings(self.plan):
+        free = {"epochs": self.plan.epochs, "device": self.plan.device}
+        if _kept_settings(facts) | free != _settings(self.plan):
             raise DataError(f"{self.folder} holds a run with other settings: choose those, or another folder.")
         check_photos(self.photos, self.folder)
         kept = read_checkpoint(self.folder, facts, self.device)
@@ -271,10 +288,40 @@ def float_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
 
 
+def time_left(seconds: float, epochs: int) -> str:
+    """How long so many epochs take, each as long as the last one, for the end of a line; "" after the last."""
+    if not epochs:
+        return ""
+    minutes = round(seconds * epochs / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"  {hours} h {rest:02} min left" if hours else f"  {minutes or '<1'} min left"
+
+
+def gradient_norm(module: nn.Module) -> float:
+    """The length of all its gradients together; 0 where it has none."""
+    return nn.utils.get_total_norm([each.grad for each in module.parameters() if each.grad is not None]).item()
+
+
 def _settings(plan: Plan) -> dict[str, Any]:
     """A plan as run.json holds it."""
     settings: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     return settings
+
+
+def _kept_settings(facts: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run; one from before a setting existed had its default."""
+    kept = dict(facts["plan"])
+    if "bfloat16" in kept:
+        kept["precision"] = "bfloat16" if kept.pop("bfloat16") else "float32"
+    return _settings(Plan(weights="")) | kept
+
+
+def _precision(plan: Plan, folder: Path, device: torch.device) -> str:
+    """What the plan says; "auto" is what the run in this folder was begun with, or what is best here."""
+    if plan.precision != "auto":
+        return plan.precision
+    facts = read_facts(folder)
+    return str(_kept_settings(facts)["precision"]) if facts else best_precision(plan.arch, device)
 
 
 def normalised(photos: Tensor, look: Preprocessing) -> Tensor:

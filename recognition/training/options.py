@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
+from recognition.training.calibrate import SURE_PRECISION, Sure
 from recognition.training.data import DataSet, Photo, Role, held_out_fold, read_photos
 from recognition.training.errors import DataError
 from recognition.training.photo_list import PHOTOS
-from recognition.training.plan import OPTIMISERS, Plan
+from recognition.training.plan import OPTIMISERS, PRECISIONS, Plan
 from recognition.training.reviews import Reviews, read_reviews
 
 _DATA_HELP = """a folder of photos (a folder a label), a CSV of photos (path, labels, title, brand, category, price,
@@ -49,6 +50,54 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
 
 
+def add_licences(command: argparse.ArgumentParser) -> None:
+    """`--licence`, of commands that write a card."""
+    command.add_argument(
+        "--licence",
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="where a data set comes from and its licence, for the card; nothing is said of it otherwise",
+    )
+
+
+def add_sure(command: argparse.ArgumentParser) -> None:
+    """What SURE is to mean, of commands that calibrate."""
+    command.add_argument(
+        "--sure-precision",
+        type=float,
+        default=SURE_PRECISION,
+        metavar="SHARE",
+        help=f"SURE is what surely is right so often, at 95 %% confidence (default: {SURE_PRECISION})",
+    )
+    command.add_argument(
+        "--own-shop",
+        action="store_true",
+        help="the photos are of the one shop that the bundle will serve: its categories get thresholds of their own",
+    )
+
+
+def sure_of(options: argparse.Namespace) -> Sure:
+    """What SURE is to mean. Raises DataError."""
+    if not 0 < options.sure_precision < 1:
+        raise DataError(
+            f"--sure-precision {options.sure_precision}: a share between 0 and 1 is what it wants, such as 0.95."
+        )
+    return Sure(options.sure_precision, options.own_shop)
+
+
+def licences_of(options: argparse.Namespace) -> dict[str, str]:
+    """What the card says of the data sets' licences. Raises DataError."""
+    names = {_named(given)[0] for given in (*options.data, *options.from_reviews)}
+    told = {}
+    for given in options.licence:
+        name, _, text = given.partition("=")
+        if name not in names or not text.strip() or "\n" in text:
+            raise DataError(f"--licence {given}: NAME=TEXT is what it wants, NAME that of a data set.")
+        told[name] = text.strip()
+    return told
+
+
 def data_sets(options: argparse.Namespace) -> list[DataSet]:
     """The data sets of a command line. Raises DataError."""
     sets = []
@@ -78,8 +127,8 @@ def photos_of(options: argparse.Namespace) -> list[Photo]:
 
 
 def _decided(options: argparse.Namespace) -> list[Photo]:
-    """The photos of decisions. Where the starting bundle's run lies beside it, its roles are kept."""
-    run = Path(f"{getattr(options, 'weights', '')}.run")
+    """The photos of decisions. Where the run of the bundle that is begun with lies beside it, its roles are kept."""
+    run = Path(f"{getattr(options, 'weights', None) or getattr(options, 'bundle', '')}.run")
     before = run if (run / PHOTOS).is_file() else None
     taken = {data.name for data in data_sets(options)}
     photos: list[Photo] = []
@@ -137,7 +186,12 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--average", type=float, default=Plan.average, help="what the moving average keeps a step")
     command.add_argument("--patience", type=int, default=Plan.patience, help="stop after so many epochs without gain")
-    command.add_argument("--bfloat16", action="store_true", help="mixed precision (measure first: it can be slower)")
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=Plan.precision,
+        help="auto: bfloat16 where this network is faster in it (default); a run that is taken up keeps its own",
+    )
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     command.add_argument("--seed", type=int, default=Plan.seed)
     command.add_argument(
@@ -172,8 +226,7 @@ def fit_command(options: argparse.Namespace, plan: Plan) -> str:
         words += [word for given in getattr(options, name) for word in (f"--{name}", given)]
     words += ["--fold", options.fold] if options.fold else []
     usual = Plan(weights="bundles/default", device=plan.device)
-    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "closed", "dim", "bfloat16", "mirror"}):
+    for name in sorted(set(Plan.__dataclass_fields__) - {"shares", "closed", "dim", "mirror"}):
         if getattr(plan, name) != getattr(usual, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
-    words += ["--bfloat16"] if plan.bfloat16 else []
     return shlex.join(words if plan.mirror else [*words, "--no-mirror"])

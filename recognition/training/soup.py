@@ -24,13 +24,13 @@ from recognition.decide import Calibration, Thresholds
 from recognition.fusion import ProductEncoder
 from recognition.recogniser import load_model
 from recognition.training.cache import Cache, open_cache
-from recognition.training.card import training_of
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.folding import FoldedNorms
 from recognition.training.loop import float_tensors
 from recognition.training.options import add_data, photos_of
 from recognition.training.plan import cache_side
+from recognition.training.record import Record, read_record, training_of
 from recognition.training.validate import held_out_score
 
 PARTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # what the other bundle may count; the one that leads counts the rest
@@ -80,12 +80,16 @@ def soup(
     bundle = replace(
         first, version=version, calibration=Calibration(), thresholds=Thresholds(), subject=None, metrics={}
     )
-    card = (
-        f"# Bundle {version}\n\nNot calibrated: it is where a training begins.\n\n## Training\n\n"
+    told = (
         f"The mean of `{first.version}` and `{other.version}`, which counts {best:.0%}, chosen on {len(asked)} held-"
-        f"out photos. `{first.version}`: {_story(first)}\n\n`{other.version}`: {_story(other)}\n"
+        f"out photos. `{first.version}`: {_story(first)}\n\n`{other.version}`: {_story(other)}"
     )
-    save_bundle(bundle, {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}, card, out)
+    card = f"# Bundle {version}\n\nNot calibrated: it is where a training begins.\n\n## Training\n\n{told}\n"
+    learnt = [read_record(each.weights_path.parent).trained_on for each in (first, other)]
+    record = Record(training=told, trained_on=None if None in learnt else frozenset().union(*filter(None, learnt)))
+    save_bundle(
+        bundle, {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}, card, out, record.as_json()
+    )
     return scores
 
 

@@ -25,13 +25,14 @@ from torch.nn import functional
 from recognition.bundle import Bundle, Subject, save_bundle
 from recognition.proposals import SubjectHead
 from recognition.recogniser import Recogniser
+from recognition.training.card import write_card
 from recognition.training.data import share
+from recognition.training.record import read_record
 from recognition.training.scenes import ProductPhotos, read_backgrounds, read_products
 from recognition.training.studio import NEAR, WIDE, Seen, Studio, see_scenes
 from recognition.training.subject_choice import SCORES, best_score, best_subject
 
 _ONE_CHOOSES = 6  # one training product in so many is kept for choosing thresholds
-_CARD_SECTION = "## Finding things"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(options: argparse.Namespace, console: Console) -> None:
     products = [product for folder in options.data for product in read_products(folder)]
     plan = Plan(near=options.near, wide=options.wide, rounds=options.rounds, seed=options.seed)
-    add_subject(options.bundle, products, read_backgrounds(options.backgrounds), options.out, plan, console)
+    data, behind = (
+        ", ".join(folder.resolve().name for folder in given) for given in (options.data, options.backgrounds)
+    )
+    source = f"cut-out product photos of {data}, before {f'photos of {behind}' if behind else 'drawn grounds'}"
+    backgrounds = read_backgrounds(options.backgrounds)
+    add_subject(options.bundle, products, backgrounds, options.out, plan, console, source)
 
 
 def add_subject(
@@ -77,8 +83,10 @@ def add_subject(
     out: Path,
     plan: Plan,
     console: Console,
+    source: str = "cut-out product photos",
 ) -> Bundle:
-    """Train the head on the bundle in `folder` and write it, with the head, to `out`. Raises DataError, BundleError."""
+    """Train the head on the bundle in `folder` and write it, with the head, to `out`; `source`: what scenes are made
+    of, for the card. Raises DataError, BundleError."""
     torch.manual_seed(plan.seed)
     recogniser = Recogniser.load(folder, device="cpu", precision="float32")
     recogniser.model.subject, recogniser.bundle = None, replace(recogniser.bundle, subject=Subject())
@@ -89,7 +97,7 @@ def add_subject(
     judge = Studio(choosing, backgrounds, plan.seed + 1)
     head = train_head(recogniser, teacher, plan, console)
     subject = choose(recogniser, head, judge, choosing, plan, console)
-    return _write(folder, recogniser.bundle, head, subject, out)
+    return _write(folder, recogniser.bundle, head, subject, out, source)
 
 
 def train_head(recogniser: Recogniser, studio: Studio, plan: Plan, console: Console) -> SubjectHead:
@@ -183,16 +191,16 @@ def choose(
     return Subject(score=score, small=small, sure=sure)
 
 
-def _write(folder: Path, bundle: Bundle, head: SubjectHead, subject: Subject, out: Path) -> Bundle:
+def _write(folder: Path, bundle: Bundle, head: SubjectHead, subject: Subject, out: Path, source: str) -> Bundle:
     """The bundle with this head in place of any it had; version, vectors and all else stay."""
     tensors = {name: tensor for name, tensor in load_file(folder / "weights.safetensors").items()
                if not name.startswith("subject.")}  # fmt: skip
     tensors |= {f"subject.{name}": tensor.detach().numpy() for name, tensor in head.state_dict().items()}
-    card = (folder / "card.md").read_text(encoding="utf-8").partition(_CARD_SECTION)[0].rstrip()
     section = (
-        f"\n\n{_CARD_SECTION}\n\nA detection head over the last feature map, trained on scenes composed from cut-out "
-        f"product photos. Chosen on scenes of other products: items from a score of {subject.score:g}; a main subject "
+        f"A detection head over the last feature map, trained on scenes composed of {source}. "
+        f"Chosen on scenes of other products: items from a score of {subject.score:g}; a main subject "
         f"is cut out when it covers at most {subject.small:.0%} of the square with a score of {subject.sure:g}. "
-        "Figures: `python benchmarks/scenes.py`.\n"
+        "Figures: `python benchmarks/scenes.py`."
     )
-    return save_bundle(replace(bundle, subject=subject, path=None), tensors, card + section, out)
+    found, record = replace(bundle, subject=subject, path=None), replace(read_record(folder), finding=section)
+    return save_bundle(found, tensors, write_card(found, record), out, record.as_json())

@@ -1,6 +1,8 @@
 """A bundle on disk: what is written is read again, and nothing damaged or foreign is ever served."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +50,17 @@ def test_round_trip(folder):
         assert getattr(bundle, name) == getattr(BUNDLE, name)
     assert bundle.metrics == BUNDLE.metrics
     assert (folder / "card.md").read_text() == "# Card\n"
+
+
+def test_mirror_images_are_told_only_where_they_are_seen(folder):
+    """A release that does not know them reads every other bundle."""
+    assert "mirrored" not in json.loads((folder / "bundle.json").read_text())
+    assert load_bundle(folder).mirrored is False
+    save_bundle(replace(BUNDLE, mirrored=True), TENSORS, "", folder)
+    assert json.loads((folder / "bundle.json").read_text())["mirrored"] is True
+    assert load_bundle(folder).mirrored is True
+    change(folder, mirrored="yes")
+    refused(folder, "mirrored is 'yes', neither true nor false")
 
 
 def test_files_can_be_read_by_others_and_nothing_else_is_left(folder):
@@ -116,6 +129,42 @@ def test_no_json(folder, text):
 def test_wrong_fields(folder, values):
     change(folder, **values)
     refused(folder, "incomplete or wrong")
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "sentence"),
+    [
+        ("thresholds", {"sure": "0.9"}, "thresholds.sure is '0.9', not a finite number from 0 to 1"),
+        ("thresholds", {"review": 1.5}, "thresholds.review is 1.5, not a finite number from 0 to 1"),
+        ("thresholds", {"same": None}, "thresholds.same is None, not a finite number from -1 to 1"),
+        ("thresholds", {"sure_by_category": {"Tea": True}}, "thresholds.sure_by_category is True, not a finite number"),
+        ("preprocessing", {"size": -5}, "preprocessing.size is -5, not a whole number from 1 to 65536"),
+        ("preprocessing", {"size": 64.5}, "preprocessing.size is 64.5, not a whole number"),
+        ("preprocessing", {"std": [0.5, 0, 0.5]}, "preprocessing.std is 0, not a finite number above 0"),
+        ("calibration", {"margin": float("nan")}, "calibration.margin is nan, not a finite number"),
+        ("calibration", {"calibrated": 1}, "calibration.calibrated is 1, neither true nor false"),
+        ("similarity", {"fused": -0.5}, "similarity.fused is -0.5, not a finite number from 0 to 1"),
+    ],
+)
+def test_values_that_no_bundle_has(folder, part, values, sentence):
+    facts = json.loads((folder / "bundle.json").read_text())
+    change(folder, **{part: facts[part] | values})
+    refused(folder, re.escape(sentence))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"dim": 0}, "dim is 0, not a whole number from 1 to 65536"),
+        ({"version": 7}, "version is 7, not a text"),
+        ({"subject": {"side": 448, "score": 2}}, "subject.score is 2, not a finite number from 0 to 1"),
+        ({"labels": {"a": {"fine": ["x"], "coarse": [], "parents": [], "temperature": 0}}},
+         "labels.a.temperature is 0, not a finite number above 0"),
+    ],
+)  # fmt: skip
+def test_other_values_that_no_bundle_has(folder, values, sentence):
+    change(folder, **values)
+    refused(folder, re.escape(sentence))
 
 
 def test_a_missing_field(folder):

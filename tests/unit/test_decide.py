@@ -1,6 +1,7 @@
 """Verdicts: exact, because deciding is arithmetic."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -55,10 +56,22 @@ def test_probabilities_never_add_up_to_more_than_one():
     assert len(set(decision.probabilities)) == 1
 
 
-def test_the_order_does_not_matter():
+def test_probabilities_come_in_the_order_of_the_candidates():
     forward, back = judge(("mug", 0.8, 2), ("cup", 0.7, 1)), judge(("cup", 0.7, 1), ("mug", 0.8, 2))
     assert forward.probabilities == back.probabilities[::-1]
-    assert (forward.verdict, forward.reason) == (back.verdict, back.reason)
+
+
+def test_the_verdict_is_about_the_first_candidate():
+    """It is the one that is accepted: another that is likelier, by its votes or because words put it second, is not."""
+    clear = judge(("mug", 0.9, 3), ("cup", 0.6, 1))
+    assert (clear.verdict, clear.reason) == ("SURE", "clear_match")
+    turned = judge(("cup", 0.6, 1), ("mug", 0.9, 3))
+    assert (turned.verdict, turned.reason) == ("UNKNOWN", "nothing_like_it")
+    voted = judge(("cup", 0.74, 0), ("mug", 0.73, 5))
+    assert voted.probabilities[0] < voted.probabilities[1] and voted.verdict == "UNKNOWN"
+    thresholds = replace(THRESHOLDS, sure_by_category={"mugs": 0.999})
+    pair = [Similarity("mug", 0.9, 3, "mugs"), Similarity("cup", 0.6, 1)]
+    assert decide(pair, CALIBRATION, thresholds).verdict == "REVIEW"
 
 
 def test_more_of_anything_is_never_less_likely():

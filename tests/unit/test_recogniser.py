@@ -29,10 +29,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def calm_model(arch: str) -> ProductEncoder:
+def calm_model(arch: str, labels: dict[str, LabelSet] | None = None) -> ProductEncoder:
     """Random weights whose features still differ from photo to photo, and batch norms that do something."""
     torch.manual_seed(5)
-    model = ProductEncoder(arch, 256)
+    model = ProductEncoder(arch, 256, labels)
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -243,19 +243,33 @@ def test_the_bundle_is_at_hand(recogniser, folder):
     assert recogniser.bundle.path == folder
 
 
-def test_labels_of_a_bundle(tmp_path, pixels):
+def bundle_of_fruit(folder, **more):
+    """A network with chance weights that tells three kinds of fruit."""
     known = LabelSet(("braeburn", "conference", "gala"), ("apple", "pear"), (0, 1, 0), temperature=2.0)
-    torch.manual_seed(3)
-    model = ProductEncoder("mobilenet_v2", 256, {"fruit": known})
+    model = calm_model("mobilenet_v2", {"fruit": known})
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-    bundle = Bundle(
-        "2026-01-01-labels", "mobilenet_v2", preprocessing=Preprocessing(size=SIZE), labels={"fruit": known}
-    )
-    save_bundle(bundle, tensors, "", tmp_path / "bundle")
-    odds = Recogniser.load(tmp_path / "bundle", device="cpu", precision="float32").classify(pixels)["fruit"]
+    look = Preprocessing(size=SIZE)
+    bundle = Bundle("2026-01-01-labels", "mobilenet_v2", preprocessing=look, labels={"fruit": known}, **more)
+    save_bundle(bundle, tensors, "", folder)
+    return Recogniser.load(folder, device="cpu", precision="float32")
+
+
+def test_labels_of_a_bundle(tmp_path, pixels):
+    odds = bundle_of_fruit(tmp_path / "bundle").classify(pixels)["fruit"]
     assert (odds.fine.shape, odds.coarse.shape) == ((6, 3), (6, 2))
     assert odds.fine.sum(1).numpy() == pytest.approx(np.ones(6), abs=1e-5)
     assert odds.coarse.sum(1).numpy() == pytest.approx(np.ones(6), abs=1e-5)
+
+
+def test_a_bundle_that_sees_mirror_images_averages_the_scores_of_both(tmp_path, pixels):
+    plain, mirrored = bundle_of_fruit(tmp_path / "plain"), bundle_of_fruit(tmp_path / "mirrored", mirrored=True)
+    other = np.ascontiguousarray(pixels[:, :, ::-1])
+    one, two = (plain.label_scores(shown)["fruit"] for shown in (pixels, other))
+    assert (one - two).abs().max() > 1e-3
+    torch.testing.assert_close(mirrored.label_scores(pixels)["fruit"], (one + two) / 2, atol=1e-5, rtol=1e-4)
+    odds = torch.softmax((one + two) / 2 / 2.0, -1)
+    torch.testing.assert_close(mirrored.classify(pixels)["fruit"].fine, odds, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(plain.classify(pixels)["fruit"].fine, torch.softmax(one / 2.0, -1), atol=1e-5, rtol=1e-4)
 
 
 def test_the_feature_map_is_what_was_pooled(recogniser, pixels):

@@ -181,7 +181,9 @@ def test_a_bundle_gets_its_head_and_keeps_all_else(shop, tmp_path):
     old, new = load_file(tmp_path / "before" / "weights.safetensors"), load_file(out / "weights.safetensors")
     assert all((new[name] == tensor).all() for name, tensor in old.items())
     assert {name.partition(".")[0] for name in set(new) - set(old)} == {"subject"}
-    assert (out / "card.md").read_text().startswith("# A card\n\n## Finding things\n")
+    card = (out / "card.md").read_text()
+    assert card.startswith("# Bundle 2026-01-01-random\n") and card.count("## Finding things\n") == 1
+    assert "trained on scenes composed of cut-out product photos." in card
     Recogniser.load(out, device="cpu", precision="float32").propose(np.zeros((1, 448, 448, 3), np.uint8))
 
 

@@ -1,6 +1,7 @@
 """What the network is told, and what is fitted after it: losses, targets, rankings, probabilities, by hand."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from recognition.bundle import LabelSet
 from recognition.decide import Calibration, Similarity, Thresholds
 from recognition.fusion import ProductEncoder
 from recognition.text import ProductText
-from recognition.training.calibrate import expected_calibration_error, fit_calibration, fit_thresholds, least_threshold
+from recognition.training.calibrate import (
+    expected_calibration_error,
+    fit_calibration,
+    fit_thresholds,
+    least_threshold,
+    surely_threshold,
+)
 from recognition.training.data import DataSet, Photo, read_photos
 from recognition.training.losses import ProductProxies, contrast, label_losses, label_sets, targets_of, weighted_sum
 from recognition.training.ranking import Answer, Products
@@ -140,9 +147,36 @@ def test_nothing_to_calibrate_with_stays_a_guess():
     assert not fit_calibration([answer for answer in known if answer.rank == 0], []).calibrated
 
 
+def test_sure_is_what_surely_has_the_precision():
+    """All right: 25 answers are surely right nine times in ten (25 / (25 + 1.645²)), 24 are not."""
+    for count, least in ((24, 1.0), (25, 0.5)):
+        scores = np.linspace(0.9, 0.5, count)
+        assert surely_threshold(scores, np.ones(count, bool), np.ones(count), 0.9) == least
+    scores, right = np.linspace(0.9, 0.5, 80), np.arange(80) < 60
+    assert surely_threshold(scores, right, np.ones(80), 0.9) == scores[61]  # 60 of 62: 0.905 at least; 60 of 63: 0.886
+    # Ten heavy answers and fifteen that count next to nothing are worth ten.
+    assert (
+        surely_threshold(np.linspace(0.9, 0.5, 25), np.ones(25, bool), np.r_[np.ones(10), np.full(15, 1e-6)], 0.9) == 1
+    )
+
+
+def test_categories_have_thresholds_of_their_own_only_in_ones_own_shop():
+    """What one shop calls tea is another thing in the next."""
+    known, unknown = made_up_answers(random.Random(3))
+    named = [replace(each, candidates=[replace(one, category="Tea") for one in each.candidates]) for each in known]
+    calibration = fit_calibration(named, unknown)
+    assert fit_thresholds(named, unknown, calibration, 0.7).sure_by_category == {}
+    own = fit_thresholds(named, unknown, calibration, 0.7, own_shop=True)
+    assert list(own.sure_by_category) == ["Tea"] and 0.5 <= own.sure_by_category["Tea"] < 1
+    assert own.sure <= fit_thresholds(named, unknown, calibration, 0.75).sure
+
+
 def test_calibration_error_and_threshold_are_exact():
     chances, right = np.array([0.95, 0.95, 0.15, 0.15]), np.array([1.0, 0.0, 0.0, 0.0])
     assert expected_calibration_error(chances, right, np.ones(4)) == pytest.approx((0.45 + 0.15) / 2)
+    # 0.70 and 0.79 lie in one of ten bins and in two of fifteen (from 0.667 and from 0.733): 0.30 and 0.79 apart.
+    apart = expected_calibration_error(np.array([0.70, 0.79]), np.array([1.0, 0.0]), np.ones(2))
+    assert apart == pytest.approx((0.30 + 0.79) / 2)
     scores, hits = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
     assert least_threshold(scores, hits, np.ones(4), 1.0) == 0.8
     assert least_threshold(scores, hits, np.ones(4), 0.75) == 0.6

@@ -186,6 +186,24 @@ def test_a_recipe_that_diverges(photos, tmp_path, capsys):
     assert "The loss is no number at step 2 of epoch 1" in capsys.readouterr().out
 
 
+def test_a_recipe_whose_gradient_is_no_number_keeps_its_checkpoint(photos, tmp_path, capsys, monkeypatch):
+    """After the first epoch what flows back is no number, while the loss still is one."""
+
+    def go_wrong(self):
+        save(self)
+        next(self.network.parameters()).register_hook(lambda slope: slope * float("nan"))
+
+    save = Training._checkpoint
+    monkeypatch.setattr(Training, "_checkpoint", go_wrong)
+    given = ["recipe", "cifar10-two-blocks", "--data", str(photos), "--out", str(tmp_path), "--batch", "20"]
+    assert main([*given, "--epochs", "2", "--threads", "1", "--device", "cpu"]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The gradient is no number at step 1 of epoch 2; the checkpoint of epoch 1 is kept" in said
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert len(kept["epochs"]) == 1
+    assert all(torch.isfinite(tensor).all() for tensor in kept["network"].values())
+
+
 def test_fusion(tmp_path, weights, capsys):
     """Colour decides the category here and the words name it: words tell all, the price of each is its own."""
     data = shop(tmp_path / "shops", views=2)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -18,8 +19,11 @@ from recognition.text import ProductText
 from recognition.training.__main__ import main
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, read_photos
-from recognition.training.loop import Run, float_tensors
-from recognition.training.plan import Plan
+from recognition.training.errors import Diverged
+from recognition.training.label_calibration import fit_labels, judge_labels
+from recognition.training.loop import Run, float_tensors, time_left
+from recognition.training.photo_list import as_in_run
+from recognition.training.plan import Plan, best_precision
 from recognition.training.start import start_model, start_preprocessing
 from recognition.training.validate import held_out_score
 from tests.training_data import balls, write_table
@@ -115,6 +119,39 @@ def test_a_run_from_before_a_setting_existed_goes_on(fitted, toys, small, tmp_pa
     assert "2 of 2 epochs are done" in capsys.readouterr().out
 
 
+def test_a_run_goes_on_on_another_device_in_its_own_precision(fitted, toys, small, tmp_path, capsys):
+    """Begun on a GPU and in bfloat16, as runs said it before; "auto" is what it came to then."""
+    shutil.copytree(fitted.with_name("tiny.run"), tmp_path / "tiny.run")
+    facts = facts_of(tmp_path / "tiny.run")
+    assert facts["plan"].pop("precision") == "float32"
+    facts["plan"] |= {"device": "cuda:1", "bfloat16": True}
+    (tmp_path / "tiny.run" / "run.json").write_text(json.dumps(facts))
+    assert main(small(toys, tmp_path / "tiny", "--precision", "float32")) == 2
+    assert "holds a run with other settings" in capsys.readouterr().out
+    assert main(small(toys, tmp_path / "tiny", "--epochs", "3")) == 0
+    plan = facts_of(tmp_path / "tiny.run")["plan"]
+    assert (plan["precision"], plan["device"]) == ("bfloat16", "cpu")
+
+
+def test_precision_where_nobody_chose(monkeypatch):
+    """On a CPU with matrix units, whole convolutions are faster in bfloat16 and those of a channel are not."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert [best_precision(arch, cpu) for arch in ("resnet50", "convnext_tiny", "efficientnet_v2_s")] == [
+        "bfloat16"
+    ] * 3
+    assert best_precision("mobilenet_v2", cpu) == "float32"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    assert best_precision("resnet50", cpu) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert best_precision("mobilenet_v2", torch.device("cuda")) == "bfloat16"
+
+
+def test_time_left():
+    said = [time_left(seconds, epochs) for seconds, epochs in ((90, 0), (5, 2), (90, 3), (1800, 5), (60, 59))]
+    assert said == ["", "  <1 min left", "  4 min left", "  2 h 30 min left", "  59 min left"]
+
+
 @pytest.mark.parametrize("more", [("--seed", "9"), ("--rate", "0.001"), ("--optimiser", "sgd"), ("--batch", "4")])
 def test_a_run_of_other_settings_is_not_continued(fitted, toys, small, capsys, more):
     before = facts_of(fitted.with_name("tiny.run"))
@@ -208,6 +245,25 @@ def test_a_folder_of_photos_becomes_a_bundle_that_knows_its_labels(folder, small
     assert recogniser.bundle.metrics["labels"]["colours"]["report"]["fine"] == 1.0
 
 
+@pytest.mark.parametrize(("more", "mirrored"), [((), True), (("--no-mirror",), False)])
+def test_photos_are_judged_mirrored_as_they_were_trained(folder, small, tmp_path, more, mirrored):
+    """Temperature and threshold are fitted to the scores that are served."""
+    assert main(small(f"colours={folder}", tmp_path / "out", "--epochs", "1", *more)) == 0
+    recogniser = Recogniser.load(tmp_path / "out", threads=1)
+    assert recogniser.bundle.mirrored is mirrored
+    photos = as_in_run(read_photos([DataSet("colours", folder)]), tmp_path / "out.run")
+    judged = judge_labels(recogniser, photos)["colours"]
+    pixels = np.stack([recogniser.prepare(photo.path.read_bytes()).pixels for photo in judged.photos])
+    torch.testing.assert_close(judged.fine, recogniser.label_scores(pixels)["colours"], atol=1e-4, rtol=1e-4)
+    known = recogniser.bundle.labels["colours"]
+    again = fit_labels(known, judged.where([photo.role == "calibrate" for photo in judged.photos]))
+    assert (again.temperature, again.known) == pytest.approx((known.temperature, known.known), abs=1e-3)
+
+
+def test_a_bundle_of_products_alone_has_nothing_to_mirror(fitted):
+    assert "mirrored" not in json.loads((fitted / "bundle.json").read_text())
+
+
 def test_a_csv_with_coarse_labels_becomes_a_bundle(small, tmp_path):
     balls(tmp_path, ("red", "green", "blue", "black"), 6)
     rows = [
@@ -270,6 +326,44 @@ def test_a_later_divergence_keeps_the_last_checkpoint(folder, weights, tmp_path)
     assert (facts["epochs_done"], facts["checkpoint"]) == (1, "epoch-1")
     kept = load_file(tmp_path / "run" / "epoch-1" / "average.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+@pytest.mark.parametrize("part", ["model.image.projection.weight", "proxies.weights.toys"])
+def test_a_gradient_that_is_no_number_keeps_the_last_checkpoint(toys, weights, tmp_path, part):
+    """The loss stays a number: only what flows back is none, and no weight has moved by it."""
+    photos = read_photos([DataSet("toys", toys)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=2, batch=8, mix=0.0)
+    run = Run(plan, photos, open_cache(photos, tmp_path / "cache", 96), tmp_path / "run")
+
+    def go_wrong(_epoch: int, _score: float) -> None:
+        owner, _, name = part.partition(".")
+        dict(getattr(run, owner).named_parameters())[name].register_hook(lambda slope: slope * float("nan"))
+
+    with pytest.raises(Diverged, match="The gradient is no number at step 1 of epoch 2; the checkpoint of epoch 1 is"):
+        run.fit(Console(quiet=True), go_wrong)
+    assert facts_of(tmp_path / "run")["epochs_done"] == 1
+    assert all(torch.isfinite(tensor).all() for tensor in float_tensors(run.model).values())
+    kept = load_file(tmp_path / "run" / "epoch-1" / "average.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_weights_that_the_last_step_ruined_are_not_kept(folder, weights, tmp_path):
+    """No loss of the epoch has seen them."""
+    photos = read_photos([DataSet("balls", folder)])
+    plan = Plan(weights=str(weights), arch="mobilenet_v3_small", size=64, epochs=2, batch=8)
+    run = Run(plan, photos, open_cache(photos, tmp_path / "cache", 96), tmp_path / "run")
+    steps, step = run.sampler.steps, run._step
+
+    def ruin(rows, batch, rng, number):
+        done = step(rows, batch, rng, number)
+        if run.epoch == 1 and number == steps - 1:
+            run.average["image.projection.bias"].fill_(float("inf"))
+        return done
+
+    run._step = ruin
+    with pytest.raises(Diverged, match=f"The average of the weights is no number at step {steps} of epoch 2; the che"):
+        run.fit(Console(quiet=True))
+    assert facts_of(tmp_path / "run")["epochs_done"] == 1
 
 
 def test_the_score_of_an_epoch(folder, weights, tmp_path):

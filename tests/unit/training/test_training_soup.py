@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from recognition.bundle import load_bundle
 from recognition.recogniser import Recogniser
 from recognition.training.__main__ import main
-from recognition.training.card import training_of
+from recognition.training.record import training_of
 from recognition.training.soup import PARTS, best_part, mixture
 from recognition.training.start import start_model
 
