@@ -378,3 +378,25 @@ def test_search_that_is_not_kept_any_more_is_gone(client, shop):
     address, job = asked(client, words="mug")
     Job.objects.filter(pk=job.pk).update(state=JobState.DONE, finished_at=timezone.now() - timedelta(days=31))
     assert client.get(address).json()["code"] == "search_not_found"
+
+
+def test_a_visitor_searches_so_often_a_minute(client, shop, redis_server, setting):
+    setting("VITRINE_VISITOR_SEARCHES", "2")
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 202]
+    refused = ask(Client(), words="mug")  # another browser at the same address is the same visitor
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert refused.json()["said"] == "You searched very often just now. Wait a minute, then search again."
+    assert "Wait a minute, then search again." in refused.json()["html"]
+    chinese = client.post("/search", {"merchant": "harbour", "words": "mug"}, HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert (chinese.status_code, chinese.json()["message"]) == (429, "请等一分钟再搜索。")
+    assert Job.objects.count() == 2
+    elsewhere = client.post("/search", {"merchant": "harbour", "words": "mug"}, REMOTE_ADDR="192.0.2.7")
+    assert elsewhere.status_code == 202
+
+
+def test_without_redis_every_search_is_let_through(client, shop, redis_server, setting):
+    setting("VITRINE_VISITOR_SEARCHES", "1")
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 429]
+    redis_server.kill()
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 202]
