@@ -72,7 +72,7 @@ class CatalogueExport:
     def _photo(self, archive: ZipFile, out: "_Outbox", photo: Photo) -> Generator[bytes, None, str]:
         """Write a photo, unless its bytes are there under its name already; returns the name, "" where it is gone."""
         try:
-            part = _part(photo) if photo.region and tuple(photo.region) != WHOLE else None
+            part = _part(photo.key, photo.region) if photo.region and tuple(photo.region) != WHOLE else None
             sha256 = photo.sha256 if part is None else hashlib.sha256(part).hexdigest()
             name = self._name(photo, sha256) if part is None else f"photos/{sha256}.jpg"
             if name.casefold() not in self._names:
@@ -92,8 +92,9 @@ class CatalogueExport:
         return name if self._names.get(name.casefold(), sha256) == sha256 else by_hash
 
 
-def _part(photo: Photo) -> bytes:
-    return client.cut_photo(client.photo_store().read(photo.key), photo.region)
+def _part(key: str, region: Sequence[float]) -> bytes:
+    left, top, right, bottom = region
+    return client.cut_photo(client.photo_store().read(key), (left, top, right, bottom))
 
 
 def name_by_hash(photo: Photo) -> str:
