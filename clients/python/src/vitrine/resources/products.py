@@ -101,10 +101,10 @@ class Products(Calls[Mode]):
         return self._done(request("DELETE", f"products/{id}", options))
 
     @call
-    def update_by_sku(self, sku: str, **change: Unpack[ProductChange]) -> Flow[Product]:
-        """Change what is given of the product with this sku; nothing is created."""
+    def update_by_sku(self, current: str, **change: Unpack[ProductChange]) -> Flow[Product]:
+        """Change what is given of the product whose sku this is; nothing is created. ``sku=`` gives it another one."""
         body, options = split(change)
-        return self._send(Product, request("PATCH", f"products/by-sku/{part(sku)}", options, json=body))
+        return self._send(Product, request("PATCH", f"products/by-sku/{part(current)}", options, json=body))
 
     @call
     def delete_by_sku(self, sku: str, **options: Unpack[Options]) -> Flow[None]:
