@@ -95,7 +95,9 @@ API: dict[str, Case] = {
         ("POST", {"sku": "{sku}", "title": "Taken", "id": "{product}", "merchant": "{merchant}"})
     ),
     "api-products-export": Mine(),
-    "api-product-by-sku": Mine(("PUT", {"title": "Taken", "merchant": "{merchant}"}), sku="sku"),
+    "api-product-by-sku": Mine(
+        ("PATCH", {"title": "Taken"}), ("PUT", {"title": "Taken", "merchant": "{merchant}"}), sku="sku"
+    ),
     "api-photo": Theirs(id="photo"),
     "api-synonyms": Mine(("POST", {"words": ["a", "b"], "merchant": "{merchant}"})),
     "api-synonyms-set": Theirs(id="synonyms", put={"words": ["a", "b"]}),

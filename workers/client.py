@@ -52,6 +52,7 @@ from workers.contract import (
     Inventory,
     InventoryPage,
     Message,
+    Region,
     Search,
     WorkerCard,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "bundle_key",
     "coordinator_beat",
     "coordinator_is_alive",
+    "cut_photo",
     "explanation_of",
     "inspect_photo",
     "inventory_page",
@@ -266,6 +268,11 @@ def inspect_photo(data: bytes) -> PhotoFacts:
 def shrink_photo(data: bytes, side: int) -> bytes:
     """A small copy of a photo as WebP, its longest side at most so many pixels. Raises PhotoError."""
     return _decoders().shrink_photo(data, side=side, limits=_limits())
+
+
+def cut_photo(data: bytes, region: Region) -> bytes:
+    """A part of a photo as a JPEG of its own. Raises PhotoError."""
+    return _decoders().cut_photo(data, region=region, limits=_limits())
 
 
 def _limits() -> PhotoLimits:

@@ -36,7 +36,13 @@ urlpatterns = [
     path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
     path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
     path(f"{V1}/products/export.zip", ExportView.as_view({"get": "export"}), name="api-products-export"),
-    path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
+    path(
+        f"{V1}/products/by-sku/<path:sku>",
+        ProductViews.as_view(
+            {"get": "retrieve_by_sku", "put": "upsert", "patch": "update_by_sku", "delete": "destroy_by_sku"}
+        ),
+        name="api-product-by-sku",
+    ),
     path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
     path(f"{V1}/synonyms", SynonymsViews.as_view(LISTED), name="api-synonyms"),
     path(

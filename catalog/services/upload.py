@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -37,17 +37,30 @@ PHOTO_ID = "photo_id"
 
 
 def upload_create(
-    *, merchant: Merchant, name: str, stream: Readable, dry_run: bool = False, created_by: str = ""
+    *,
+    merchant: Merchant,
+    name: str,
+    stream: Readable,
+    dry_run: bool = False,
+    created_by: str = "",
+    upload_id: UUID | None = None,
 ) -> Upload:
     """Store an archive or a manifest as it streams in, and owe its import.
 
-    ``name`` is the file's name (its suffix tells a bare CSV). Raises ``Refused``: upload_empty, upload_too_large
-    (413); ``Unavailable``. Whatever is wrong inside is told by the import.
+    ``name`` is the file's name (its suffix tells a bare CSV). With an ``upload_id`` it happens once: an upload of the
+    merchant's that has this id already is returned as it stands, and nothing is read.
+
+    Raises ``Refused``: upload_empty, upload_too_large (413); ``Unavailable``. Whatever is wrong inside is told by the
+    import.
     """
-    upload_id = uuid4()
+    if upload_id and (made := Upload.objects.filter(merchant=merchant, pk=upload_id).first()):
+        return made
+    upload_id = upload_id or uuid4()
     source = spool_write(upload_id, stream)
     try:
         return _create(upload_id, merchant, name, source, dry_run=dry_run, created_by=created_by)
+    except IntegrityError:  # the same request was taken up elsewhere meanwhile: the archive is that one's
+        raise
     except BaseException:
         spool_delete(source)
         raise

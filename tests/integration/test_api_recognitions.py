@@ -5,11 +5,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import Decision, Item, Job, JobState, LedgerState, Photo, PhotoOrigin, Purpose
 from catalog.services.product import product_delete
+from recognition.store import PhotoStore
 from tests.api_support import API, faults, jpeg, problem
+from workers import client
 
 
 def base64_of(data):
@@ -191,3 +195,29 @@ def test_reject(shop):
     assert (body["state"], body["product"]) == ("rejected", None)
     assert decide(shop, item, "reject", HTTP_IDEMPOTENCY_KEY="r").json() == body
     problem(decide(shop, item, "accept"), 409, "item_decided")
+
+
+def test_many_photos_cost_as_much_sql_as_one_and_wake_once(shop, monkeypatch, django_capture_on_commit_callbacks):
+    wakes, locked, inspected = [], [], []
+    store, inspect = client.photo_store(), client.inspect_photo
+    monkeypatch.setattr("catalog.services.job.dispatch_soon", lambda: wakes.append(1))
+    monkeypatch.setattr("catalog.services.photo.dispatch_soon", lambda: wakes.append(1))
+    monkeypatch.setattr(client, "inspect_photo", lambda data: inspected.append(1) or inspect(data))
+    monkeypatch.setattr(client, "photo_store", lambda: store)
+    outside = len(connection.savepoint_ids)  # a test runs in a transaction itself
+
+    def write(data):
+        locked.append(len(connection.savepoint_ids) > outside)
+        return PhotoStore.write(store, data)
+
+    monkeypatch.setattr(store, "write", write)
+
+    def queries(count):
+        with django_capture_on_commit_callbacks(execute=True), CaptureQueriesContext(connection) as seen:
+            shop.recognition(*[(count, number, 0) for number in range(count)])
+        return len(seen)
+
+    assert queries(1) == queries(30)
+    assert (len(wakes), len(inspected), locked) == (2, 31, [False] * 31)
+    photos = Photo.objects.filter(job=Job.objects.first())
+    assert photos.count() == 30 and sorted(photos.values_list("position", flat=True)) == list(range(30))
