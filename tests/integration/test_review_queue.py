@@ -6,11 +6,13 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
 from catalog.models import Item, ItemState, Lane, Opinion, OpinionKind, Purpose, Role
-from catalog.selectors.queue import QueueFilters, queue_for
+from catalog.selectors.queue import QueueFilters, merchants_reviewed, queue_for
+from catalog.selectors.queue_figures import reviewer_rows
 from catalog.services.errors import Refused
 from catalog.services.review import item_accept, item_reject
 from catalog.services.reviewing.claims import (
@@ -150,6 +152,26 @@ def test_an_item_at_another_desk_is_not_decided_on(shop, ana, ben):
     item_reject(item=item, reviewer=None, act=act(ana, desk=desk))
     item.refresh_from_db()
     assert (item.state, item.claim) == (ItemState.REJECTED, None)
+
+
+@pytest.mark.parametrize("left", ["the account is closed", "no member any more"])
+def test_what_somebody_had_who_may_no_longer_review_is_everybodys(shop, ana, ben, left):
+    items = [waiting(shop, doubt=number / 10) for number in range(3)]
+    everything = queue_for(reviewer=ana, filters=QueueFilters(whose="free"))
+    items_assign(items=everything, merchant_id=shop.merchant.pk, reviewer=ben, count=2)
+    assert list(queue_for(reviewer=ana, filters=ALL)) == [items[0]]
+    if left == "no member any more":
+        ben.memberships.all().delete()
+        Shop("other").merchant.memberships.create(user=ben, role=Role.REVIEWER)
+    else:
+        User.objects.filter(pk=ben.pk).update(is_active=False)
+    assert list(queue_for(reviewer=ana, filters=ALL)) == items[::-1]
+    assert list(everything.all()) == items[::-1]
+    assert not queue_for(reviewer=ana, filters=QueueFilters(whose="taken")).exists()
+    (row,) = (each for each in reviewer_rows(merchants=merchants_reviewed(ana)) if each.reviewer == ana)
+    assert (row.assigned, claim(ana, uuid.uuid4())) == (0, [item.pk for item in items[::-1]])
+    assert items_assign(items=everything, merchant_id=shop.merchant.pk, reviewer=ana, count=3) == 3
+    assert [each.assigned for each in reviewer_rows(merchants=merchants_reviewed(ana))] == [3]
 
 
 def test_who_knows_the_id_of_somebody_elses_desk_has_nothing_of_it(shop, ana, ben):
