@@ -24,10 +24,19 @@ def waiting(shop: Shop, *products, **values) -> Item:
 def open_desk(page: Page) -> None:
     """The desk with its first item, whoever is logged in; every photo is the same one."""
     page.expected.append(LOCKED)
+    page.add_init_script("navigator.sendBeacon = () => true")  # else its goodbye meets the emptying of the database
     photo = jpeg(1)
     page.route("**/photos/**", lambda route: route.fulfill(body=photo, content_type="image/jpeg"))
     page.goto(DESK)
     page.locator("article.item").wait_for()
+
+
+def leave(page: Page) -> None:
+    """Nothing of the page is under way any more: the database is emptied after a test, and would be locked."""
+    page.expected.append("net::ERR_ABORTED")
+    page.on("dialog", lambda asked: asked.accept())
+    page.goto("about:blank")
+    page.wait_for_timeout(500)
 
 
 def shows(page: Page, item: Item) -> None:

@@ -5,10 +5,16 @@ from playwright.sync_api import expect
 
 from catalog.models import Decision, Item
 from tests.api_support import Shop
-from tests.browser.desk import decided, held_back, open_desk, shows, taken_by_another, waiting
+from tests.browser.desk import decided, held_back, leave, open_desk, shows, taken_by_another, waiting
 from tests.review_support import reviewer
 
 ALIKE = {"fingerprint": "5" * 128}  # of the same pixels
+
+
+@pytest.fixture
+def page(page):
+    yield page
+    leave(page)
 
 
 @pytest.fixture

@@ -9,10 +9,16 @@ from playwright.sync_api import expect
 
 from catalog.models import Decision, Item
 from tests.api_support import Shop
-from tests.browser.desk import decided, open_desk, shows, waiting
+from tests.browser.desk import decided, leave, open_desk, shows, waiting
 from tests.review_support import reviewer
 
 OUT = "Log in again"
+
+
+@pytest.fixture
+def page(page):
+    yield page
+    leave(page)
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def test_what_one_person_decided_is_never_sent_as_anothers(page, context, sessio
     page.keyboard.press("r")
     saved_state(page, OUT)
     expect(page.get_by_text("Somebody else is logged in in this browser by now.").first).to_be_visible()
-    page.on("dialog", lambda asked: asked.accept())  # the browser asks because something is not saved
+    page.once("dialog", lambda asked: asked.accept())  # the browser asks because something is not saved
     page.reload()
     expect(page.locator("body")).to_have_attribute("data-user", "ben")
     saved_state(page, "Saved")
