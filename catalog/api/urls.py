@@ -87,6 +87,13 @@ urlpatterns = [
     path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
     path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),
     path(f"{V1}/review-items/<uuid:id>/reject", ItemViews.as_view({"post": "reject"}), name="api-item-reject"),
+    path(f"{V1}/review-items/<uuid:id>/unknown", ItemViews.as_view({"post": "unknown"}), name="api-item-unknown"),
+    path(
+        f"{V1}/review-items/<uuid:id>/new-product",
+        ItemViews.as_view({"post": "new_product"}),
+        name="api-item-new-product",
+    ),
+    path(f"{V1}/review-items/<uuid:id>/undo", ItemViews.as_view({"post": "undo"}), name="api-item-undo"),
     path(
         f"{V1}/review-items/<uuid:id>/explanation",
         ItemExplanationView.as_view({"get": "explanation"}),
