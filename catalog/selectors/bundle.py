@@ -72,8 +72,8 @@ def shadow_progress() -> ShadowProgress:
 def shadow_failures() -> list[tuple[str, int]]:
     """The codes that photos failed with in the shadow, and how many did: the most frequent first."""
     failed = photos_missing().filter(shadow__state=LedgerState.FAILED).order_by()
-    counted = failed.values_list("shadow__error_code").annotate(Count("pk"))
-    return [(code, count) for code, count in counted.order_by("-pk__count", "shadow__error_code")]
+    counted = failed.values_list("shadow__error_code").annotate(photos=Count("pk"))
+    return [(code, photos) for code, photos in counted.order_by("-photos", "shadow__error_code")]
 
 
 @dataclass(frozen=True)
