@@ -25,7 +25,7 @@ from recognition.containment import Decoders
 from recognition.errors import BundleError, PhotoError, Unavailable
 from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
-from recognition.store import PhotoStore, StoredBytes
+from recognition.store import PhotoStore, StoredBytes, is_storage_away
 from workers import bundles, explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
 from workers.bundles import FILES as BUNDLE_FILES
@@ -75,6 +75,7 @@ __all__ = [
     "inspect_photo",
     "inventory_page",
     "is_near_duplicate",
+    "is_storage_away",
     "likeness",
     "live_workers",
     "photo_store",
