@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0014_quality'),
+        ('catalog', '0015_claims_name_what_they_make'),
     ]
 
     operations = [
