@@ -31,6 +31,15 @@ PACKAGES = (
     *("qdrant-edge-py", "qdrant-client"),
 )
 
+# What the figures of a benchmark are asked for, by the names at the top of its file.
+DEMANDED = {
+    "throughput": ("ratio_to_bare_loop", "ratio_to_task_per_photo", "peers"),
+    "latency": ("p50_idle_over_bare", "p99_bulk_over_idle"),
+    "index": ("p99_ms_100k_filtered", "recall_at_10_100k", "filtered_recall_at_10_1m", "upserts_over_engine"),
+    "import": ("memory_growth_1k_to_100k",),
+    "pages": ("p50_deep_over_first", "p50_brand_over_plain"),
+}
+
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
@@ -54,7 +63,13 @@ def report(quick: bool) -> dict[str, Any]:
 
 
 def write(name: str, figures: Mapping[str, Any], path: Path | None, plots: Mapping[str, str] | None = None) -> None:
-    """Write the figures, and the plots beside them: `NAME-DATE.json` (`NAME-quick-DATE.json`) and `….PLOT.svg`."""
+    """Write the figures, and the plots beside them: `NAME-DATE.json` (`NAME-quick-DATE.json`) and `….PLOT.svg`.
+
+    What was to be measured and was not, because less was asked for, is named in the file. A figure that is demanded
+    and that the benchmark does not know is its bug: KeyError, once the rest is written.
+    """
+    demanded = DEMANDED.get(name, ())
+    figures = {**figures, "not_measured": [key for key in demanded if figures.get(key) in (None, {})]}
     day = f"{name}-quick" if figures["quick"] else name
     path = path or RESULTS / f"{day}-{figures['when'][:10]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +77,8 @@ def write(name: str, figures: Mapping[str, Any], path: Path | None, plots: Mappi
     for plot, drawing in (plots or {}).items():
         path.with_suffix(f".{plot}.svg").write_text(drawing, encoding="utf-8")
     print(f"written to {path}")
+    if forgotten := [key for key in demanded if key not in figures]:
+        raise KeyError(*forgotten)
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:

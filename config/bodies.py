@@ -1,8 +1,9 @@
 """How much of a request's body is taken in at all, judged before anything of it is read.
 
 Comes first in a request's way, around Django's ASGI application, which writes a whole body to the disk before it asks
-who sent it. Strangers may send as much as one photo as JSON; more is for whoever shows a key that is good or a session
-that is somebody's, and then as much as an upload may hold. Views have narrower limits of their own.
+who sent it. Strangers may send as much as one photo as JSON, and so they may with the key of a shop's page, which
+anybody can read there, and besides that the photos of a search's examples. A secret key that is good, or a session that
+is somebody's, may send as much as an upload may hold. Views have narrower limits of their own.
 """
 
 import json
@@ -16,7 +17,10 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.db import connection
 
-from catalog.services.key import api_key_find
+from catalog.api.shapes.examples import PHOTOS_LIMIT
+from catalog.models import KeyKind
+from catalog.services.key import api_key_find, key_guess_count
+from catalog.services.visitor import visitor_at
 from config.env import load_env
 
 FORM = 1_000_000  # bytes round what is sent
@@ -41,18 +45,18 @@ class BodyLimit:
             await self._application(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        limit = load_env().photo_max_bytes * 4 // 3 + FORM
+        limit, is_guess = _stranger(), False
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() and len(length) < 20 else 0
-        if (declared > limit or "transfer-encoding" in headers) and await sync_to_async(_is_known)(headers):
-            limit = load_env().upload_max_bytes + FORM
+        if declared > limit or "transfer-encoding" in headers:
+            limit, is_guess = await sync_to_async(_allowed)(headers)
         if declared > limit:
-            await _refuse(scope, send)
+            await _refuse(scope, headers, send, is_guess=is_guess)
             return
         counted = _Counted(receive, limit)
         await self._application(scope, counted, send)
         if counted.is_over:
-            await _refuse(scope, send)
+            await _refuse(scope, headers, send, is_guess=is_guess)
 
 
 class _Counted:
@@ -70,20 +74,35 @@ class _Counted:
         return {"type": "http.disconnect"} if self.is_over else message
 
 
-def _is_known(headers: dict[str, str]) -> bool:
-    """Whether the key, or the session, that a request shows is somebody's."""
+def _stranger() -> int:
+    return load_env().photo_max_bytes * 4 // 3 + FORM
+
+
+def _allowed(headers: dict[str, str]) -> tuple[int, bool]:
+    """How many bytes whoever shows this key or session may send, and whether the key is a wrong one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     cookie = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
     try:
         if scheme.lower() == "bearer":
-            return api_key_find(token.strip()) is not None
+            key = api_key_find(token.strip())
+            if key is None:
+                return _stranger(), True
+            if key.kind == KeyKind.PUBLISHABLE:
+                return _stranger() + PHOTOS_LIMIT * load_env().photo_max_bytes, False
+            return load_env().upload_max_bytes + FORM, False
         store = import_module(settings.SESSION_ENGINE).SessionStore
-        return cookie is not None and SESSION_KEY in store(cookie.value).load()
+        is_known = cookie is not None and SESSION_KEY in store(cookie.value).load()
+        return load_env().upload_max_bytes + FORM if is_known else _stranger(), False
     finally:
         connection.close()
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
+async def _refuse(scope: Scope, headers: dict[str, str], send: Send, *, is_guess: bool) -> None:
+    """Nobody behind this looks at the key, so a wrong one is counted here."""
+    if is_guess:
+        peer, _ = scope.get("client") or ("", 0)
+        visitor = visitor_at(peer, headers.get("x-forwarded-for", ""))
+        await sync_to_async(key_guess_count)(visitor=visitor)
     body = {"type": "/api/errors#body_too_large", "title": "Body too large", "status": 413, "detail": TOO_LARGE,
             "code": "body_too_large", "errors": [], "request_id": ""}  # fmt: skip
     is_api = scope["path"].startswith("/api/")

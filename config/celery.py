@@ -5,9 +5,11 @@ workers (which get chunks), and again after them (it stores what they found).
 """
 
 import os
+import sys
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
+from django.db import connections
 from kombu import Queue
 
 from config.env import load_env
@@ -18,6 +20,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 ENV = load_env()
 
+# How long one of the coordinator's threads keeps its database connection. Each is asked whether it still lives before
+# a task uses it. To open one costs as much as a small task; and whoever closes SQLite's last one writes its whole log
+# back into the file, with an fsync, while somebody waits for a search.
+CONNECTION_SECONDS = 60
+
 app = Celery("vitrine-coordinator")
 app.conf.update(
     celery_settings(),
@@ -26,6 +33,7 @@ app.conf.update(
     task_acks_late=True,
     worker_pool="threads",
     worker_concurrency=4,
+    CELERY_DB_REUSE_MAX=sys.maxsize,  # else Celery closes the connection round every task
     beat_schedule_filename=str(ENV.var / "beat-schedule"),
     beat_schedule={
         "dispatch": {"task": "catalog.dispatch", "schedule": ENV.dispatch_seconds, "options": {"expires": 10}},
@@ -44,3 +52,10 @@ app.autodiscover_tasks(["catalog"])
 @setup_logging.connect
 def _keep_django_logging(**_: object) -> None:
     """Connecting to this signal keeps Celery from replacing the logging that Django set up."""
+
+
+@worker_init.connect
+def _keep_connections(**_: object) -> None:
+    """Only here: in the web each request has a thread of its own, which would leave its connection behind."""
+    connections.close_all()  # of the checks before: the beat is forked off with what is open
+    connections.settings["default"] |= {"CONN_MAX_AGE": CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": True}

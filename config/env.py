@@ -29,7 +29,7 @@ class Env(BaseSettings):
 
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()  # only they may say whom they ask for
     key_requests: int = Field(6000, ge=1)  # a minute with one API key, where the key itself says nothing else
-    visitor_searches: int = Field(60, ge=1)  # a minute with a publishable key, from one address
+    visitor_searches: int = Field(60, ge=1)  # a minute with a publishable key or on the search page, from one address
     visitor_reads: int = Field(600, ge=1)
     server_streams: int = Field(400, ge=1)  # open at once in a web process: two files each, of the usual 1,024
     key_streams: int = Field(100, ge=1)  # of these, with one API key

@@ -100,6 +100,10 @@ class Decoders:
         """As ``thumbnails.shrink_photo``."""
         return bytes(self._ask("shrink", data, limits, side=side)[1])
 
+    def cut_photo(self, data: bytes, *, region: Box, limits: PhotoLimits) -> bytes:
+        """As ``thumbnails.cut_photo``."""
+        return bytes(self._ask("cut", data, limits, region=region)[1])
+
     def warm_up(self, count: int, limits: PhotoLimits) -> None:
         """Start children now, so that the first photos do not wait for it."""
         self._idle += [_Child(int(limits.max_pixels * ORDINARY)) for _ in range(count)]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from recognition.errors import PhotoError
 from recognition.photos import PhotoLimits, decode_photo, decode_regions, decode_whole, inspect_photo
-from recognition.thumbnails import shrink_photo
+from recognition.thumbnails import cut_photo, shrink_photo
 
 LENGTHS = struct.Struct(">II")  # of the head, of the bytes behind it
 BYTES_PER_PIXEL = 24  # what the hungriest format, WebP with transparency, takes to become a thumbnail
@@ -121,8 +121,13 @@ def _shrink(data: bytes, **how: Any) -> Message:
     return {}, shrink_photo(data, **how)
 
 
+def _cut(data: bytes, **how: Any) -> Message:
+    return {}, cut_photo(data, **how)
+
+
 _OPERATIONS: dict[str, Callable[..., Message]] = {
     "inspect": _inspect, "photo": _photo, "whole": _whole, "regions": _regions, "shrink": _shrink,
+    "cut": _cut,
 }  # fmt: skip
 
 

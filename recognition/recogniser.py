@@ -82,8 +82,8 @@ class Recogniser:
         """Load and verify a bundle. Raises BundleError where it must not be served.
 
         `device`: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"… `threads`: CPU threads of torch for the
-        whole process (cores divided by worker processes). `precision`: "auto" (bfloat16 where it pays),
-        "float32" or "bfloat16".
+        whole process (cores divided by worker processes). `precision`: "auto" (bfloat16 on CUDA that
+        has it), "float32" or "bfloat16".
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -244,15 +244,12 @@ def _middle_in(box: Box, region: Box) -> bool:
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where it pays: on CUDA that has it, and on CPUs with matrix units (AMX); float32 elsewhere.
+    """bfloat16 on CUDA that has it; float32 elsewhere.
 
-    CPUs that know bfloat16 as vectors only (AVX-512 BF16) ran folded networks slower in it, at the batches that are
-    served, than in float32 (docs/decisions/model.md).
+    On a CPU bfloat16 would take the network away from ONNX Runtime, which is faster in float32, on processors with
+    matrix units (AMX) as well (docs/decisions/engine.md).
     """
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if able else torch.float32
 
 

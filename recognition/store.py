@@ -9,11 +9,13 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from io import RawIOBase
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 from uuid import uuid4
 
 import fsspec
@@ -101,14 +103,14 @@ class PhotoStore:
         """All bytes of a photo. Raises PhotoError("photo_missing") where there are none, and
         Unavailable("photo_bytes_unreadable") where they cannot be read though the storage is there."""
         path = self._path(key)
-        with _storage_errors(key, self._is_there), _unreadable(key, self._is_there):
+        with self._read_errors(key):
             return self._files.cat_file(path)
 
     def open(self, key: str) -> IO[bytes]:
-        """A binary file object to stream from; errors as in `read`."""
+        """A binary file object to stream from; errors as in `read`, from it as well."""
         path = self._path(key)
-        with _storage_errors(key, self._is_there):
-            return self._files.open(path, "rb")
+        with self._read_errors(key):
+            return cast(IO[bytes], _Opened(self._files.open(path, "rb"), partial(self._read_errors, key)))
 
     def exists(self, key: str) -> bool:
         """Whether bytes are kept under this key."""
@@ -173,6 +175,11 @@ class PhotoStore:
                 raise FileNotFoundError(self._root)
             self._files.exists(f"{self._root}/vitrine")  # whether it is there or not, the storage has answered
 
+    @contextmanager
+    def _read_errors(self, key: str) -> Iterator[None]:
+        with _storage_errors(key, self._is_there), _unreadable(key, self._is_there):
+            yield
+
     def _touch(self, path: str) -> bool:
         """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
         if not isinstance(self._files, LocalFileSystem):
@@ -201,6 +208,45 @@ class PhotoStore:
             _write_local(Path(path), data)
         else:  # one PUT: object stores show an object whole or not at all
             self._files.pipe_file(path, data)
+
+
+class _Opened(RawIOBase):
+    """A file that says what is wrong while it is read in the store's own words, whichever library reads it.
+
+    To go before its start (EINVAL, or ValueError) is the fault of who reads, and left as it is.
+    """
+
+    def __init__(self, file: IO[bytes], errors: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file = file
+        self._errors = errors
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with self._errors():
+            return self._file.read(-1 if size is None else size)
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def is_storage_away(error: Exception) -> bool:
+    """Whether an error of a file system, or of the network libraries below it, says that the storage is away."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES
 
 
 def _modified(entry: dict) -> datetime:
@@ -261,6 +307,6 @@ def _storage_errors(key: str, is_there: Callable[[], bool]) -> Iterator[None]:
     except Unavailable:
         raise
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES:
+        if is_storage_away(error):
             raise Unavailable("storage_unavailable", f"The photo storage is away: {error}") from error
         raise

@@ -1,6 +1,7 @@
 """Hostile ZIP archives, each wrong in a way of its own; the same every time. No fixtures here."""
 
 import io
+import json
 import random
 import stat
 import struct
@@ -26,11 +27,13 @@ def _good() -> bytes:
     return jpeg(1, size=96)
 
 
-def _packed(*entries: tuple[str | zipfile.ZipInfo, bytes], rows: tuple[str, ...] = (ROW,)) -> bytes:
+def _packed(
+    *entries: tuple[str | zipfile.ZipInfo, bytes], rows: tuple[str, ...] = (ROW,), header: str = HEADER
+) -> bytes:
     """A manifest, the good photo, and these."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("products.csv", "\n".join([HEADER, *rows]))
+        archive.writestr("products.csv", "\n".join([header, *rows]))
         archive.writestr("good.jpg", _good())
         for name, data in entries:
             archive.writestr(name, data)
@@ -160,6 +163,31 @@ def _formula() -> bytes:
     )
 
 
+def _lines(*lines: dict[str, object]) -> bytes:
+    """JSON lines with the good product and these; what JSON escapes reaches the rows as it was meant."""
+    good = {"sku": "G-1", "title": "Good one", "images": ["good.jpg"]}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("products.jsonl", "\n".join(map(json.dumps, (good, *lines))))
+        archive.writestr("good.jpg", _good())
+    return out.getvalue()
+
+
+def _unstorable(text: str) -> Callable[[], bytes]:
+    """Text that PostgreSQL does not store, or no answer can be written in, wherever a line takes a stranger's words."""
+    return lambda: _lines(
+        {"sku": "X-1", "title": "T", "images": [f"a{text}.jpg"]},
+        {"sku": "X-2", "title": "T", "images": [f"../{text}.jpg"]},
+        {"sku": "X-3", "title": "T", f"x{text}": 1},
+        {"sku": "X-4", "title": "T", "attributes": {f"x{text}": 1}},
+        {"sku": f"X{text}", "title": "T"},
+    )
+
+
+def _header_nul() -> bytes:
+    return _packed(rows=(f"{ROW},", "X-1,Bad one,B,K,5,EUR,,no\0.jpg,1"), header=f"{HEADER},x\0y")
+
+
 def _workbook_bomb() -> bytes:
     """A workbook whose one sheet unpacks to hundreds of megabytes."""
     out = io.BytesIO()
@@ -206,6 +234,9 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     "same-name": _twice,
     "odd-names": _odd_names,
     "formula": _formula,
+    "names-nul": _unstorable("\0"),
+    "names-surrogate": _unstorable("\ud800"),
+    "header-nul": _header_nul,
     "workbook-bomb": _workbook_bomb,
     "workbook-laughs": _workbook_laughs,
     **{f"noise-{seed}": _noise(seed) for seed in range(8)},

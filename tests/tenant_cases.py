@@ -95,7 +95,9 @@ API: dict[str, Case] = {
         ("POST", {"sku": "{sku}", "title": "Taken", "id": "{product}", "merchant": "{merchant}"})
     ),
     "api-products-export": Mine(),
-    "api-product-by-sku": Mine(("PUT", {"title": "Taken", "merchant": "{merchant}"}), sku="sku"),
+    "api-product-by-sku": Mine(
+        ("PATCH", {"title": "Taken"}), ("PUT", {"title": "Taken", "merchant": "{merchant}"}), sku="sku"
+    ),
     "api-photo": Theirs(id="photo"),
     "api-synonyms": Mine(("POST", {"words": ["a", "b"], "merchant": "{merchant}"})),
     "api-synonyms-set": Theirs(id="synonyms", put={"words": ["a", "b"]}),
@@ -130,6 +132,9 @@ API: dict[str, Case] = {
     "api-item-accept": Theirs(id="item", post={}),
     "api-item-correct": Theirs(id="item", post={"product_id": "{product}"}),
     "api-item-reject": Theirs(id="item", post={}),
+    "api-item-unknown": Theirs(id="item", post={}),
+    "api-item-new-product": Theirs(id="item", post={"sku": "NEW-1", "title": "Taken"}),
+    "api-item-undo": Theirs(id="decided", post={}),
     "api-item-explanation": Theirs(id="item", queries=({"product_id": "{product}"},)),
     "api-keys": Mine(("POST", {"name": "k", "scopes": ["uploads"], "merchant": "{merchant}"})),
     "api-key": Theirs(id="apikey", patch={"name": "taken"}),

@@ -1,7 +1,7 @@
 """Two merchants with one row of everything: ``theirs`` is attacked, ``mine`` attacks. No fixtures here.
 
-Whoever adds a table that belongs to a merchant adds a row of it in ``_fill``. What belongs to ``theirs`` is found
-by following the foreign keys of every model, so nothing has to be listed for that.
+Whoever adds a table that belongs to a merchant adds a row of it in ``_fill``; a test finds what lacks one. What
+belongs to ``theirs`` is found by following the foreign keys of every model, so nothing has to be listed for that.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,22 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey, Model
 from django.test import Client
 
-from catalog.models import Membership, Merchant, Opinion, Role, Threshold, Upload, UploadRow, UploadState
+from catalog.models import (
+    ComparedPhoto,
+    Comparison,
+    ExamplePhoto,
+    IdempotencyRecord,
+    Membership,
+    Merchant,
+    Opinion,
+    Role,
+    ShadowPhoto,
+    Threshold,
+    Upload,
+    UploadRow,
+    UploadState,
+    WebhookAttempt,
+)
 from catalog.services.job import search_job_create
 from catalog.services.result import search_result_store
 from catalog.services.review import item_reject
@@ -77,9 +92,11 @@ def _fill(it: Tenant) -> dict[str, Any]:
     search.refresh_from_db()
     upload = Upload.objects.create(merchant=merchant, name=f"{mark}.zip", source="x", state=UploadState.DONE)
     row = UploadRow.objects.create(upload=upload, number=2, sku=f"{mark}-row", verdict="refused")
+    comparison = Comparison.objects.create(live="test-1", shadow="test-2", created_by=mark)
     endpoint, _ = endpoint_create(
         merchant=merchant, url=f"https://{mark}.test/", events=["job.finished"], description=mark
     )
+    delivery = endpoint_test(endpoint=endpoint)
     return {
         "merchant": merchant,
         "user": it.user,
@@ -100,7 +117,16 @@ def _fill(it: Tenant) -> dict[str, Any]:
         "upload": upload,
         "row": row,
         "endpoint": endpoint,
-        "delivery": endpoint_test(endpoint=endpoint),
+        "delivery": delivery,
+        "attempt": WebhookAttempt.objects.create(
+            delivery=delivery, number=1, at=delivery.created_at, seconds=0.1, response=mark
+        ),
+        "shadow": ShadowPhoto.objects.create(photo=photo),
+        "compared": ComparedPhoto.objects.create(
+            comparison=comparison, photo=photo, product=product, bundle_version="test-1"
+        ),
+        "example": ExamplePhoto.objects.create(job=search, like=True, key=search.key),
+        "once": IdempotencyRecord.objects.create(merchant=merchant, key=mark, fingerprint="f" * 64, status=201),
         "synonyms": synonyms_create(merchant=merchant, words=[f"{mark} a", f"{mark} b"]),
     }
 
@@ -134,6 +160,19 @@ def belongings(it: Tenant) -> Rows:
         for model, pks in found.items()
         if pks
     }
+
+
+def owned_models() -> set[str]:
+    """The names of the project's models whose rows lead to a merchant by foreign keys."""
+    models = list(apps.get_app_config("catalog").get_models())
+    found: set[type[Model]] = {Merchant}
+    while more := {model for model in models if model not in found and _above(model) & found}:
+        found |= more
+    return {model.__name__ for model in found}
+
+
+def _above(model: type[Model]) -> set[Any]:
+    return {each.related_model for each in model._meta.fields if isinstance(each, ForeignKey)}
 
 
 def _columns(model: type[Model]) -> list[str]:

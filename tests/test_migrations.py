@@ -4,21 +4,27 @@ So a migration after the first seven only adds: tables, columns that the old cod
 goes in a later release, when no process knows it any more: its migration says so with ``after_release = "…"``.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from django.db import migrations, models
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalog" / "migrations"
 FROM = 8  # before it nothing was in production
 ADDED = (migrations.CreateModel, migrations.AddIndex, migrations.AlterModelOptions, migrations.AlterModelManagers)
+LOADER = MigrationLoader(None)
 NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py") if int(path.stem[:4]) >= FROM)
 
 
-def problem(operation, made: set[str]) -> str:
-    """Why the code of the release before would fail beside this operation; empty where it does not."""
+def problem(operation, made: set[str], before: Callable[[str, str], models.Field] | None = None) -> str:
+    """Why the code of the release before would fail beside this operation; empty where it does not.
+
+    ``before`` gives the field of a model as the migrations before this one left it.
+    """
     if isinstance(operation, ADDED):
         return ""
     if getattr(operation, "model_name", "") in made or getattr(operation, "model_name_lower", "") in made:
@@ -28,15 +34,28 @@ def problem(operation, made: set[str]) -> str:
         filled = field.null or field.db_default is not NOT_PROVIDED or field.many_to_many
         return "" if filled else f"{operation.name}: the old code inserts rows without it; give it a db_default"
     if isinstance(operation, migrations.AlterField):
-        return "" if _is_wider(operation.field) else f"{operation.name}: not surely wider than it was"
+        wider = _is_wider(operation.field, before and before(operation.model_name, operation.name))
+        return "" if wider else f"{operation.name}: not surely wider than it was"
     if isinstance(operation, migrations.RunPython):
         return "" if operation.reversible else "its code cannot be taken back"
     return f"{type(operation).__name__} takes away or forbids what the old code still does"
 
 
-def _is_wider(field: models.Field) -> bool:
-    """A column may become empty-able or take other choices; whatever else changes is looked at by a person."""
-    return bool(field.null or field.choices)
+def _is_wider(field: models.Field, was: models.Field | None) -> bool:
+    """A column may become longer or empty-able, or take other choices, and stays of its type; whatever else changes is
+    looked at by a person.
+    """
+    if (
+        was is None
+        or type(field) is not type(was)
+        or (was.null and not field.null)
+        or (field.unique and not was.unique)
+    ):
+        return False
+    lengths = (was.max_length, field.max_length)
+    if lengths[0] != lengths[1] and (None in lengths or lengths[1] < lengths[0]):
+        return False
+    return bool(field.null or field.choices or lengths[0] != lengths[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +64,16 @@ def test_old_code_survives_it(name):
     made = {
         operation.name.lower() for operation in migration.operations if isinstance(operation, migrations.CreateModel)
     }
-    problems = [said for operation in migration.operations if (said := problem(operation, made))]
+    state = LOADER.project_state(("catalog", name), at_end=False)
+
+    def before(model: str, field: str) -> models.Field:
+        return state.models["catalog", model.lower()].fields[field]
+
+    problems = []
+    for operation in migration.operations:
+        problems.append(problem(operation, made, before))
+        operation.state_forwards("catalog", state)
+    problems = [each for each in problems if each]
     assert getattr(migration, "after_release", "") or problems == []
 
 
@@ -79,3 +107,25 @@ def test_what_old_code_does_not_survive_is_found(operation, part):
 )
 def test_what_it_survives_is_not(field):
     assert problem(migrations.AddField("product", "shelf", field), set()) == ""
+
+
+CHOICES = [("a", "A"), ("b", "B")]
+
+
+@pytest.mark.parametrize(
+    ("was", "field", "is_wider"),
+    [
+        (models.CharField(max_length=9, choices=CHOICES[:1]), models.CharField(max_length=9, choices=CHOICES), True),
+        (models.CharField(max_length=9, choices=CHOICES), models.CharField(max_length=20, choices=CHOICES), True),
+        (models.CharField(max_length=9), models.CharField(max_length=20), True),
+        (models.CharField(max_length=9), models.CharField(max_length=9, null=True), True),
+        (models.CharField(max_length=20, choices=CHOICES), models.CharField(max_length=9, choices=CHOICES), False),
+        (models.CharField(max_length=20, null=True), models.CharField(max_length=9, null=True), False),
+        (models.CharField(max_length=9, null=True), models.CharField(max_length=9, choices=CHOICES), False),
+        (models.CharField(max_length=9), models.CharField(max_length=9, unique=True, choices=CHOICES), False),
+        (models.CharField(max_length=9), models.IntegerField(null=True), False),
+    ],
+)
+def test_a_column_may_become_wider_and_never_narrower(was, field, is_wider):
+    said = problem(migrations.AlterField("photo", "shelf", field), set(), lambda model, name: was)
+    assert said == ("" if is_wider else "shelf: not surely wider than it was")

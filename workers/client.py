@@ -25,7 +25,7 @@ from recognition.containment import Decoders
 from recognition.errors import BundleError, PhotoError, Unavailable
 from recognition.fingerprint import is_near_duplicate, likeness
 from recognition.photos import PhotoFacts, PhotoLimits
-from recognition.store import PhotoStore, StoredBytes
+from recognition.store import PhotoStore, StoredBytes, is_storage_away
 from workers import bundles, explanations, inventories
 from workers.broker import BROKER_AWAY, celery_settings, publish, send
 from workers.bundles import FILES as BUNDLE_FILES
@@ -52,6 +52,7 @@ from workers.contract import (
     Inventory,
     InventoryPage,
     Message,
+    Region,
     Search,
     WorkerCard,
 )
@@ -69,10 +70,12 @@ __all__ = [
     "bundle_key",
     "coordinator_beat",
     "coordinator_is_alive",
+    "cut_photo",
     "explanation_of",
     "inspect_photo",
     "inventory_page",
     "is_near_duplicate",
+    "is_storage_away",
     "likeness",
     "live_workers",
     "photo_store",
@@ -266,6 +269,11 @@ def inspect_photo(data: bytes) -> PhotoFacts:
 def shrink_photo(data: bytes, side: int) -> bytes:
     """A small copy of a photo as WebP, its longest side at most so many pixels. Raises PhotoError."""
     return _decoders().shrink_photo(data, side=side, limits=_limits())
+
+
+def cut_photo(data: bytes, region: Region) -> bytes:
+    """A part of a photo as a JPEG of its own. Raises PhotoError."""
+    return _decoders().cut_photo(data, region=region, limits=_limits())
 
 
 def _limits() -> PhotoLimits:

@@ -106,7 +106,7 @@ def _search(line: Line, search: Search) -> dict:
     )
     with stage("index"):
         (hits,) = line.index.nearest([query])
-    found = {"box": asked.box, "degraded": line.index.is_behind()}
+    found = {"box": asked.box, "degraded": line.index.is_behind(query.filters)}
     mixed = search.like or search.unlike or search.like_photos or search.unlike_photos
     if vectors.image is None or mixed:
         return found | {"candidates": tuple(to_candidate(hit) for hit in hits)}

@@ -30,6 +30,7 @@ from catalog.selectors.bundle import (
     bundle_in,
     comparison_latest,
     comparison_report,
+    shadow_failures,
     shadow_progress,
 )
 from catalog.services.bundle import bundle_compare, bundle_promote, bundle_retire, bundle_rollback, bundle_shadow
@@ -52,7 +53,9 @@ class BundleAdmin(ModelAdmin):
         buttons = {
             "shadow": lambda by, request: bundle_shadow(folder=_folder(request.POST.get("folder", "")), by=by),
             "compare": lambda by, request: bundle_compare(by=by),
-            "promote": lambda by, request: bundle_promote(version=request.POST.get("version", ""), by=by),
+            "promote": lambda by, request: bundle_promote(
+                version=request.POST.get("version", ""), by=by, incomplete="incomplete" in request.POST
+            ),
             "rollback": lambda by, request: bundle_rollback(by=by),
             "retire": lambda by, request: bundle_retire(version=request.POST.get("version", ""), by=by),
         }
@@ -166,6 +169,7 @@ def _now() -> dict[str, Any]:
     report = comparison_report(comparison) if comparison else None
     progress = shadow_progress() if shadow else None
     waiting = [card for card in cards if shadow and not card.serves(shadow.version)]
+    is_loaded = bool(shadow and cards and not waiting)
     return {
         "live": live,
         "served": sorted({card.bundle_version for card in cards}),
@@ -174,11 +178,13 @@ def _now() -> dict[str, Any]:
         "percent": round(100 * progress.part) if progress else 0,
         "workers": len(cards),
         "waiting": [(card.name, card.bundle_faults.get(shadow.version, "")) for card in waiting] if shadow else [],
-        "may_promote": bool(progress and not progress.missing and cards and not waiting),
+        "may_promote": bool(is_loaded and progress and not progress.missing),
+        "may_leave_out": bool(is_loaded and progress and progress.failed and not progress.waiting),
+        "failures": shadow_failures() if progress and progress.failed else [],
         "report": report,
         "recalls": _recalls(report) if report else [],
         "changes": [_change(pair) for pair in report.changed[:CHANGES_SHOWN]] if report else [],
-        "moving": bool(shadow and ((progress and progress.missing) or waiting or (report and not report.is_finished))),
+        "moving": bool(shadow and ((progress and progress.waiting) or waiting or (report and not report.is_finished))),
     }
 
 

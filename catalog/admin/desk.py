@@ -17,10 +17,10 @@ from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from catalog.admin.desk_items import items_shown, products_shown
-from catalog.admin.desk_messages import DecideBody, ItemsBody, KeysBody, NextBody, OrderBody
+from catalog.admin.desk_messages import Body, DecideBody, ItemsBody, KeysBody, NextBody, OrderBody
 from catalog.admin.explanations import AWAY, WAIT_SECONDS
 from catalog.admin.queue_form import AGES, WHOSE, filters_of
 from catalog.admin.scope import may_see, person_of
@@ -44,7 +44,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-Message = TypeVar("Message", bound=BaseModel)
+Message = TypeVar("Message", bound=Body)
 
 
 def _as_json(view: Callable[..., Any]) -> Callable[..., JsonResponse]:
@@ -116,7 +116,7 @@ class Desk:
         body, reviewer = _read(request, NextBody), person_of(request)
         filters = filters_of(request.GET)
         if body.skipped:
-            claims_release(desk=body.desk, item_ids=body.skipped)
+            claims_release(reviewer=reviewer, desk=body.desk, item_ids=body.skipped)
         items = items_claim(
             reviewer=reviewer,
             desk=body.desk,
@@ -163,7 +163,7 @@ class Desk:
     def release(self, request: HttpRequest) -> dict[str, Any]:
         """The page closes, or gives some items back."""
         body = _read(request, ItemsBody)
-        return {"released": claims_release(desk=body.desk, item_ids=body.items)}
+        return {"released": claims_release(reviewer=person_of(request), desk=body.desk, item_ids=body.items)}
 
     @method_decorator(require_POST)
     @_as_json
@@ -199,9 +199,15 @@ class Desk:
 
 
 def _read(request: HttpRequest, kind: type[Message]) -> Message:
-    """The message: JSON, or the one field of the form that a closing page can still send."""
+    """The message: JSON, or the one field of the form that a closing page can still send.
+
+    A page stays open while another person logs in in the same browser: what the first one decided is not the second's.
+    """
     text = request.POST.get("message") if request.POST else request.body
-    return kind.model_validate_json(text or b"")
+    body = kind.model_validate_json(text or b"")
+    if body.reviewer not in ("", person_of(request).get_username()):
+        raise Refused("other_reviewer", "Somebody else is logged in in this browser by now.", status=403)
+    return body
 
 
 def _problem(error: Refused) -> dict[str, Any]:

@@ -14,10 +14,11 @@ Text = Annotated[str, StringConstraints(max_length=300)]
 
 
 class Body(BaseModel):
-    """Every message names the open desk that it comes from, and nothing that is unknown."""
+    """Every message names the open desk that it comes from and whose page that is, and nothing that is unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     desk: UUID
+    reviewer: Text = ""
 
 
 class NextBody(Body):

@@ -28,6 +28,7 @@ from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
 from catalog.annotated import ProductWithMainPhoto
 from catalog.models import Decision, DecisionAction, Item, ItemState, Product
+from catalog.selectors.decisions import decision_standing
 from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching, with_main_photo
 from catalog.selectors.rejections import items_hits
@@ -145,7 +146,7 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
         """Take the decision back that stands: the item waits again, the index forgets the reference."""
         item = self._item(request, item_id)
         try:
-            decision = _standing(list(item.decisions.select_related("undone_by", "item")))
+            decision = decision_standing(item=item)
             if decision is None:
                 raise Refused("decision_undone", "There is no decision to undo.", status=409)
             decision_undo(decision=decision, act=Act(person_of(request)))

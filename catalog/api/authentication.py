@@ -15,13 +15,11 @@ from rest_framework.request import Request
 from catalog.api.scopes import scope_needed
 from catalog.models import ApiKey, KeyKind
 from catalog.selectors.key import origin_is_open
-from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
-from catalog.services.key import api_key_find
+from catalog.services.key import api_key_find, key_guess_count
 from catalog.services.visitor import visitor_of
 
 SCHEME = "Bearer"
-GUESSES = 60  # wrong keys a minute from one address
 
 
 def key_of(request: Request) -> ApiKey:
@@ -49,9 +47,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def _count_guess(request: Request) -> None:
-    """A visitor may be wrong so often a minute. Keys that are good are not looked at here, whoever else is wrong."""
-    account = f"vitrine:budget:{{guesses}}:{visitor_of(request._request)}"
-    if wait := budgets_spend([Budget("guesses", account, GUESSES)]).wait:
+    if wait := key_guess_count(visitor=visitor_of(request._request)):
         raise Throttled(wait)
 
 

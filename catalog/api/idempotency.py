@@ -1,8 +1,9 @@
 """Wraps a POST: the same ``Idempotency-Key`` and body get the first answer again instead of a second action.
 
 Comes between authentication and the view's own handler, see ``base.ApiView.initial``. Only an answer that changed
-something is kept: a refused or crashed request leaves no record and may be sent again. What may be shown once only (a
-new key's secret) is not kept: a replay says ``null`` there.
+something is kept: a refused request leaves no record and may be sent again. One that crashed, or whose process died,
+may have made something before: sent again, it is told the id of that (``made_by``) and goes on from there. What may be
+shown once only (a new key's secret) is not kept: a replay says ``null`` there.
 """
 
 import hashlib
@@ -13,30 +14,37 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, connection
+from django.http import Http404
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
 from catalog.api.waiting import seconds_asked
-from catalog.models import IdempotencyRecord
+from catalog.models import IdempotencyRecord, KeyKind
 from catalog.services.errors import Refused
 from catalog.services.idempotency import (
     IN_PROGRESS,
     idempotency_begin,
     idempotency_drop,
     idempotency_finish,
+    idempotency_release,
     idempotency_renew,
 )
+from workers.client import PhotoError
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEY_LIMIT = 255
 LOOK_SECONDS = 0.25
 ALIVE_SECONDS = 5.0  # between two signs of life of a request that takes long
+
+REFUSALS = (APIException, Http404, PhotoError, Refused)  # raised before anything was made
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +67,23 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
     record = _begin(request, key)
     if record.status is not None:
         return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
+    request.made = record.made  # type: ignore[attr-defined]  # read by made_by
     try:
         with _alive(record):
             response = handler(request, *args, **kwargs)
-    except BaseException:
+    except REFUSALS:
         idempotency_drop(record=record)
+        raise
+    except BaseException:
+        idempotency_release(record=record)
         raise
     _keep(record, response)
     return response
+
+
+def made_by(request: Request) -> UUID | None:
+    """The id of what a request makes, the same each time it is sent; ``None`` where it has no ``Idempotency-Key``."""
+    return getattr(request, "made", None)
 
 
 @contextmanager
@@ -93,11 +110,13 @@ def _renew_until(record: IdempotencyRecord, ended: threading.Event) -> None:
 
 def _begin(request: Request, key: str) -> IdempotencyRecord:
     """Claim the key. A caller who is ready to wait gets the answer of the first request as soon as that ended."""
-    merchant, print_ = key_of(request).merchant, fingerprint(request)
+    asker, print_ = key_of(request), fingerprint(request)
+    # Whoever reads a publishable key in a page must not take the names that the merchant's own servers use.
+    owner = str(asker.pk) if asker.kind == KeyKind.PUBLISHABLE else ""
     until = time.monotonic() + (seconds_asked(request) or 0)
     while True:
         try:
-            return idempotency_begin(merchant=merchant, key=key, fingerprint=print_)
+            return idempotency_begin(merchant=asker.merchant, key=key, fingerprint=print_, owner=owner)
         except Refused as refused:
             if refused.code != IN_PROGRESS or time.monotonic() >= until:
                 raise

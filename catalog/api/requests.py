@@ -10,9 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
 
 from config.logs import told
 
@@ -23,17 +21,8 @@ UNLOGGED = ("/static/", "/health/", "/metrics")  # asked for every few seconds
 log = logging.getLogger(__name__)
 
 
-@sync_and_async_middleware
 def named_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable:
-    """Both kinds, so that no request changes its thread for it."""
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            started = time.perf_counter()
-            with told(request=name_of(request)):
-                return _told(request, await get_response(request), started)
-
-        return answer_async
+    """A middleware."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()

@@ -36,7 +36,13 @@ urlpatterns = [
     path(f"{V1}/products/<uuid:product_id>/photos", ProductPhotoViews.as_view(LISTED), name="api-product-photos"),
     path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
     path(f"{V1}/products/export.zip", ExportView.as_view({"get": "export"}), name="api-products-export"),
-    path(f"{V1}/products/by-sku/<path:sku>", ProductViews.as_view({"put": "upsert"}), name="api-product-by-sku"),
+    path(
+        f"{V1}/products/by-sku/<path:sku>",
+        ProductViews.as_view(
+            {"get": "retrieve_by_sku", "put": "upsert", "patch": "update_by_sku", "delete": "destroy_by_sku"}
+        ),
+        name="api-product-by-sku",
+    ),
     path(f"{V1}/photos/<uuid:id>", PhotoViews.as_view({"get": "retrieve", "delete": "destroy"}), name="api-photo"),
     path(f"{V1}/synonyms", SynonymsViews.as_view(LISTED), name="api-synonyms"),
     path(
@@ -81,6 +87,13 @@ urlpatterns = [
     path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
     path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),
     path(f"{V1}/review-items/<uuid:id>/reject", ItemViews.as_view({"post": "reject"}), name="api-item-reject"),
+    path(f"{V1}/review-items/<uuid:id>/unknown", ItemViews.as_view({"post": "unknown"}), name="api-item-unknown"),
+    path(
+        f"{V1}/review-items/<uuid:id>/new-product",
+        ItemViews.as_view({"post": "new_product"}),
+        name="api-item-new-product",
+    ),
+    path(f"{V1}/review-items/<uuid:id>/undo", ItemViews.as_view({"post": "undo"}), name="api-item-undo"),
     path(
         f"{V1}/review-items/<uuid:id>/explanation",
         ItemExplanationView.as_view({"get": "explanation"}),

@@ -49,6 +49,11 @@ class ShadowProgress:
         return self.total - self.done
 
     @property
+    def waiting(self) -> int:
+        """Of these, the ones that a worker has yet to try."""
+        return self.missing - self.failed
+
+    @property
     def part(self) -> float:
         """0 to 1."""
         return self.done / self.total if self.total else 1.0
@@ -62,6 +67,13 @@ def shadow_progress() -> ShadowProgress:
         failed=Count("pk", filter=Q(shadow__state=LedgerState.FAILED)),
     )
     return ShadowProgress(**counted)
+
+
+def shadow_failures() -> list[tuple[str, int]]:
+    """The codes that photos failed with in the shadow, and how many did: the most frequent first."""
+    failed = photos_missing().filter(shadow__state=LedgerState.FAILED).order_by()
+    counted = failed.values_list("shadow__error_code").annotate(photos=Count("pk"))
+    return [(code, photos) for code, photos in counted.order_by("-photos", "shadow__error_code")]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ temporary file until the last photo is named).
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import Any
@@ -39,9 +39,13 @@ def csv_blocks(merchant: Merchant) -> Generator[bytes, None, None]:
     yield from _gathered(_csv_lines(merchant))
 
 
-def json_blocks(merchant: Merchant) -> Generator[bytes, None, None]:
-    """A JSON object a line for each decided item, with its history; what training reads."""
-    yield from _gathered(f"{_json(decision_line(each))}\n" for each in decided(merchant=merchant))
+def json_blocks(merchant: Merchant, gone: Collection[str] = ()) -> Generator[bytes, None, None]:
+    """A JSON object a line for each decided item, with its history; what training reads.
+
+    ``gone``: files that could not be copied beside it, as their bytes are no longer stored; their lines say so.
+    """
+    for_folder = (decision_line(each, gone=gone) for each in decided(merchant=merchant))
+    yield from _gathered(f"{_json(line)}\n" for line in for_folder)
 
 
 def coco_blocks(merchant: Merchant) -> Generator[bytes, None, None]:
@@ -60,7 +64,7 @@ FILES = {
 }
 
 
-def decision_line(each: Decided) -> dict[str, Any]:
+def decision_line(each: Decided, *, gone: Collection[str] = ()) -> dict[str, Any]:
     """One decided item as JSON lines have it. Boxes are left, top, right, bottom from 0 to 1 of the upright photo."""
     item, decision = each.item, each.decision
     return {
@@ -68,7 +72,7 @@ def decision_line(each: Decided) -> dict[str, Any]:
         "state": item.state,
         "action": decision.action,
         "product": _product(item.product) if item.product else None,
-        "photo": _photo(item.photo) if item.photo else None,
+        "photo": _photo(item.photo, gone) if item.photo else None,
         "box": item.box,
         "compared": item.compared,
         "suggested_sku": item.best_product.sku if item.best_product else None,
@@ -107,15 +111,17 @@ def _product(product: Product) -> dict[str, Any]:
     }
 
 
-def _photo(photo: Photo) -> dict[str, Any]:
+def _photo(photo: Photo, gone: Collection[str]) -> dict[str, Any]:
+    file = name_by_hash(photo)
     return {
         "id": str(photo.pk),
         "name": photo.name,
-        "file": name_by_hash(photo),
+        "file": file,
         "sha256": photo.sha256,
         "width": photo.width,
         "height": photo.height,
         "sent_with": _sent_with(photo),
+        **({"stored": False} if file in gone else {}),
     }
 
 

@@ -1,7 +1,7 @@
 """What reviewers decided, as it stands now: each decided item with its photo, its product and its history.
 
-Read by ``decision_files``, which writes it for people, for training and for other tools. A page of items at a time, in
-a constant number of queries. What was undone, and what only the machine accepted, is not decided.
+Read by ``decision_files``, which writes it for people, for training and for other tools, and by what undoes. A page of
+items at a time, in a constant number of queries. What was undone, and what only the machine accepted, is not decided.
 """
 
 from collections import defaultdict
@@ -27,6 +27,12 @@ class Decided:
     decision: Decision
     history: Sequence[Decision]
     undone: frozenset[UUID]
+
+
+def decision_standing(*, item: Item) -> Decision | None:
+    """The latest decision on an item that was not undone: the one that an undo takes back."""
+    standing = item.decisions.exclude(action=DecisionAction.UNDO).filter(undone_by=None).select_related("item")
+    return standing.order_by("-created_at").first()
 
 
 def decided_items(*, merchant: Merchant) -> QuerySet[Item]:

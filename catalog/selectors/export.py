@@ -1,10 +1,15 @@
 """A merchant's whole catalogue as a ZIP that a bulk upload reads back: every photo, then the manifest that lists them.
 
+A reference that is a part of a photo (a reviewer found it on a shelf) is written as that part alone: a manifest lists
+files, and read back as a whole the shelf would stand for the product.
+
 Read by ``manage.py export`` and the API; the way back is ``services.upload``. Flat memory but for the archive's own
 directory: a page of products at a time, photos in blocks straight from the store, and the manifest's rows in a
 temporary file until the last photo is written, so that it lists exactly what is there.
 """
 
+import hashlib
+import io
 import json
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
@@ -30,13 +35,14 @@ COLUMNS = (
 )  # fmt: skip
 PAGE = 200
 BLOCK = 1 << 18
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif", "image/bmp": ".bmp"}
 
 
 @dataclass
 class CatalogueExport:
-    """One export. ``products``, ``photos`` and ``missing`` (photos whose bytes are gone) count as it goes."""
+    """One export. ``products``, ``photos`` and ``missing`` (photos with bytes gone or damaged) count as it goes."""
 
     merchant: Merchant
     products: int = 0
@@ -65,26 +71,30 @@ class CatalogueExport:
 
     def _photo(self, archive: ZipFile, out: "_Outbox", photo: Photo) -> Generator[bytes, None, str]:
         """Write a photo, unless its bytes are there under its name already; returns the name, "" where it is gone."""
-        name, is_new = self._name(photo)
-        if is_new:
-            try:
-                file = client.photo_store().open(photo.key)
-            except PhotoError:
-                self.missing += 1
-                return ""
-            with file:
-                yield from _copied(archive, out, _info(name, ZIP_STORED), file)
-        self._names[name.casefold()] = photo.sha256
+        try:
+            part = _part(photo.key, photo.region) if photo.region and tuple(photo.region) != WHOLE else None
+            sha256 = photo.sha256 if part is None else hashlib.sha256(part).hexdigest()
+            name = self._name(photo, sha256) if part is None else f"photos/{sha256}.jpg"
+            if name.casefold() not in self._names:
+                with client.photo_store().open(photo.key) if part is None else io.BytesIO(part) as file:
+                    yield from _copied(archive, out, _info(name, ZIP_STORED), file)
+        except PhotoError:
+            self.missing += 1
+            return ""
+        self._names[name.casefold()] = sha256
         self.photos += 1
         return name
 
-    def _name(self, photo: Photo) -> tuple[str, bool]:
+    def _name(self, photo: Photo, sha256: str) -> str:
         """The merchant's own name for it where that can stand in an archive and means no other photo."""
         by_hash = name_by_hash(photo)
         name = photo.name if is_plain_photo_name(photo.name) else by_hash
-        if self._names.get(name.casefold(), photo.sha256) != photo.sha256:
-            name = by_hash
-        return name, name.casefold() not in self._names
+        return name if self._names.get(name.casefold(), sha256) == sha256 else by_hash
+
+
+def _part(key: str, region: Sequence[float]) -> bytes:
+    left, top, right, bottom = region
+    return client.cut_photo(client.photo_store().read(key), (left, top, right, bottom))
 
 
 def name_by_hash(photo: Photo) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from catalog.models import UNDECIDED, Item, Merchant
@@ -22,7 +22,8 @@ Whose = Literal["", "mine", "free", "taken"]
 class QueueFilters:
     """What a reviewer wants to see; empty means any. ``older_hours``: waiting for at least so long.
 
-    ``whose``: only what is assigned to the reviewer, to nobody, or to anybody; else the reviewer's and nobody's.
+    ``whose``: only what is assigned to the reviewer, to nobody, or to anybody; else the reviewer's and nobody's. What
+    is assigned to somebody who may no longer decide on it is nobody's.
     """
 
     merchant: str = ""
@@ -55,6 +56,12 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
     return items.order_by(mine_first, "lane", "-doubt", "created_at", "pk")
 
 
+def still_assigned() -> Exists:
+    """Whether an item is assigned to somebody who may decide on it: an active member of its shop, or a superuser."""
+    person = User.objects.filter(pk=OuterRef("assigned_to"), is_active=True)
+    return Exists(person.filter(Q(is_superuser=True) | Q(memberships__merchant=OuterRef("merchant"))))
+
+
 def decided_for(*, reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
     """Items of this reviewer's shops that were in the queue and are decided, by the same filters."""
     items = Item.objects.filter(merchant__in=merchants_reviewed(reviewer), lane__isnull=False, photo__isnull=False)
@@ -62,7 +69,7 @@ def decided_for(*, reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
 
 
 def _filtered(items: QuerySet[Item], reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
-    mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None)
+    mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None) | ~Q(still_assigned())
     items = items.filter({"mine": mine, "free": nobodys, "taken": ~nobodys}.get(filters.whose, mine | nobodys))
     if filters.merchant:
         items = items.filter(merchant__slug=filters.merchant)

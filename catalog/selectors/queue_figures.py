@@ -14,7 +14,7 @@ from django.db.models import Avg, Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, Lane, Membership, Merchant, Upload
-from catalog.selectors.queue import merchants_reviewed
+from catalog.selectors.queue import merchants_reviewed, still_assigned
 
 CHOICES = 100
 DAY = timedelta(days=1)
@@ -88,7 +88,7 @@ def reviewer_rows(*, merchants: QuerySet[Merchant]) -> list[ReviewerRow]:
     """What the people of these merchants have before them and behind them. Three queries."""
     now = timezone.now()
     waiting = Item.objects.filter(merchant__in=merchants, state__in=UNDECIDED).order_by()
-    assigned = dict(waiting.exclude(assigned_to=None).values_list("assigned_to").annotate(Count("pk")))
+    assigned = dict(waiting.filter(still_assigned()).values_list("assigned_to").annotate(Count("pk")))
     claimed = dict(waiting.filter(claimed_until__gt=now).values_list("claimed_by").annotate(Count("pk")))
     made: Mapping[int | None, Mapping[str, Any]] = {
         row["reviewer"]: row

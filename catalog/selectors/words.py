@@ -9,7 +9,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import cast
 from uuid import UUID
 
@@ -22,6 +23,7 @@ KEPT_SECONDS = 300  # a new product's words correct spelling a few minutes later
 PRODUCTS_READ = 100_000
 WORDS_KEPT = 30_000
 SHORTEST = 4  # of shorter words one edit makes too many others
+SPELLED = 16  # words of a search whose spelling is looked at; the others are searched as they stand
 
 _WORD = re.compile(r"[^\W_]+")
 _PLAIN = re.compile(r"[^\W\d_]+")
@@ -30,15 +32,22 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 Reading = dict[str, str]  # {"word", "read_as", "because": "spelling" | "synonym"}
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """A catalogue's words with how many products have each, the letters in them, and how long the longest one is."""
+
+    words: dict[str, int]
+    letters: str
+    longest: int
+
+
 def words_read(*, merchant: Merchant, words: str) -> list[Reading]:
     """What else these words are searched by. One query, and two for a merchant whose words were not read lately."""
     written = folded(words)
     if not written:
         return []
-    vocabulary = cast(
-        dict[str, int], cache.get_or_set(f"vocabulary:{merchant.pk}", lambda: _vocabulary(merchant), KEPT_SECONDS)
-    )
-    meant = ((word, _nearest(word, vocabulary)) for word in dict.fromkeys(written))
+    known = cast(Vocabulary, cache.get_or_set(f"spelling:{merchant.pk}", lambda: _vocabulary(merchant), KEPT_SECONDS))
+    meant = ((word, _nearest(word, known)) for word in islice(dict.fromkeys(written), SPELLED))
     slips = [{"word": word, "read_as": near, "because": "spelling"} for word, near in meant if near]
     text = " ".join([*written, *(slip["read_as"] for slip in slips)])
     return slips + list(_synonyms(merchant.pk, text))
@@ -55,12 +64,12 @@ def folded(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFC", "".join(c for c in plain if not "\u0300" <= c <= "\u036f")))
 
 
-def _vocabulary(merchant: Merchant) -> dict[str, int]:
-    """The catalogue's most frequent words with how many products have them."""
+def _vocabulary(merchant: Merchant) -> Vocabulary:
+    """The catalogue's most frequent words."""
     texts = product_list(merchant=merchant).order_by().values_list("title", "brand", "category")[:PRODUCTS_READ]
     counts = Counter(chain.from_iterable(set(folded(" ".join(each))) for each in texts.iterator()))
-    usable = ((word, count) for word, count in counts.most_common(WORDS_KEPT) if _is_spelled(word))
-    return dict(usable)
+    words = {word: count for word, count in counts.most_common(WORDS_KEPT) if _is_spelled(word)}
+    return Vocabulary(words, "".join(sorted(set(chain.from_iterable(words)))), max(map(len, words), default=0))
 
 
 def _is_spelled(word: str) -> bool:
@@ -68,13 +77,12 @@ def _is_spelled(word: str) -> bool:
     return len(word) >= SHORTEST - 1 and bool(_PLAIN.fullmatch(word)) and not _UNSPACED.search(word)
 
 
-def _nearest(word: str, vocabulary: dict[str, int]) -> str:
+def _nearest(word: str, known: Vocabulary) -> str:
     """The word of the catalogue that this one must mean; empty where it is one itself, or none is near."""
-    if len(word) < SHORTEST or word in vocabulary or not _is_spelled(word):
+    if not SHORTEST <= len(word) <= known.longest + 1 or word in known.words or not _is_spelled(word):
         return ""
-    letters = {letter for known in vocabulary for letter in known}
-    near = {edited for edited in _edits(word, letters) if edited in vocabulary}
-    return min(near, key=lambda known: (-vocabulary[known], known), default="")
+    near = {edited for edited in _edits(word, known.letters) if edited in known.words}
+    return min(near, key=lambda each: (-known.words[each], each), default="")
 
 
 def _edits(word: str, letters: Iterable[str]) -> Iterator[str]:

@@ -106,9 +106,9 @@ def _register_live() -> Bundle:
 def bundle_promote(*, version: str, by: str = "", incomplete: bool = False) -> Bundle:
     """Make the bundle in the shadow the live one; the one that was live stays in the shadow and is kept up to date.
 
-    With ``incomplete`` photos that the shadow has not embedded yet are owed to it at once; they are not found until
-    then. Raises ``Refused`` (409): ``bundle_not_in_shadow``, ``bundle_not_loaded``, ``bundle_incomplete``;
-    ``Unavailable``.
+    With ``incomplete`` photos that the shadow has not embedded, or cannot, are owed to it at once as the live bundle;
+    they are not found until then. Raises ``Refused`` (409): ``bundle_not_in_shadow``, ``bundle_not_loaded``,
+    ``bundle_incomplete``; ``Unavailable``.
     """
     _check_loaded(version)
     with transaction.atomic():
@@ -117,7 +117,7 @@ def bundle_promote(*, version: str, by: str = "", incomplete: bool = False) -> B
         if missing and not incomplete:
             raise Refused(
                 "bundle_incomplete",
-                f"{missing} photos are not embedded by {version} yet: they would not be found.",
+                f"{missing} photos are not embedded by {version}: they would not be found until it has tried again.",
                 status=409,
             )
         lacking = list(photos_missing().values_list("pk", flat=True)) if missing else []

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -38,8 +38,8 @@ from catalog.selectors.words import words_read, words_sent
 from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.notify import job_announce
-from catalog.services.photo import photo_add
 from catalog.services.search_examples import ExampleSent, examples_check, examples_keep, examples_told
+from catalog.services.uploading.photos import Taken, photo_row
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from config.logs import told, told_id
@@ -64,12 +64,17 @@ def search_job_create(
     limit: int = 10,
     options: SearchOptions = NO_OPTIONS,
     examples: Sequence[ExampleSent] = (),
+    job_id: UUID | None = None,
 ) -> Job:
     """Commit a search and send it to the workers. ``examples`` are photos beside the products that the options name.
+
+    With a ``job_id`` it happens once: a job of the merchant's that has this id already is returned as it stands.
 
     Raises ``PhotoError`` for a photo that cannot be used, ``Refused("search_empty")`` without photo, words and anything
     to be like, and as ``search_examples``.
     """
+    if made := _made(merchant, job_id):
+        return made
     words = words.strip()
     if photo is None and not words and not options.like and not any(each.like for each in examples):
         raise Refused("search_empty", "Send a photo, some words, or both.")
@@ -85,6 +90,7 @@ def search_job_create(
     request |= {"request_id": request_id} if (request_id := told_id("request")) else {}
     with transaction.atomic():
         job = Job.objects.create(
+            pk=job_id or uuid4(),
             merchant=merchant,
             kind=JobKind.SEARCH,
             request=request,
@@ -98,6 +104,10 @@ def search_job_create(
         ExamplePhoto.objects.bulk_create(example_rows)
         transaction.on_commit(partial(search_job_send, job=job))
     return job
+
+
+def _made(merchant: Merchant, job_id: UUID | None) -> Job | None:
+    return Job.objects.filter(merchant=merchant, pk=job_id).first() if job_id else None
 
 
 def search_deadline(job: Job) -> datetime:
@@ -155,43 +165,63 @@ def recognition_job_create(
     photos: Sequence[tuple[str, bytes]],
     items: Items = "one",
     regions: Sequence[Region | None] = (),
+    job_id: UUID | None = None,
 ) -> Job:
     """Commit a recognition of ``(file name, bytes)`` photos. All are checked first: one bad photo refuses the request.
 
     ``items``: whether each photo shows one product or is searched for as many as there are. ``regions``: the part of
-    each photo that counts, in the same order; photos beyond their end count as a whole.
+    each photo that counts, in the same order; photos beyond their end count as a whole. ``job_id``: as for a search.
 
     Raises ``Refused("photos_missing")`` for an empty list and ``Refused("photos_refused")`` naming every bad photo.
     """
+    if made := _made(merchant, job_id):
+        return made
+    taken = _taken(photos)
+    with transaction.atomic():
+        job = Job.objects.create(
+            pk=job_id or uuid4(),
+            merchant=merchant,
+            kind=JobKind.RECOGNITION,
+            state=JobState.DISPATCHED,
+            request={"items": items},
+        )
+        marked = zip(taken, chain(regions, repeat(None)), strict=False)
+        Photo.objects.bulk_create(
+            photo_row(
+                each,
+                name=name,
+                merchant=merchant,
+                job=job,
+                purpose=Purpose.RECOGNISE,
+                origin=PhotoOrigin.API,
+                position=position,
+                region=region,
+            )
+            for position, ((name, each), region) in enumerate(marked)
+        )
+        transaction.on_commit(dispatch_soon)
+    return job
+
+
+def _taken(photos: Sequence[tuple[str, bytes]]) -> list[tuple[str, Taken]]:
+    """Inspect every photo, then keep them; before any lock, because a store may be slow. Each is read twice, so that
+    no more than one is in memory at once and a refused request keeps none.
+    """
     if not photos:
         raise Refused("photos_missing", "Send at least one photo.")
-    problems = []
+    facts, problems = [], []
     for number, (name, data) in enumerate(photos):
         try:
-            client.inspect_photo(data)
+            facts.append(client.inspect_photo(data))
         except client.PhotoError as error:
             problems.append({"code": error.code, "message": f"{name}: {error.message}", "field": f"photos[{number}]"})
     if problems:
         raise Refused("photos_refused", "Some photos cannot be used; nothing was started.", problems=problems)
-    with transaction.atomic():
-        job = Job.objects.create(
-            merchant=merchant, kind=JobKind.RECOGNITION, state=JobState.DISPATCHED, request={"items": items}
-        )
-        marked = chain(regions, repeat(None))
-        for position, ((name, data), region) in enumerate(zip(photos, marked, strict=False)):
-            photo_add(
-                merchant=merchant,
-                product=None,
-                data=data,
-                name=name,
-                origin=PhotoOrigin.API,
-                position=position,
-                purpose=Purpose.RECOGNISE,
-                job=job,
-                region=region,
-            )
-        transaction.on_commit(dispatch_soon)
-    return job
+    taken = []
+    for (name, data), known in zip(photos, facts, strict=True):
+        stored = client.photo_store().write(data)
+        taken.append((name, Taken(stored.sha256, stored.key, known)))
+    return taken
 
 
 def job_cancel(*, job: Job) -> Job:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from catalog.models import ApiKey, KeyKind, KeyOrigin, KeyState, Merchant, Scope
 from catalog.selectors.key import ANY_ORIGIN, keys_alive
+from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
 
 PREFIXES = {KeyKind.SECRET: "vit_sk_", KeyKind.PUBLISHABLE: "vit_pk_"}
@@ -26,6 +27,7 @@ USED_EVERY = timedelta(minutes=1)
 OVERLAP = timedelta(days=1)
 OVERLAP_LIMIT = timedelta(days=7)
 ORIGINS_LIMIT = 50
+GUESSES = 60  # wrong keys a minute from one address
 ORIGIN_LENGTH = 255
 PUBLISHABLE_SCOPES = (Scope.SEARCHES,)
 PRESETS: dict[str, tuple[Scope, ...]] = {
@@ -134,6 +136,14 @@ def api_key_find(token: str) -> ApiKey | None:
         return None
     _note_use(key)
     return key
+
+
+def key_guess_count(*, visitor: str) -> int:
+    """A visitor may be wrong so often a minute; the seconds until the next try, 0 while there are some left.
+
+    Keys that are good are not counted, whoever else is wrong.
+    """
+    return budgets_spend([Budget("guesses", f"vitrine:budget:{{guesses}}:{visitor}", GUESSES)]).wait
 
 
 def origin_cleaned(text: str) -> str:

@@ -52,7 +52,8 @@ def bulk_fits(*, file: IO[bytes], size: int) -> bool:
 def products_bulk(*, merchant: Merchant, file: IO[bytes]) -> list[LineResult]:
     """Create or change a product a line; a bad line never holds up the others, and the same lines change nothing twice.
 
-    Codes are those of ``uploading.lines`` and ``product_values``, and sku_duplicate for a sku that an earlier line has.
+    Codes are those of ``uploading.lines`` and ``product_values``, sku_duplicate for a sku that an earlier line has, and
+    images_not_taken, which refuses nothing: here is no archive that photos could come from.
     """
     rows = line_rows(file)
     first: dict[str, int] = {}
@@ -73,7 +74,10 @@ def _refuse_repeated(rows: Sequence[Row], first: dict[str, int]) -> None:
 
 def _write(merchant: Merchant, rows: Sequence[Row]) -> Iterator[LineResult]:
     for row in rows:
-        row.images = None  # there is no archive to take them from
+        if row.images is not None:
+            sentence = "Photos are not taken from lines; add them under the product, or upload them with the lines."
+            row.problems.append(problem("images_not_taken", sentence, field="images"))
+        row.images = None
     for _ in range(WRITE_TRIES - 1):
         with suppress(IntegrityError):
             return map(_result, rows, _written(merchant, rows))

@@ -40,6 +40,10 @@ from workers.contract import BYTES_UNREADABLE, MESSAGE_INVALID, ChunkResult, Fau
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+ANSWERED = (  # the columns of a search that its answer fills
+    *("state", "lease_until", "finished_at", "error_code", "error_message", "error_trace"),
+    *("verdict", "reason", "box", "candidates", "bundle_version", "calibrated", "degraded", "worker", "seconds"),
+)
 COUNTED = (MESSAGE_INVALID, BYTES_UNREADABLE)  # waiting may help, but not for ever
 
 
@@ -233,7 +237,7 @@ def search_result_store(*, result: SearchResult) -> bool:
     job.degraded = result.degraded
     job.worker, job.seconds = result.worker, result.seconds
     job.lease_until, job.finished_at = None, timezone.now()
-    job.save()
+    job.save(update_fields=ANSWERED)
     search_counted(state=job.state, asked=job.created_at, answered=job.finished_at)
     event_job_finished(job_id=job.pk)
     transaction.on_commit(partial(job_announce, job_id=job.pk))

@@ -5,7 +5,7 @@ Comes after an item was recognised; before the index, because an accepted or cor
 its product and is owed to the workers again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -109,7 +109,7 @@ def _decide(
     act: Act,
     product: Product | None,
     *,
-    wrong: Iterable[UUID] = (),
+    wrong: Collection[UUID] = (),
 ) -> Decision:
     check_may_review(act, item.merchant_id)
     if product:  # before the item, as deleting a product locks them
@@ -119,7 +119,7 @@ def _decide(
         return known
     if product and product.merchant_id != item.merchant_id:
         raise Refused("product_not_found", "This merchant has no such product.", status=404)
-    before = item_snapshot(item)
+    before = item_snapshot(item) | _cast_doubt(item, wrong)
     item.state, item.product, item.decided_at = state, product, timezone.now()
     item.claim = item.claimed_by = item.claimed_until = None
     item.save(update_fields=["state", "product", "decided_at", "claim", "claimed_by", "claimed_until"])
@@ -170,12 +170,16 @@ def _check_undecided(item: Item) -> None:
         raise Refused("item_decided", "Somebody has already decided on this item.", status=409)
 
 
-def _learn(decision: Decision, item: Item, product: Product | None, wrong: Iterable[UUID]) -> None:
+def _cast_doubt(item: Item, wrong: Collection[UUID]) -> dict[str, Any]:
+    if item.best_product is None or item.best_product_id not in wrong:
+        return {}
+    return doubt_near_duplicates(item=item, product=item.best_product)
+
+
+def _learn(decision: Decision, item: Item, product: Product | None, wrong: Collection[UUID]) -> None:
     rejections_remember(decision=decision, item=item, products=wrong)
     if product:
         rejections_lift(decision=decision, item=item, product=product)
-    if item.best_product and item.best_product_id in set(wrong):
-        doubt_near_duplicates(item=item, product=item.best_product)
 
 
 def _first_candidate(item: Item) -> Product | None:

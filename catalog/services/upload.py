@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -20,7 +20,7 @@ from catalog.services.enqueue import IMPORT_UPLOAD, dispatch_soon, wake
 from catalog.services.errors import Refused
 from catalog.services.job import OWED, job_cancel, recognition_job_finish
 from catalog.services.notify import upload_announce
-from catalog.services.problems import Problem
+from catalog.services.problems import Problem, storable
 from catalog.services.uploading.importing import import_rows
 from catalog.services.uploading.lease import importable
 from catalog.services.uploading.spool import Readable, spool_delete, spool_write
@@ -37,17 +37,30 @@ PHOTO_ID = "photo_id"
 
 
 def upload_create(
-    *, merchant: Merchant, name: str, stream: Readable, dry_run: bool = False, created_by: str = ""
+    *,
+    merchant: Merchant,
+    name: str,
+    stream: Readable,
+    dry_run: bool = False,
+    created_by: str = "",
+    upload_id: UUID | None = None,
 ) -> Upload:
     """Store an archive or a manifest as it streams in, and owe its import.
 
-    ``name`` is the file's name (its suffix tells a bare CSV). Raises ``Refused``: upload_empty, upload_too_large
-    (413); ``Unavailable``. Whatever is wrong inside is told by the import.
+    ``name`` is the file's name (its suffix tells a bare CSV). With an ``upload_id`` it happens once: an upload of the
+    merchant's that has this id already is returned as it stands, and nothing is read.
+
+    Raises ``Refused``: upload_empty, upload_too_large (413); ``Unavailable``. Whatever is wrong inside is told by the
+    import.
     """
-    upload_id = uuid4()
+    if upload_id and (made := Upload.objects.filter(merchant=merchant, pk=upload_id).first()):
+        return made
+    upload_id = upload_id or uuid4()
     source = spool_write(upload_id, stream)
     try:
         return _create(upload_id, merchant, name, source, dry_run=dry_run, created_by=created_by)
+    except IntegrityError:  # the same request was taken up elsewhere meanwhile: the archive is that one's
+        raise
     except BaseException:
         spool_delete(source)
         raise
@@ -56,11 +69,13 @@ def upload_create(
 def upload_create_from_folder(*, merchant: Merchant, path: Path, dry_run: bool = False, created_by: str = "") -> Upload:
     """Owe the import of a folder, which the importing machine reads in place.
 
-    Raises ``Refused("folder_missing")``.
+    Raises ``Refused``: folder_missing, folder_name_not_text (its path cannot be kept in the upload's row).
     """
     folder = Path(path).resolve()
     if not folder.is_dir():
-        raise Refused("folder_missing", f"There is no folder {folder}.")
+        raise Refused("folder_missing", f"There is no folder {storable(str(folder))}.")
+    if storable(str(folder)) != str(folder):
+        raise Refused("folder_name_not_text", f"The path {storable(str(folder))} is not UTF-8: rename the folder.")
     return _create(
         uuid4(), merchant, folder.name, str(folder), dry_run=dry_run, created_by=created_by, source_is_folder=True
     )
@@ -80,7 +95,7 @@ def _create(
         upload = Upload.objects.create(
             pk=upload_id,
             merchant=merchant,
-            name=name[-255:],
+            name=storable(name[-255:]),
             source=source,
             source_is_folder=source_is_folder,
             dry_run=dry_run,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +25,9 @@ CALIBRATED_HELP = _("A probability, calibrated on held-out photos: of ten hits t
 UNCALIBRATED_HELP = _("A score between 0 and 1, not calibrated: it orders these hits, it is no probability.")
 WORDS_HELP = _("How well the words match the product's title, by their rarity. It has no upper end.")
 RANK_HELP = _("What the list is ordered by.")
+SHOP_PAGE = "url"  # the attribute that names a product's page in the shop
+
+_check_web_address = URLValidator(schemes=["http", "https"])
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class VariantCard:
     told: str
     price: str
     photo: str
+    shop: str
     is_hit: bool
 
 
@@ -51,7 +57,8 @@ class VariantCard:
 class Card:
     """One candidate, ready to be shown. ``score_label`` says what the score is, ``score_help`` what it means.
 
-    ``variants`` are all of its article, itself first; none where it is the only one, or every variant is a hit.
+    ``shop`` is the product's page there, empty where none is known. ``variants`` are all of its article, itself first;
+    none where it is the only one, or every variant is a hit.
     """
 
     product_id: UUID
@@ -72,6 +79,7 @@ class Card:
     part: float | None
     reasons: tuple[Reason, ...]
     why: str
+    shop: str
     variants: tuple[VariantCard, ...]
 
 
@@ -100,8 +108,21 @@ def card_of(hit: Hit, *, calibrated: bool) -> Card:
         part=candidate.probability,
         reasons=tuple(_reasons(candidate)),
         why=hit.why,
+        shop=shop_address(product),
         variants=_variants(hit),
     )
+
+
+def shop_address(product: Product) -> str:
+    """Where the shop shows a product: its own attribute ``url``, as the widget has it. Whoever may write products must
+    not run anything here, so only an address of the web is one.
+    """
+    address = product.attributes.get(SHOP_PAGE)
+    try:
+        _check_web_address(address)
+    except ValidationError:
+        return ""
+    return str(address)
 
 
 def _variants(hit: Hit) -> tuple[VariantCard, ...]:
@@ -117,6 +138,7 @@ def _variants(hit: Hit) -> tuple[VariantCard, ...]:
             told=", ".join(_texts(each, differing)) or each.sku,
             price=format_price(each.price, each.currency),
             photo=photo_address(each.main_photo_id, size="medium") if each.main_photo_id else "",
+            shop=shop_address(each),
             is_hit=each is hit.product,
         )
         for each in article
@@ -125,7 +147,7 @@ def _variants(hit: Hit) -> tuple[VariantCard, ...]:
 
 def _differing(article: Sequence[Product]) -> list[str]:
     """The names of the attributes in which these products are not all the same, in the order of the first."""
-    names = dict.fromkeys(name for each in article for name in each.attributes)
+    names = dict.fromkeys(name for each in article for name in each.attributes if name != SHOP_PAGE)
     return [name for name in names if len({tuple(_texts(each, [name])) for each in article}) > 1]
 
 

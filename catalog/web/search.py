@@ -21,9 +21,11 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from catalog.api.events import Place, Seen, event_stream
 from catalog.models import Job
+from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
 from catalog.services.job import search_job_create
 from catalog.services.notify import job_channel, job_wait
+from catalog.services.visitor import visitor_of
 from catalog.web.access import job_of_token, job_token, merchants_searchable
 from catalog.web.answers import has_ended, refusal_of, standing_of
 from catalog.web.facets import catalogue_menus, facets_shown
@@ -77,6 +79,10 @@ def page(request: HttpRequest) -> HttpResponse:
 @in_their_language
 def submit(request: HttpRequest) -> JsonResponse:
     """Take a search: 202 with the addresses to follow, or the reason why not, in words."""
+    if wait := budgets_spend([_budget(request)]).wait:
+        refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, trouble_of("throttled"))
+        refusal.headers["Retry-After"] = str(wait)
+        return refusal
     form = SearchForm(request.POST, request.FILES, merchants=merchants_searchable(request))
     if not form.is_valid():
         return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, trouble_of("search_invalid", form.first_problem()))
@@ -131,6 +137,11 @@ def _look(job_id: UUID, language: str | None, place: Place) -> Seen | None:
     job = Job.objects.select_related("merchant").filter(pk=job_id).first()
     with override(language):
         return None if job is None else Seen(standing_of(job), finished=has_ended(job))
+
+
+def _budget(request: HttpRequest) -> Budget:
+    """The page is open to strangers, as a publishable key is: as many searches a visitor, whatever shop is searched."""
+    return Budget("searches", f"vitrine:budget:{{page}}:searches:{visitor_of(request)}", load_env().visitor_searches)
 
 
 def _photo_bytes(file: Any) -> bytes | None:

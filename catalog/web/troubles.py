@@ -27,6 +27,7 @@ TROUBLES = {
     "search_not_found": (_("This search is gone."), _("It was made long ago, or elsewhere. Please search again.")),
     "search_cancelled": (_("This search was cancelled."), _("Search again whenever you like.")),
     "deadline_passed": (_("That took too long."), _("Everybody is searching just now. Please try again in a moment.")),
+    "throttled": (_("You searched very often just now."), _("Wait a minute, then search again.")),
     "worker_unavailable": (_("Nobody can look at photos just now."), _SOON),
     "broker_unavailable": (_("Nobody can look at photos just now."), _SOON),
     "storage_unavailable": (_("Photos cannot be taken right now."), _SOON),

@@ -25,6 +25,8 @@ from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint
 
 OUTGROWN_POINTS = 100_000
 FLUSH_SECONDS = 3.0
+FLUSH_SHARE = 0.01  # of the time: a flush holds the lock and the interpreter, half a second at 100,000 photos
+FLUSH_AT_LATEST = 60.0  # however long the last one took
 # A bulk batch lets go of the lock between groups, so that a shopper's search waits for one group and not for all of
 # it; without the pause the batch's thread takes the lock back before another wakes.
 QUERIES_AT_ONCE = 4
@@ -44,6 +46,7 @@ class EmbeddedIndex:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._unflushed = False
+        self._flush_took = 0.0  # seconds, the last time
         self._flush_error = ""
         self._shard: EdgeShard | None = _open_shard(folder, version, dim)
         self._closing = threading.Event()
@@ -67,7 +70,7 @@ class EmbeddedIndex:
                 hits += search(_edge.EdgeEngine(shard), some, dim=self._dim, image_weight=self._image_weight)
         return hits
 
-    def is_behind(self) -> bool:
+    def is_behind(self, filters: Filters | None = None) -> bool:
         return False  # every photo is looked at, from its first moment on
 
     def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -157,7 +160,9 @@ class EmbeddedIndex:
 
     def flush(self) -> None:
         with self._engine() as shard:
+            started = time.monotonic()
             shard.flush()
+            self._flush_took = time.monotonic() - started
             self._unflushed = False
 
     def close(self) -> None:
@@ -188,9 +193,10 @@ class EmbeddedIndex:
             yield self._shard
 
     def _flush_regularly(self, seconds: float) -> None:
-        """An acknowledged write is in the log already; flushing keeps the log short and makes it safe against a
-        power cut. A failure (disk full) is told by ``health`` and tried again."""
-        while not self._closing.wait(seconds):
+        """An acknowledged write is in the log already, whatever ends this process; flushing keeps the log short and
+        makes it safe against a power cut. The longer it takes, the longer searches have their peace before the next.
+        A failure (disk full) is told by ``health`` and tried again."""
+        while not self._closing.wait(max(seconds, min(self._flush_took / FLUSH_SHARE, FLUSH_AT_LATEST))):
             if not self._unflushed:
                 continue
             try:

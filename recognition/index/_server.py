@@ -22,7 +22,7 @@ from recognition.index._query import Ask, Found, Part, PointId, search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 TIMEOUT_SECONDS = 10
-EXACT_BELOW = 50_000  # matching points; below it a filter that the graph does not know is searched exactly
+EXACT_BELOW = 50_000  # matching points; up to there, what the graph does not know is searched exactly
 COUNT_SECONDS = 60.0  # how long an estimate of a filter's matches is believed
 BEHIND_SECONDS = 5.0  # and a look at what the server has still to index
 BEHIND_PHOTOS = 20_000  # not indexed yet: from there on, searches leave them out and writes slow down
@@ -48,7 +48,7 @@ class ServerIndex:
     def upsert(self, points: Sequence[PhotoPoint]) -> None:
         stored = [_client.to_point(point, self._dim) for point in points]
         for start in range(0, len(stored), _schema.UPSERT_BATCH):
-            if self.is_behind():
+            if self._server_is_behind():
                 time.sleep(PAUSE_SECONDS)
             with self._engine() as client:
                 client.upsert(self._collection, stored[start : start + _schema.UPSERT_BATCH], wait=True)
@@ -58,8 +58,8 @@ class ServerIndex:
 
     def fetch(self, asks: Sequence[Ask]) -> list[list[Found]]:
         """Candidates of a search (``_query.Engine``)."""
-        behind = self.is_behind()
-        params = [self._params(self._is_selective(ask.filters), behind=behind) for ask in asks]
+        behind = self._server_is_behind()
+        params = [self._params(self._is_selective(ask.filters, behind=behind), behind=behind) for ask in asks]
         requests = [_client.candidates_request(ask, its) for ask, its in zip(asks, params, strict=True)]
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
@@ -72,15 +72,11 @@ class ServerIndex:
             answers = client.query_batch_points(self._collection, requests)
         return [{p.id: p.score for p in answer.points} for answer in answers]
 
-    def is_behind(self) -> bool:
-        """During a bulk load the server searches what has no graph yet photo by photo: a well-known benchmark saw
-        780 ms in place of 4. Then only what is indexed is searched, and the answer is marked."""
-        looked, behind = self._behind
-        if not self._in_memory and time.monotonic() - looked >= BEHIND_SECONDS:
-            with self._engine() as client:
-                behind = _client.photos_behind(client.get_collection(self._collection)) > BEHIND_PHOTOS
-            self._behind = (time.monotonic(), behind)
-        return behind
+    def is_behind(self, filters: Filters | None = None) -> bool:
+        """What a selective filter leaves is compared photo by photo, whether it has its graph or not: nothing is
+        missed."""
+        behind = self._server_is_behind()
+        return behind and not (filters and self._is_selective(filters, behind=behind))
 
     def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
         if not photo_ids:
@@ -214,11 +210,24 @@ class ServerIndex:
             return None
         return m.SearchParams(exact=exact, indexed_only=behind and not exact)
 
-    def _is_selective(self, filters: Filters) -> bool:
-        """Whether the graph could miss matches: a merchant has a graph of his own, but a further filter that few
-        photos pass cuts it to pieces. How many pass is the engine's estimate, remembered for a minute."""
+    def _server_is_behind(self) -> bool:
+        """During a bulk load the server searches what has no graph yet photo by photo: a well-known benchmark saw
+        780 ms in place of 4. Then only what is indexed is searched, and the answer is marked. What was seen last counts
+        where the server does not say: it may still answer a search."""
+        looked, behind = self._behind
+        if not self._in_memory and time.monotonic() - looked >= BEHIND_SECONDS:
+            with contextlib.suppress(Unavailable), self._engine() as client:
+                behind = _client.photos_behind(client.get_collection(self._collection)) > BEHIND_PHOTOS
+            self._behind = (time.monotonic(), behind)
+        return behind
+
+    def _is_selective(self, filters: Filters, *, behind: bool) -> bool:
+        """Whether few enough photos pass to compare each, where the graph could miss some. A merchant has a graph of
+        his own, but a further filter that few photos pass cuts it to pieces; and while the server is behind, perhaps
+        with another merchant's photos, his own may have none yet. How many pass is the engine's estimate, remembered
+        for a minute."""
         filters, now = replace(filters, exclude_photo_ids=()), time.monotonic()
-        if self._in_memory or filters == Filters(filters.merchant_id):
+        if self._in_memory or (filters == Filters(filters.merchant_id) and not behind):
             return False
         asked, matches = self._counts.get(filters, (now - COUNT_SECONDS, 0))
         if now - asked >= COUNT_SECONDS:

@@ -156,8 +156,9 @@ class PhotoIndex(Protocol):
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
         """The best products of each query, best first, ties by product id; ValueError on a bad or empty query."""
 
-    def is_behind(self) -> bool:
-        """Whether photos were written lately that answers may miss, because the engine has not indexed them yet."""
+    def is_behind(self, filters: Filters | None = None) -> bool:
+        """Whether photos were written lately that answers may miss, because the engine has not indexed them yet; with
+        ``filters``, answers of a search with these."""
 
     def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """The stored ``image`` vectors [dim], unit length, by photo id; ids that are not stored are left out."""

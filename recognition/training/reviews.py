@@ -101,6 +101,9 @@ def _read(path: Path) -> tuple[list[_Shown], Counter[str]]:
             elif photo is None or line["product"] is None:
                 left_out["whose photo or product was deleted"] += 1
             elif not (path.parent / photo["file"]).is_file():
+                if photo.get("stored") is False:
+                    left_out["whose photo was no longer stored"] += 1
+                    continue
                 raise ValueError(f"there is no photo {photo['file']} (was it exported with --photos?)")
             elif Path(photo["file"]).suffix not in PHOTO_SUFFIXES:
                 left_out["of a format that training does not read"] += 1

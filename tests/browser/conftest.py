@@ -16,6 +16,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",  # a camera that everybody may use
 ]  # fmt: skip
 WIDTHS = {"phone": (390, 844), "desk": (1280, 860)}
 

@@ -50,7 +50,9 @@ class ShopSite:
 @contextmanager
 def running_shop(folder: Path) -> Iterator[ShopSite]:
     """Everything runs and every photo is indexed."""
-    with running_line(folder, VITRINE_TORCH_THREADS="1") as line:
+    with running_line(
+        folder, VITRINE_TORCH_THREADS="1", VITRINE_VISITOR_SEARCHES="600"
+    ) as line:  # many tests, one address
         for name in ("web", "coordinator", "worker"):
             line.start(name)
         line.manage("upload", str(_catalogue(folder)), "--merchant", "corner", "--create-merchant")

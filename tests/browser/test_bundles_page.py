@@ -115,6 +115,23 @@ def test_made_live_and_taken_back_by_buttons(page, operator, worker, compared):
     assert told == [(operator, "Promoted", NEW), (operator, "Rolled back", OLD)]
 
 
+def test_made_live_without_the_photos_that_it_cannot_embed(page, operator, worker, compared):
+    worker(OLD, NEW)
+    failed, waiting = ShadowPhoto.objects.order_by("pk")[:2]
+    ShadowPhoto.objects.filter(pk=failed.pk).update(state=LedgerState.FAILED, error_code="photo_truncated")
+    ShadowPhoto.objects.filter(pk=waiting.pk).update(state=LedgerState.PENDING)
+    page.goto(reverse(PAGE))
+    expect(page.get_by_text("2 of 4 photos embedded, 1 failed.")).to_be_visible()
+    expect(page.get_by_text("1 × photo_truncated")).to_be_visible()
+    expect(page.get_by_role("button", name="Make it live")).to_have_count(0)  # a worker may embed what waits
+    ShadowPhoto.objects.filter(pk=waiting.pk).update(state=LedgerState.DONE)
+    page.goto(reverse(PAGE))
+    page.get_by_role("button", name="Make it live without 1 photo", exact=True).click()
+    expect(page.get_by_text("Promoted.")).to_be_visible()
+    assert Bundle.objects.get(state=BundleState.LIVE).version == NEW
+    assert Photo.objects.get(state=LedgerState.PENDING) == failed.photo
+
+
 def test_a_worker_that_cannot_load_it_says_why_and_there_is_no_button(page, operator, worker, compared):
     worker(OLD, faults={NEW: "The checksum of weights.safetensors is wrong."})
     page.goto(reverse(PAGE))

@@ -148,6 +148,53 @@ def test_words_by_keyboard_then_filters_and_photo(page, shop, mug):
     expect(page.locator("#photo")).to_be_focused()
 
 
+def test_a_removed_photo_leaves_nothing_behind_whatever_comes_of_its_search(page, shop, mug):
+    page.expected = ["net::ERR_ABORTED"]  # what was asked is not waited for
+    page.goto("/")
+    page.set_input_files("#photo", PHOTO)
+    job = the_job()
+    expect(page.locator("[data-part=progress]")).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("main")).to_have_attribute("data-phase", "idle")
+    expect(page.locator("[data-part=progress]")).to_be_hidden()
+    expect(page.locator("#answer .card")).to_have_count(0)
+    answer(job, candidate(mug, photo_of(shop, mug, 2)), verdict="SURE")
+    page.wait_for_timeout(1_000)  # longer than a poll is held open
+    expect(page.locator("main")).to_have_attribute("data-phase", "idle")
+    expect(page.locator("#answer")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#answer .card")).to_have_count(0)
+
+    page.set_input_files("#photo", PHOTO)
+    answer(the_job(after=1), candidate(mug, photo_of(shop, mug, 3)), verdict="SURE")
+    expect(page.locator("#answer .card")).to_have_count(1)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#answer .card")).to_have_count(0)
+    expect(page.get_by_label("Sort")).to_be_hidden()
+    assert Job.objects.count() == 2
+
+
+def test_a_found_product_leads_to_the_shop(page, shop, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    facts = {"url": "https://shop.example/mug"}
+    mug, lamp = shop.product("MUG-1", title="Sea green mug", attributes=facts), shop.product("LAMP-1", title="Lamp")
+    page.goto("/")
+    page.set_input_files("#photo", PHOTO)
+    answer(the_job(), candidate(mug, photo_of(shop, mug, 2)), candidate(lamp, photo_of(shop, lamp, 3)), verdict="SURE")
+    link = page.locator("#answer").get_by_role("link")
+    expect(link).to_have_count(1)
+    expect(link).to_have_accessible_name("View in shop Sea green mug")
+    page.expected += ["503 (Service", "422 (Unprocessable", "net::ERR_ABORTED"]  # nobody is there to explain
+    window, cards = page.get_by_role("dialog"), page.locator("#answer .card")
+    cards.nth(0).locator(".why").click()
+    shown = window.get_by_role("link", name="View in shop")
+    assert [shown.get_attribute(name) for name in ("href", "target", "rel")] == [facts["url"], "_blank", "noopener"]
+    page.keyboard.press("Escape")
+    cards.nth(1).locator(".why").click()
+    expect(window.get_by_role("heading", name="Lamp")).to_be_visible()
+    expect(window.get_by_role("link")).to_have_count(0)
+    assert overflow(page) == 0
+
+
 def test_file_that_is_no_photo_is_told_in_a_sentence(page, shop):
     page.expected = ["422 (Unprocessable"]
     page.goto("/")

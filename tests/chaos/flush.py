@@ -1,6 +1,6 @@
 """Flushes Redis in the middle of an upload and of searches, then proves that all of it ends.
 
-    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7 [--postgres]
+    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7 [--postgres] [--json FILE]
 
 Every photo ends indexed, every search done or expired.
 """
@@ -12,9 +12,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 
+from tests.chaos.figures import tell
 from tests.chaos.rig import PARTS, SMALL, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
 from tests.drawing import jpeg
 
@@ -76,15 +75,13 @@ def search_all(rig: Rig, photos: int, searches: int) -> list[str]:
 
 
 def report(rig: Rig, options: argparse.Namespace, ends: list[str], seconds: float, seed: int) -> int:
-    """Verify and print; returns the exit code."""
+    """Verify and tell; returns the exit code."""
     seen = rig.verify()
     checked = seen["checked"]
     counts = {end: ends.count(end) for end in sorted({*ENDED, *ends})}
     held = not seen["left"] and not seen["unproven"] and set(ends) <= set(ENDED)
     held &= checked["photos_done"] == checked["points"] == options.photos
-    table = Table(title=f"Redis flushed {FLUSHES} times (seed {seed}, {rig.database_name})")
-    table.add_column("what")
-    table.add_column("count", justify="right")
+    title = f"Redis flushed {FLUSHES} times (seed {seed}, {rig.database_name})"
     rows = [
         ("photos indexed", checked["photos_done"]),
         ("points in the index", checked["points"]),
@@ -94,9 +91,7 @@ def report(rig: Rig, options: argparse.Namespace, ends: list[str], seconds: floa
         ("findings of verify", sum(each["count"] for each in seen["found"].values())),
         ("seconds", round(seconds)),
     ]
-    for what, count in rows:
-        table.add_row(what, str(count))
-    Console(width=80).print(table)
+    tell("flush", title, rows, held=held, options=options, seed=seed)
     if not held:
         print(seen)
     return 0 if held else 1

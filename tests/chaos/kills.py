@@ -1,19 +1,18 @@
 """Kills random processes at random moments of one upload, then proves that every photo is indexed exactly once.
 
-    python -m tests.chaos.kills --photos 2000 --kills 100 --seed 7 [--postgres]
+    python -m tests.chaos.kills --photos 2000 --kills 100 --seed 7 [--postgres] [--json FILE]
 
 Web, coordinator, worker and broker are killed with SIGKILL, and started again as a supervisor would. The kills are
 spread over the upload by how many of its photos are done; the seed decides who and when, and replays a run.
 """
 
+import argparse
 import sys
 import threading
 import time
 from collections import Counter
 
-from rich.console import Console
-from rich.table import Table
-
+from tests.chaos.figures import tell
 from tests.chaos.rig import PARTS, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
 
 BROKER = "broker"
@@ -36,7 +35,7 @@ def main() -> int:
         killed = kill_all_along(rig, options.photos, options.kills, dice)
         settle(rig, options.photos)
         upload.join(60)
-        return report(rig, options.photos, killed, time.monotonic() - started, seed)
+        return report(rig, options, killed, time.monotonic() - started, seed)
 
 
 def kill_all_along(rig: Rig, photos: int, kills: int, dice) -> Counter[str]:
@@ -69,16 +68,15 @@ def settle(rig: Rig, photos: int) -> None:
         time.sleep(0.5)
 
 
-def report(rig: Rig, photos: int, killed: Counter[str], seconds: float, seed: int) -> int:
-    """Verify and print; returns the exit code."""
+def report(rig: Rig, options: argparse.Namespace, killed: Counter[str], seconds: float, seed: int) -> int:
+    """Verify and tell; returns the exit code."""
+    photos = options.photos
     seen = rig.verify()
     checked = seen["checked"]
     twice = seen["found"].get("point_twice", {}).get("count", 0) + checked["points"] - checked["photos_done"]
     held = not seen["left"] and not seen["unproven"] and checked["photos_done"] == checked["points"] == photos
     kills = sum(killed[each] for each in (*PARTS, BROKER))
-    table = Table(title=f"{kills} kills over {photos} photos (seed {seed}, {rig.database_name})")
-    table.add_column("what")
-    table.add_column("count", justify="right")
+    title = f"{kills} kills over {photos} photos (seed {seed}, {rig.database_name})"
     rows = [(f"kills of {part}", killed[part]) for part in (*PARTS, BROKER)]
     rows += [
         ("kills while photos were owed", killed["during the upload"]),
@@ -90,9 +88,7 @@ def report(rig: Rig, photos: int, killed: Counter[str], seconds: float, seed: in
         ("findings of verify", sum(each["count"] for each in seen["found"].values())),
         ("seconds", round(seconds)),
     ]
-    for what, count in rows:
-        table.add_row(what, str(count))
-    Console(width=80).print(table)
+    tell("kills", title, rows, held=held, options=options, seed=seed)
     if not held:
         print(seen)
     return 0 if held else 1

@@ -174,6 +174,7 @@ def asked(description: str, *, photos: int) -> argparse.Namespace:
     parser.add_argument("--searches", type=int, default=50)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--postgres", action="store_true", help="The ledger lies in a throw-away PostgreSQL.")
+    parser.add_argument("--json", type=Path, help="Write what came out into this file, beside what others wrote there.")
     parser.add_argument("--keep", type=Path, help="A folder for the data and logs, which stays; else a temporary one.")
     return parser.parse_args()
 

@@ -178,6 +178,21 @@ def test_a_line_that_is_too_long_is_passed_over(shop):
     assert codes(upload) == {1: ["line_too_long"], 3: ["line_not_text"]}
 
 
+def test_images_are_not_taken_and_every_line_says_so(shop):
+    body = lines(
+        mug("A", images=["a.jpg"]), mug("B", images=[]), {"sku": "C", "images": ["c.jpg"]}, mug("D", images=None)
+    )
+    response = post(shop, body)
+    assert told(response) == [
+        (1, "A", "created", ["images_not_taken"]),
+        (2, "B", "created", ["images_not_taken"]),
+        (3, "C", "refused", ["images_not_taken", "title_missing"]),
+        (4, "D", "created", []),
+    ]
+    assert response.json()["results"][0]["problems"][0]["field"] == "images"
+    assert not Photo.objects.exists()
+
+
 def test_an_archive_may_have_json_lines_for_a_manifest(shop):
     rows = [
         {"sku": "A", "title": "One", "images": ["a.jpg", "b.jpg"]},

@@ -10,9 +10,15 @@ from django.utils.datastructures import MultiValueDict
 from rest_framework.request import Request
 
 from catalog.api.idempotency import fingerprint
-from catalog.models import IdempotencyRecord, Job, Photo, Product
+from catalog.models import IdempotencyRecord, Job, Photo, Product, Upload
 from catalog.services.errors import Refused
-from catalog.services.idempotency import ABANDONED_AFTER, idempotency_begin, idempotency_renew
+from catalog.services.idempotency import (
+    ABANDONED_AFTER,
+    _taken_over,
+    idempotency_begin,
+    idempotency_release,
+    idempotency_renew,
+)
 from tests.api_support import API, jpeg, problem
 
 MUG = {"sku": "A", "title": "A mug"}
@@ -59,12 +65,12 @@ def test_while_the_first_still_runs(shop, monkeypatch):
     problem(during[1], 409, "idempotency_key_reused")
 
 
-def test_a_crash_leaves_no_record(shop, monkeypatch):
+def test_a_crash_leaves_the_key_free(shop, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("catalog.api.views.products.product_create", lambda **_: 1 / 0)
         problem(create(shop.client), 500, "internal_error")
-    assert not IdempotencyRecord.objects.exists()
-    assert create(shop.client).status_code == 201
+    assert create(shop.client, {**MUG, "sku": "B"}).status_code == 201
+    problem(create(shop.client), 409, "idempotency_key_reused")
 
 
 def test_a_refusal_leaves_no_record(shop):
@@ -170,4 +176,82 @@ def test_a_request_that_takes_long_stays_claimed_and_one_that_died_does_not(shop
         idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f")
     assert still.value.code == "idempotency_in_progress"
     later += ABANDONED_AFTER
-    assert idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f").pk != record.pk
+    taken = idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f")
+    assert (taken.pk, taken.made, taken.status, taken.created_at) == (record.pk, record.made, None, later)
+    with pytest.raises(Refused) as held:
+        idempotency_begin(merchant=shop.merchant, key="key-2", fingerprint="f")
+    assert held.value.code == "idempotency_in_progress"
+
+
+def test_an_abandoned_claim_is_taken_over_by_one_alone(shop):
+    record = idempotency_begin(merchant=shop.merchant, key="k", fingerprint="f")
+    idempotency_release(record=record)
+    seen = IdempotencyRecord.objects.get()  # by two retries at the same moment
+    assert _taken_over(IdempotencyRecord.objects.get()).made == record.made
+    assert _taken_over(seen) is None
+
+
+def test_a_claim_of_the_release_before_names_nothing_and_is_given_a_name(shop):
+    record = idempotency_begin(merchant=shop.merchant, key="k", fingerprint="f")
+    idempotency_release(record=record)
+    IdempotencyRecord.objects.update(made=None)
+    taken = idempotency_begin(merchant=shop.merchant, key="k", fingerprint="f")
+    assert taken.made and IdempotencyRecord.objects.get().made == taken.made
+
+
+def search(client, words="mug"):
+    return client.post(f"{API}/search-jobs", {"words": words}, format="json", HTTP_IDEMPOTENCY_KEY="k")
+
+
+def recognition(client):
+    photos = [SimpleUploadedFile(f"{n}.jpg", jpeg((n, 0, 0))) for n in range(3)]
+    return client.post(f"{API}/recognition-jobs", {"photos": photos}, HTTP_IDEMPOTENCY_KEY="k")
+
+
+def upload(client):
+    sheet = SimpleUploadedFile("a.csv", b"sku,title\nA,Mug\n")
+    return client.post(f"{API}/uploads", {"file": sheet}, HTTP_IDEMPOTENCY_KEY="k")
+
+
+def bulk(client):
+    lines = b'{"sku": "A", "title": "Mug"}\n' * 1_001
+    return client.post(f"{API}/products/bulk", lines, content_type="application/x-ndjson", HTTP_IDEMPOTENCY_KEY="k")
+
+
+@pytest.mark.parametrize("send", [search, recognition, upload, bulk])
+def test_who_died_after_the_work_and_before_the_answer_made_it_once(shop, monkeypatch, send):
+    with monkeypatch.context() as patched:
+        patched.setattr("catalog.api.idempotency.idempotency_finish", lambda **_: None)  # killed before it kept one
+        first = send(shop.client)
+    problem(send(shop.client), 409, "idempotency_in_progress")
+    IdempotencyRecord.objects.update(created_at=timezone.now() - ABANDONED_AFTER * 1.1)
+    retried, again = send(shop.client), send(shop.client)
+    assert [each.status_code for each in (first, retried, again)] == [202, 202, 202]
+    assert retried.json()["id"] == again.json()["id"] == first.json()["id"]
+    assert "Idempotent-Replayed" not in retried.headers and again.headers["Idempotent-Replayed"] == "true"
+    assert Job.objects.count() + Upload.objects.count() == 1
+    assert Photo.objects.count() == (3 if send is recognition else 0)
+
+
+def test_a_wait_that_breaks_off_after_the_job_was_made(shop, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("catalog.api.views.searches.wait_for", lambda *_: 1 / 0)
+        problem(search(shop.client), 500, "internal_error")
+    made = Job.objects.get()
+    retried = search(shop.client)
+    assert (retried.status_code, retried.json()["id"]) == (202, str(made.pk))
+    assert Job.objects.count() == 1
+
+
+def test_a_publishable_key_takes_no_name_from_the_merchants_server(shop):
+    stranger, server = search(shop.public, "nothing"), search(shop.client)
+    assert (stranger.status_code, server.status_code) == (202, 202)
+    assert stranger.json()["id"] != server.json()["id"]
+    problem(search(shop.public), 409, "idempotency_key_reused")
+    assert search(shop.public, "nothing").json() == stranger.json()
+    assert search(shop.client).headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_publishable_key_may_send_the_longest_name(shop):
+    longest = shop.public.post(f"{API}/search-jobs", {"words": "mug"}, format="json", HTTP_IDEMPOTENCY_KEY="k" * 255)
+    assert longest.status_code == 202

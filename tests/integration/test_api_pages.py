@@ -202,6 +202,21 @@ def test_a_page_far_down_is_found_in_an_index_and_read_from_there(shop, path, ma
     assert not any(words == "USE TEMP B-TREE FOR ORDER BY" for parent, words in plan if parent == 0)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is read as SQLite tells it")
+def test_a_page_of_one_brand_is_found_in_an_index_and_read_from_there(shop):
+    for number in range(3):
+        shop.product(f"P-{number}", brand="A")
+    second = shop.client.get(f"{API}/products", {"page_size": 1, "brand": "A"}).json()["next"]
+    with CaptureQueriesContext(connection) as seen:
+        assert len(shop.client.get(second).json()["results"]) == 1
+    (page,) = (query["sql"] for query in seen if query["sql"].endswith("LIMIT 2"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {page}")
+        plan = [words for _, parent, _, words in cursor.fetchall() if parent == 0]
+    assert "USING INDEX product_brand (merchant_id=? AND brand=? AND created_at<?)" in plan[0]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+
+
 @pytest.mark.parametrize(("path", "make", "queries"), LISTS, ids=[path for path, *_ in LISTS])
 def test_a_page_costs_the_same_for_one_row_and_for_thirty(shop, django_assert_num_queries, path, make, queries):
     make(shop, 1)

@@ -85,6 +85,33 @@ def test_upsert_by_sku(shop, sku):
     assert changed.json()["id"] == made.json()["id"]
 
 
+@pytest.mark.parametrize("sku", ["MUG-1", "a/b c", "ü#?", "photos"])
+def test_read_change_and_delete_by_sku(shop, other, sku):
+    address = f"{API}/products/by-sku/" + sku.replace("#", "%23").replace("?", "%3F")
+    problem(shop.client.get(address), 404, "not_found")
+    problem(shop.client.patch(address, {"title": "New"}, format="json"), 404, "not_found")
+    problem(shop.client.delete(address), 404, "not_found")
+    assert not Product.objects.exists()
+    theirs, mine = other.product(sku, title="Theirs"), shop.product(sku)
+    assert shop.client.get(address).json() == shop.client.get(f"{API}/products/{mine.pk}").json()
+    changed = shop.client.patch(address, {"price": "9.90", "currency": "EUR"}, format="json")
+    assert (changed.status_code, changed.json()["price"], changed.json()["title"]) == (200, "9.90", f"Mug {sku}")
+    problem(shop.client.patch(address, {"price": "x"}, format="json"), 422, "invalid")
+    taken = shop.product("TAKEN")
+    problem(shop.client.patch(address, {"sku": taken.sku}, format="json"), 409, "sku_duplicate")
+    assert shop.client.delete(address).status_code == 204
+    problem(shop.client.get(address), 404, "not_found")
+    theirs.refresh_from_db()
+    assert (theirs.title, theirs.deleted_at) == ("Theirs", None)
+
+
+def test_a_sku_that_no_database_takes_is_nobodys(shop):
+    shop.product("MUG-1")
+    assert shop.client.get(f"{API}/products/by-sku/%20MUG-1%20").status_code == 200
+    for method in ("get", "delete"):
+        problem(getattr(shop.client, method)(f"{API}/products/by-sku/MUG%00-1"), 404, "not_found")
+
+
 def test_delete(shop):
     product = shop.product("MUG-1")
     photo = shop.photo(product)

@@ -5,11 +5,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import Decision, Item, Job, JobState, LedgerState, Photo, PhotoOrigin, Purpose
 from catalog.services.product import product_delete
+from recognition.store import PhotoStore
 from tests.api_support import API, faults, jpeg, problem
+from workers import client
 
 
 def base64_of(data):
@@ -185,9 +189,86 @@ def test_correct_needs_a_product_that_lives(shop):
     assert (item.state, Decision.objects.count()) == ("open", 0)
 
 
+def test_unknown(shop):
+    item = shop.item(shop.product("A"))
+    body = decide(shop, item, "unknown", HTTP_IDEMPOTENCY_KEY="u").json()
+    assert (body["state"], body["product"]) == ("unknown", None)
+    assert decide(shop, item, "unknown", HTTP_IDEMPOTENCY_KEY="u").json() == body
+    problem(decide(shop, item, "unknown"), 409, "item_decided")
+    decision = Decision.objects.get()
+    assert (decision.action, decision.reviewer_name) == ("unknown", "API key server")
+    assert Photo.objects.get(pk=item.photo_id).purpose == Purpose.RECOGNISE
+
+
+def test_a_new_product(shop):
+    item, other = shop.item(shop.product("A")), shop.item()
+    values = {"sku": "V-1", "title": "Tall vase", "price": "9.90", "currency": "EUR", "category": "Vases"}
+    body = decide(shop, item, "new-product", values, HTTP_IDEMPOTENCY_KEY="n").json()
+    assert (body["state"], body["product"]["sku"], body["product"]["category"]) == ("corrected", "V-1", "Vases")
+    assert decide(shop, item, "new-product", values, HTTP_IDEMPOTENCY_KEY="n").json() == body
+    photo = Photo.objects.get(pk=item.photo_id)
+    assert (str(photo.product_id), photo.purpose) == (body["product"]["id"], Purpose.INDEX)
+    taken = problem(decide(shop, other, "new-product", values), 409, "sku_duplicate")
+    nameless = problem(decide(shop, other, "new-product", {"sku": "B"}), 422, "invalid")
+    assert (faults(taken), faults(nameless)) == ({"sku": "sku_duplicate"}, {"title": "title_missing"})
+    other.refresh_from_db()
+    assert (other.state, Decision.objects.count(), shop.merchant.products.count()) == ("open", 1, 2)
+
+
+def test_undo(shop):
+    item = shop.item(shop.product("A"))
+    before = shop.client.get(f"{API}/review-items/{item.pk}").json()
+    problem(decide(shop, item, "undo"), 409, "decision_undone")
+    made = decide(shop, item, "new-product", {"sku": "V-1", "title": "Tall vase"}).json()
+    body = decide(shop, item, "undo", HTTP_IDEMPOTENCY_KEY="z").json()
+    assert body == before
+    assert decide(shop, item, "undo", HTTP_IDEMPOTENCY_KEY="z").json() == body
+    problem(decide(shop, item, "undo"), 409, "decision_undone")
+    problem(shop.client.get(f"{API}/products/{made['product']['id']}"), 404, "not_found")
+    undo = Decision.objects.get(action="undo")
+    assert (undo.undoes.action, undo.reviewer_name, Decision.objects.count()) == ("new_product", "API key server", 2)
+    assert decide(shop, item, "accept").json()["state"] == "accepted"
+
+
+@pytest.mark.parametrize("verb", ["unknown", "new-product", "undo"])
+def test_a_key_for_something_else_decides_nothing(shop, verb):
+    item = shop.item(shop.product("A"))
+    shop.key.scopes = ["searches"]
+    shop.key.save()
+    problem(decide(shop, item, verb, {"sku": "V-1", "title": "Vase"}), 403, "scope_missing")
+    item.refresh_from_db()
+    assert (item.state, Decision.objects.count(), shop.merchant.products.count()) == ("open", 0, 1)
+
+
 def test_reject(shop):
     item = shop.item(shop.product("A"))
     body = decide(shop, item, "reject", HTTP_IDEMPOTENCY_KEY="r").json()
     assert (body["state"], body["product"]) == ("rejected", None)
     assert decide(shop, item, "reject", HTTP_IDEMPOTENCY_KEY="r").json() == body
     problem(decide(shop, item, "accept"), 409, "item_decided")
+
+
+def test_many_photos_cost_as_much_sql_as_one_and_wake_once(shop, monkeypatch, django_capture_on_commit_callbacks):
+    wakes, locked, inspected = [], [], []
+    store, inspect = client.photo_store(), client.inspect_photo
+    monkeypatch.setattr("catalog.services.job.dispatch_soon", lambda: wakes.append(1))
+    monkeypatch.setattr("catalog.services.photo.dispatch_soon", lambda: wakes.append(1))
+    monkeypatch.setattr(client, "inspect_photo", lambda data: inspected.append(1) or inspect(data))
+    monkeypatch.setattr(client, "photo_store", lambda: store)
+    outside = len(connection.savepoint_ids)  # a test runs in a transaction itself
+
+    def write(data):
+        locked.append(len(connection.savepoint_ids) > outside)
+        return PhotoStore.write(store, data)
+
+    monkeypatch.setattr(store, "write", write)
+
+    def queries(count):
+        with django_capture_on_commit_callbacks(execute=True), CaptureQueriesContext(connection) as seen:
+            shop.recognition(*[(count, number, 0) for number in range(count)])
+        return len(seen)
+
+    assert queries(1) == queries(30)
+    assert (len(wakes), len(inspected), locked) == (2, 31, [False] * 31)
+    photos = Photo.objects.filter(job=Job.objects.first())
+    assert photos.count() == 30 and sorted(photos.values_list("position", flat=True)) == list(range(30))

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import Synonyms
-from catalog.selectors.words import words_read
+from catalog.selectors.words import SPELLED, words_read
 from catalog.services.job import search_message
 from catalog.services.product import product_delete
 from catalog.services.result import search_result_store
@@ -93,6 +93,19 @@ def test_a_search_is_sent_with_all_and_says_so(goods):
         "Its text matches the words: words score 2.00. "
         "The words were read: “stonware” also as “stoneware”, “dish” also as “bowl”."
     )
+
+
+def test_the_spelling_of_the_first_words_is_looked_at(goods):
+    others = [f"other{chr(97 + number)}" for number in range(SPELLED - 1)]
+    assert read(goods, " ".join([*others, *others, "stonware"])) == [("stonware", "stoneware", "spelling")]
+    assert read(goods, " ".join([*others, "another", "stonware"])) == []
+
+
+def test_a_word_longer_than_any_of_the_catalogue_has_no_edits_made(goods, monkeypatch):
+    edited = []
+    monkeypatch.setattr("catalog.selectors.words._edits", lambda word, letters: edited.append((word, letters)) or [])
+    read(goods, "x" * 10 + " " + "y" * 11 + " " + "z" * 400)  # the longest word, stoneware, has nine letters
+    assert edited == [("x" * 10, "".join(sorted(set("stonewaremughearthkitchenbowlschonerkrugcafe"))))]
 
 
 def test_statements_do_not_grow(goods):

@@ -1,7 +1,10 @@
 """Every row comes back as it was: ids, dates, people and their rights; and a restore that fails leaves none."""
 
+import errno
 import gzip
 import json
+import tarfile
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -10,9 +13,11 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from catalog.models import Membership, Merchant, Role
+from catalog.models import ExamplePhoto, Membership, Merchant, Photo, Role, Upload, UploadState
 from catalog.services.photo import photo_add
+from catalog.services.upload import upload_create
 from config.backup import sql
+from recognition.store import _Opened
 from tests.api_support import Shop
 from tests.drawing import jpeg
 from workers.client import photo_store
@@ -65,6 +70,91 @@ def test_rows_and_bytes_come_back_as_they_were(shop, tmp_path, setting, capsys):
     assert LogEntry.objects.get().get_edited_object() == shop.merchant.products.get()
     User.objects.create_user("next")  # the database goes on counting where it was
     assert "photos are to be embedded again: the backup has no index." in capsys.readouterr().out
+
+
+def backed_up(folder):
+    """What the command says of the files, and what lies in its archive of bytes."""
+    call_command("backup", str(folder), "--without-index")
+    counts = json.loads((folder / "backup.json").read_text())["counts"]
+    with tarfile.open(folder / "photos.tar") as packed:
+        return (counts["files stored"], counts["files missing"]), set(packed.getnames())
+
+
+def test_every_photo_that_a_row_refers_to_is_in_it_and_no_archive_that_was_read(shop, tmp_path):
+    photo, searched, example = shop.merchant.photos.get(), jpeg(2), jpeg(3)
+    job = shop.search(photo=searched)
+    stored = photo_store().write(example)
+    ExamplePhoto.objects.create(job=job, like=True, key=stored.key)
+    Upload.objects.create(merchant=shop.merchant, state=UploadState.PROCESSING, source="")
+    assert backed_up(tmp_path / "backup") == ((3, 0), {photo.key, job.key, stored.key})
+
+
+def test_an_archive_that_waits_is_streamed_and_comes_back(shop, tmp_path, setting):
+    size = 60_000_000
+    with (tmp_path / "a.zip").open("wb") as file:
+        file.truncate(size)
+    with (tmp_path / "a.zip").open("rb") as file:
+        upload = upload_create(merchant=shop.merchant, name="a.zip", stream=file)
+    tracemalloc.start()
+    try:
+        assert backed_up(tmp_path / "backup")[0] == (2, 0)
+        emptied()
+        setting("VITRINE_PHOTO_STORE", str(tmp_path / "elsewhere"))
+        photo_store.cache_clear()
+        call_command("restore", str(tmp_path / "backup"))
+        assert tracemalloc.get_traced_memory()[1] < size / 3
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "elsewhere" / Upload.objects.get(pk=upload.pk).source).stat().st_size == size
+
+
+def test_a_photo_that_cannot_be_read_costs_the_backup_that_photo(shop, tmp_path, setting):
+    held = shop.merchant.photos.get()
+    bad = photo_add(merchant=shop.merchant, product=held.product, data=jpeg(2), name="b.jpg", origin="api")[0]
+    place = tmp_path / "photos" / bad.key
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(CommandError, match=rf"{bad.key} \(photo_bytes_unreadable\)") as ended:
+        backed_up(tmp_path / "backup")
+    assert ended.value.returncode == 2
+    emptied()
+    setting("VITRINE_PHOTO_STORE", str(tmp_path / "elsewhere"))
+    photo_store.cache_clear()
+    call_command("restore", str(tmp_path / "backup"))
+    assert photo_store().read(held.key) == jpeg(1)
+    assert not photo_store().exists(bad.key)
+    assert Photo.objects.count() == 2
+
+
+def test_what_breaks_off_in_the_middle_of_a_file_leaves_the_others_whole(shop, tmp_path, monkeypatch):
+    with (tmp_path / "a.zip").open("wb") as file:
+        file.truncate(1_000_000)
+    with (tmp_path / "a.zip").open("rb") as file:
+        upload = upload_create(merchant=shop.merchant, name="a.zip", stream=file)
+    read = _Opened.read
+
+    def broken(self, size=-1, /):
+        if self._file.name.endswith(upload.source) and self._file.tell() > 500_000:
+            with self._errors():
+                raise OSError(errno.EIO, "a bad sector")
+        return read(self, size)
+
+    monkeypatch.setattr(_Opened, "read", broken)
+    with pytest.raises(CommandError, match="photo_bytes_unreadable"):
+        backed_up(tmp_path / "backup")
+    with tarfile.open(tmp_path / "backup" / "photos.tar") as packed:
+        assert packed.getnames() == [shop.merchant.photos.get().key]
+
+
+def test_a_backup_that_was_cut_off_is_written_again_in_its_place(shop, tmp_path):
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    for name in ("sql.jsonl.gz", "photos.tar", "index.tar"):
+        (folder / name).write_bytes(b"half")
+    assert backed_up(folder)[0] == (1, 0)
+    assert sorted(path.name for path in folder.iterdir()) == ["backup.json", "photos.tar", "sql.jsonl.gz"]
+    with pytest.raises(CommandError, match=r"\(backup_place_taken\)"):
+        backed_up(folder)
 
 
 def test_a_backup_of_another_release_is_refused(shop, tmp_path):

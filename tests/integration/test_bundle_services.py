@@ -221,6 +221,26 @@ def test_a_promotion_is_refused_until_all_is_there(redis_server, merchant, bundl
     assert set(ShadowPhoto.objects.values_list("state", flat=True)) == {LedgerState.DONE}
 
 
+def test_a_photo_that_the_shadow_cannot_embed_holds_no_promotion_for_ever(redis_server, merchant, bundles, capsys):
+    done, failed, waiting = a_photo(merchant), a_photo(merchant), a_photo(merchant)
+    shadow_done(done)
+    ShadowPhoto.objects.create(photo=failed, state=LedgerState.FAILED, error_code="photo_truncated")
+    worker_comes(redis_server, "old", NEW)
+    with pytest.raises(CommandError, match=r"2 photos are not embedded .*\(bundle_incomplete\)"):
+        call_command("bundle", "promote", NEW)
+    call_command("bundle", "list")
+    call_command("bundle", "promote", NEW, "--incomplete")
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "in the shadow: 1 of 3 photos embedded, 1 failed",
+        "  1 photo_truncated",
+        f"{NEW} is live without 2 photos.",
+    ]
+    assert states() == {"old": "shadow", NEW: "live"}
+    owed = Photo.objects.filter(state=LedgerState.PENDING, bundle_version="")
+    assert set(owed.values_list("pk", flat=True)) == {failed.pk, waiting.pk}
+    assert Photo.objects.get(bundle_version=NEW, state=LedgerState.DONE) == done
+
+
 def test_a_rollback_happens_at_once_and_owes_what_is_missing(redis_server, merchant, bundles):
     assert code_of(bundle_rollback) == "bundle_no_previous"
     both, only_new = a_photo(merchant), a_photo(merchant)

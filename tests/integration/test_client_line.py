@@ -193,6 +193,10 @@ def test_the_catalogue_and_its_settings(client):
     made = client.products.create("A/1", title="Blue mug", price="12.90", currency="EUR", attributes={"ml": 350})
     assert client.products.upsert("A/1", price="9.90").id == made.id
     assert client.products.update(made.id, title="Blue stoneware mug").price.as_tuple().digits == (9, 9, 0)
+    assert client.products.get_by_sku("A/1") == client.products.update_by_sku("A/1", brand="")
+    client.products.upsert("C/1", title="Cup")
+    assert client.products.update_by_sku("C/1", sku="C/2").sku == "C/2"
+    client.products.delete_by_sku("C/2")
     bulk = client.products.bulk({"sku": f"B-{n}", "title": "" if n == 1100 else f"Mug {n}"} for n in range(1205))
     assert (bulk.created, bulk.refused, bulk.results[1100].verdict) == (1204, 1, "refused")
     assert (bulk.results[1100].number, bulk.results[1100].sku) == (1101, "B-1100")

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import Item, ItemState, Photo, Role
+from catalog.models import Item, Photo, Role
 from catalog.selectors.decision_files import FILES
 from catalog.services.job import recognition_job_create
 from catalog.services.review import item_accept, item_correct, item_reject, item_unknown
@@ -177,8 +177,11 @@ def test_from_a_decision_to_a_bundle(shop, tmp_path, capsys):
         f"23 photos copied.\nWritten: {tmp_path / 'out'}\n",
         "1 photos are left out: their bytes are no longer stored.\n",
     )
-    Item.objects.filter(photo=gone).update(state=ItemState.OPEN)
-    call_command("export_decisions", str(tmp_path / "out"), "--merchant", "harbour", "--photos")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()]
+    marked = {line["photo"]["id"]: line["photo"].get("stored") for line in lines}
+    assert (len(lines), {each: mark for each, mark in marked.items() if mark is not None}) == (
+        24, {str(gone.pk): False},
+    )  # fmt: skip
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "decisions.coco.json", "decisions.jsonl", "photos"
     ]  # fmt: skip
@@ -189,7 +192,10 @@ def test_from_a_decision_to_a_bundle(shop, tmp_path, capsys):
         *("--batch", "8", "--threads", "1"),
     ]
     assert main(fit) == 0
-    assert "harbour: 23 decided photos of 3 labels" in capsys.readouterr().err
+    assert (
+        "harbour: 23 decided photos of 3 labels; left out: 1 whose photo was no longer stored"
+        in capsys.readouterr().err
+    )
     recogniser = Recogniser.load(tmp_path / "bundle", device="cpu")
     assert recogniser.bundle.labels["harbour"].fine == ("blue", "green", "red")
     photo = recogniser.prepare(path.read_bytes())

@@ -210,6 +210,37 @@ def test_a_stranger_sees_and_claims_nothing(client, stranger, shop, mug):
     assert everything() == before
 
 
+def test_the_id_of_a_desk_opens_nothing_to_another_reviewer(client, ana, shop, mug):
+    item = waiting(shop, mug)
+    post(client, "next", count=1)
+    before = everything()
+    client.force_login(reviewer("ben", shop.merchant))
+    assert post(client, "release").json() == {"released": 0}
+    assert post(client, "release", items=[item.pk]).json() == {"released": 0}
+    assert post(client, "claim", items=[item.pk]).json() == {"items": []}
+    body = post(client, "next", holding=[item.pk]).json()
+    assert (body["items"], body["lost"]) == ([], [str(item.pk)])
+    post(client, "next", skipped=[item.pk])
+    (told,) = post(client, "decide", decisions=[order(item, "reject")]).json()["decisions"]
+    assert told["code"] == "item_claimed"
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", ["next", "decide", "claim", "release", "keys"])
+def test_a_page_of_somebody_else_says_nothing_in_my_name(client, ana, shop, mug, name):
+    """Ben logged in in another tab of the browser in which ana's desk is open."""
+    item = waiting(shop, mug)
+    before = everything()
+    client.force_login(reviewer("ben", shop.merchant))
+    more = {"decide": {"decisions": [order(item, "reject")]}, "claim": {"items": [item.pk]}, "keys": {"keys": {}}}
+    response = post(client, name, reviewer="ana", **more.get(name, {}))
+    assert (response.status_code, response.json()["code"]) == (403, "other_reviewer")
+    assert everything() == before
+    assert not DeskKeys.objects.exists()
+    response = post(client, name, reviewer="ben", **more.get(name, {}))
+    assert (response.status_code, "code" in response.json()) == (200, False)
+
+
 @pytest.mark.parametrize("name", ["next", "decide", "claim", "release", "keys"])
 def test_who_has_not_logged_in_is_sent_to_the_door(client, shop, mug, name):
     item = waiting(shop, mug)

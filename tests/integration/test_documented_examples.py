@@ -22,7 +22,7 @@ from vitrine import Vitrine
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "clients" / "python" / "README.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "clients" / "python" / "README.md"]
 BLOCKS = {str(path.relative_to(ROOT)): blocks_of(path, ROOT) for path in DOCUMENTS}
 STACK = "starts a Vitrine of its own; here one runs already, and tests/integration/test_stack.py starts it"
 TRAINING = "trains for minutes; tests/unit/training and tests/integration/test_domains.py run these commands, smaller"

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
+from PIL import Image
 
 from catalog.models import Merchant, Photo, PhotoOrigin, Product, Purpose
 from catalog.selectors.export import CatalogueExport
@@ -124,9 +125,51 @@ def test_a_photo_whose_bytes_are_gone_is_left_out(full, tmp_path, capsys):
     call_command("export", str(tmp_path / "full.zip"), "--merchant", "full")
     told = capsys.readouterr()
     assert told.out.startswith("2 products and 5 photos: ")
-    assert told.err == "1 photos are left out: their bytes are no longer stored.\n"
+    assert told.err == "1 photos are left out: their bytes are gone or damaged.\n"
     upload = send(Merchant.objects.create(slug="empty", name="Empty"), (tmp_path / "full.zip").read_bytes())
     assert codes(upload) == {}
+
+
+def shelf():
+    """Red on the left, blue on the right; on its side, as a telephone stores it."""
+    upright = Image.new("RGB", (80, 40), (200, 30, 30))
+    upright.paste((30, 30, 200), (40, 0, 80, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    file = io.BytesIO()
+    upright.rotate(90, expand=True).save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+def test_a_part_of_a_shelf_comes_back_as_that_part(shop, mug, cup):
+    add(mug, shelf(), "shelf.jpg", region=[0.0, 0.0, 0.5, 1.0])
+    add(cup, shelf(), "shelf.jpg", region=[0.5, 0.25, 1.0, 0.75])
+    add(cup, jpeg(1), "whole.jpg", region=[0.0, 0.0, 1.0, 1.0], position=1)
+    home = Merchant.objects.create(slug="empty", name="Empty")
+    upload = send(home, b"".join(CatalogueExport(shop.merchant).blocks()))
+    assert (codes(upload), set(verdicts(upload).values())) == ({}, {"created"})
+    photos = Photo.objects.filter(merchant=home)
+    assert list(photos.values_list("region", flat=True)) == [None, None, None]
+    (left,) = photos.filter(product__sku="MUG-1")
+    right, whole = photos.filter(product__sku="CUP-1").order_by("position")
+    assert [(each.width, each.height, each.content_type) for each in (left, right)] == [
+        (40, 40, "image/jpeg"), (40, 20, "image/jpeg"),
+    ]  # fmt: skip
+    for photo, colour in ((left, (200, 30, 30)), (right, (30, 30, 200))):
+        with Image.open(io.BytesIO(client.photo_store().read(photo.key))) as image:
+            assert all(abs(seen - meant) < 12 for seen, meant in zip(image.getpixel((5, 5)), colour, strict=True))
+    assert client.photo_store().read(whole.key) == jpeg(1)
+    again = send(home, b"".join(CatalogueExport(shop.merchant).blocks()))
+    assert set(verdicts(again).values()) == {"unchanged"}
+
+
+def test_a_part_of_a_photo_that_cannot_be_decoded_is_left_out(shop, mug):
+    data = jpeg(1)
+    add(mug, data[: len(data) // 2], "cut.jpg", region=[0.0, 0.0, 0.5, 0.5])
+    export = CatalogueExport(shop.merchant)
+    with zipfile.ZipFile(io.BytesIO(b"".join(export.blocks()))) as archive:
+        assert archive.namelist() == ["manifest.csv"]
+    assert (export.photos, export.missing) == (0, 1)
 
 
 def test_what_cannot_be_written_leaves_nothing(full, tmp_path):

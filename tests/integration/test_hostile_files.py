@@ -22,6 +22,12 @@ SAID = {
     "lies-small": ("done", {"entry_damaged"}),
     "lies-offset": ("done", {"entry_damaged"}),
     "encrypted": ("done", {"entry_encrypted"}),
+    "names-nul": ("done", {"entry_unsafe_path", "field_unknown", "attributes_not_text", "sku_not_text"}),
+    "names-surrogate": (
+        "done",
+        {"photo_missing_in_archive", "entry_unsafe_path", "field_unknown", "attributes_not_text", "sku_not_text"},
+    ),
+    "header-nul": ("done", {"entry_unsafe_path"}),
     "directory-place": ("manifest_unreadable", set()),
     "workbook-laughs": ("manifest_unreadable", set()),
 }

@@ -6,6 +6,8 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import (
@@ -388,6 +390,28 @@ def test_a_search_result_is_stored_once(redis_server, merchant, product):
     assert search_result_store(result=answer(job)) is False
     job.refresh_from_db()
     assert (job.state, job.bundle_version, len(job.candidates)) == (JobState.DONE, "b1", 1)
+
+
+def test_an_answer_fills_its_columns_and_writes_no_others(redis_server, merchant, product):
+    job = search(merchant)
+    found = answer(
+        job,
+        candidates=(candidate(product),),
+        verdict="SURE",
+        reason="photo_is_near",
+        box=(0.1, 0.1, 0.9, 0.9),
+        degraded=True,
+        seconds=0.02,
+    )
+    with CaptureQueriesContext(connection) as queries:
+        search_result_store(result=found)
+    (written,) = [each["sql"] for each in queries if each["sql"].startswith("UPDATE")]
+    assert '"candidates" = ' in written
+    assert '"request" = ' not in written
+    told = Job.objects.get(pk=job.pk)
+    assert (told.verdict, told.reason, told.box) == ("SURE", "photo_is_near", [0.1, 0.1, 0.9, 0.9])
+    assert (told.calibrated, told.degraded, told.worker, told.seconds) == (True, True, "worker-1", 0.02)
+    assert (told.lease_until, told.finished_at is None) == (None, False)
 
 
 @pytest.mark.parametrize(

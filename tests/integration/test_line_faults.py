@@ -1,7 +1,12 @@
-"""The whole line with its processes killed: every photo is indexed exactly once, whatever dies in the middle."""
+"""The whole line with its processes killed: every photo is indexed exactly once, whatever dies in the middle, and a
+request that is sent again is carried out once.
+"""
 
+import threading
 import uuid
+from contextlib import suppress
 
+import httpx
 import pytest
 
 from config.env import ROOT
@@ -71,3 +76,37 @@ def test_a_killed_coordinator_and_a_flushed_redis_lose_nothing(line, tmp_path):
         client.flushall()
     line.start("coordinator")
     assert_indexed_exactly_once(line, worker)
+
+
+def test_a_web_process_killed_while_a_client_waits_made_the_job_once(line):
+    line.manage("shell", "-c", "Merchant.objects.create(slug='shop', name='Shop')")
+    token = line.manage("apikey", "--merchant", "shop").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "mug-1"}
+    jobs = "SELECT id FROM catalog_job"
+
+    def ask(prefer):
+        named = headers | {"Prefer": prefer}
+        return httpx.post(f"{line.url}/api/v1/search-jobs", json={"words": "mug"}, headers=named, timeout=60)
+
+    def wait():
+        with suppress(httpx.TransportError):  # cut off
+            answers.append(ask("wait=30"))
+
+    answers: list[httpx.Response] = []
+    web = line.start("web")
+    line.wait_for(line.web_answers, "the site is up")
+    client = threading.Thread(target=wait)
+    client.start()
+    (made,) = line.wait_for(lambda: line.rows(jobs), "the job is committed")
+    web.kill()
+    client.join()
+    assert answers == []
+
+    line.start("web")
+    line.wait_for(line.web_answers, "the site is up again")
+    retried = line.wait_for(
+        lambda: (answer := ask("wait=0")).status_code == 202 and answer, "the claim of the dead process is free"
+    )
+    assert uuid.UUID(retried.json()["id"]).hex == made[0]
+    assert ask("wait=0").headers["Idempotent-Replayed"] == "true"
+    assert line.rows(jobs) == [made]

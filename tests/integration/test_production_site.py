@@ -1,14 +1,18 @@
 """The site as production runs it, in a real process: it refuses to start unsafe, and answers safely once it runs."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 
 import httpx
 import pytest
 
+from catalog.services.key import GUESSES
 from config.env import DEVELOPMENT_SECRET, ROOT
+from tests.drawing import jpeg
 from tests.line import running_line
 
 SECRET = "-".join(f"part{number}of-it" for number in range(8))
@@ -36,11 +40,13 @@ STARTS = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Web in production mode, over SQLite; small limits, so that small bodies are large ones."""
-    limits = {"VITRINE_PHOTO_MAX_BYTES": "1000000", "VITRINE_UPLOAD_MAX_BYTES": "4000000"}
+    limits = {"VITRINE_PHOTO_MAX_BYTES": "1000000", "VITRINE_UPLOAD_MAX_BYTES": "12000000"}
     with running_line(tmp_path_factory.mktemp("production"), **SAFE, **limits) as line:
         line.manage("collectstatic", "--no-input", "--verbosity", "0")
         line.manage("shell", "-c", FILL)
         line.token = line.manage("apikey", "--merchant", "shop").stdout.strip()
+        page = line.manage("apikey", "--merchant", "shop", "--publishable", "--origin", "https://shop.test")
+        line.page_token = page.stdout.strip()
         line.start("web")
         line.wait_for(line.web_answers, "the site answers")
         yield line
@@ -149,7 +155,34 @@ def test_a_body_that_does_not_say_its_length_is_counted(browser):
 def test_who_has_a_key_may_send_an_upload_and_no_more(site, browser):
     key = {"Authorization": f"Bearer {site.token}"}
     assert browser.post("/api/v1/uploads", files={"file": ("a.zip", bytes(3_000_000))}, headers=key).status_code == 202
-    assert browser.post("/api/v1/uploads", files={"file": ("a.zip", bytes(6_000_000))}, headers=key).status_code == 413
+    assert browser.post("/api/v1/uploads", files={"file": ("a.zip", bytes(14_000_000))}, headers=key).status_code == 413
+
+
+def test_the_key_of_a_page_sends_searches_and_no_uploads(site, browser):
+    key = {"Authorization": f"Bearer {site.page_token}", "Origin": "https://elsewhere.test"}
+    declared = browser.post("/api/v1/uploads", content=bytes(8_000_000), headers=key)
+    assert (declared.status_code, declared.json()["code"]) == (413, "body_too_large")
+    with suppress(httpx.WriteError):  # the site hung up while we still wrote
+        assert browser.post("/api/v1/uploads", content=endless(10_000_000), headers=key).status_code == 413
+
+
+def test_the_key_of_a_page_sends_a_search_with_all_its_examples(site, browser):
+    key = {"Authorization": f"Bearer {site.page_token}"}
+    photo = jpeg(1) + bytes(900_000 - len(jpeg(1)))
+    examples = {f"p{n}": (f"{n}.jpg", photo[:-1] + bytes([n])) for n in range(1, 6)}
+    like = json.dumps([{"photo": name} for name in examples])
+    files = {"photo": ("a.jpg", photo), **examples}
+    answer = browser.post("/api/v1/search-jobs", data={"like": like}, files=files, headers=key)
+    assert answer.status_code == 202, answer.text
+
+
+def test_a_wrong_key_of_a_large_body_is_a_guess_like_any_other(site):
+    here = httpx.HTTPTransport(local_address="127.0.0.9")  # a visitor of its own: others' guesses are not counted
+    with httpx.Client(base_url=site.url, headers=THROUGH_TLS, timeout=60, transport=here) as stranger:
+        wrong = {"Authorization": "Bearer vit_sk_guess"}
+        for _ in range(GUESSES):
+            assert stranger.post("/api/v1/uploads", content=bytes(2_400_000), headers=wrong).status_code == 413
+        assert stranger.get("/api/v1/products", headers=wrong).status_code == 429
 
 
 def test_passwords_and_keys_are_not_guessed_for_long(site):

@@ -7,7 +7,8 @@ from catalog.models import Item, ItemState, Lane, Photo, Purpose, Rejection
 from catalog.selectors.rejections import items_hits
 from catalog.services.items import photos_recognise_again
 from catalog.services.photo import photos_reindex
-from catalog.services.review import item_accept, item_correct, item_reject
+from catalog.services.review import item_accept, item_correct, item_reject, item_unknown
+from catalog.services.reviewing.opinions import items_make_gold
 from catalog.services.reviewing.undo import decision_undo
 from recognition.fingerprint import fingerprint
 from tests.api_support import Shop, candidate
@@ -89,6 +90,53 @@ def test_a_near_duplicate_that_was_accepted_by_the_machine_becomes_a_likely_mist
     far.refresh_from_db()
     assert (near.lane, near.doubt, near.state) == (Lane.MISTAKE, 1.0, ItemState.AUTO)
     assert far.lane is None
+
+
+def lanes(*items):
+    rows = Item.objects.in_bulk([item.pk for item in items])
+    return [(rows[item.pk].lane, rows[item.pk].doubt) for item in items]
+
+
+def test_undo_takes_the_doubt_back_that_the_decision_cast(shop, mug, cup):
+    near, control = (recognised(shop, mug, cup, mark=NEAR, verdict="SURE") for _ in range(2))
+    Item.objects.filter(pk=control.pk).update(lane=Lane.CONTROL, doubt=0.25)
+    before = list(Item.objects.filter(pk__in=[near.pk, control.pk]).order_by("pk").values())
+    decision = item_correct(item=recognised(shop, mug, cup), reviewer=None, product=cup)
+    assert lanes(near, control) == [(Lane.MISTAKE, 1.0)] * 2
+    decision_undo(decision=decision, act=act())
+    assert list(Item.objects.filter(pk__in=[near.pk, control.pk]).order_by("pk").values()) == before
+    assert lanes(near, control) == [(None, 0.0), (Lane.CONTROL, 0.25)]
+
+
+@pytest.mark.parametrize("first_undone", [0, 1])
+def test_what_two_decisions_doubt_is_doubted_until_both_are_undone(shop, mug, first_undone):
+    near = recognised(shop, mug, mark=NEAR, verdict="SURE")
+    items = [recognised(shop, mug) for _ in range(2)]
+    decisions = [item_reject(item=item, reviewer=None) for item in items]
+    decision_undo(decision=decisions.pop(first_undone), act=act())
+    assert lanes(near) == [(Lane.MISTAKE, 1.0)]
+    decision_undo(decision=decisions.pop(), act=act())
+    assert lanes(near) == [(None, 0.0)]
+
+
+def test_a_doubted_item_that_was_decided_meanwhile_is_as_it_was_before_both(shop, mug):
+    near = recognised(shop, mug, mark=NEAR, verdict="SURE")
+    before = Item.objects.filter(pk=near.pk).values().get()
+    rejected = item_reject(item=recognised(shop, mug), reviewer=None)
+    near.refresh_from_db()
+    unknown = item_unknown(item=near, act=act())
+    decision_undo(decision=rejected, act=act())
+    decision_undo(decision=unknown, act=act())
+    assert Item.objects.filter(pk=near.pk).values().get() == before
+
+
+def test_an_undone_item_is_no_gold_item(shop, mug):
+    item = recognised(shop, mug)
+    before = Item.objects.filter(pk=item.pk).values().get()
+    decision = item_accept(item=item, reviewer=None)
+    assert items_make_gold(items=Item.objects.filter(pk=item.pk), gold=True) == 1
+    decision_undo(decision=decision, act=act())
+    assert Item.objects.filter(pk=item.pk).values().get() == before
 
 
 def test_another_merchant_remembers_nothing(shop, mug):

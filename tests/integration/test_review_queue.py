@@ -6,14 +6,22 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from catalog.models import Item, ItemState, Lane, Purpose, Role
-from catalog.selectors.queue import QueueFilters, queue_for
+from catalog.models import Item, ItemState, Lane, Opinion, OpinionKind, Purpose, Role
+from catalog.selectors.queue import QueueFilters, merchants_reviewed, queue_for
+from catalog.selectors.queue_figures import reviewer_rows
 from catalog.services.errors import Refused
 from catalog.services.review import item_accept, item_reject
-from catalog.services.reviewing.claims import claims_release, items_assign, items_claim, items_claim_these
+from catalog.services.reviewing.claims import (
+    claims_release,
+    items_assign,
+    items_claim,
+    items_claim_these,
+    items_held,
+)
 from tests.api_support import Shop, candidate
 from tests.review_support import act, answered, reviewer
 
@@ -125,7 +133,7 @@ def test_a_claim_lapses_and_what_was_skipped_goes_to_others(shop, ana, ben):
     first, second = waiting(shop, doubt=0.5), waiting(shop)
     claim(ana, one)
     assert claim(ben, other) == []
-    claims_release(desk=one, item_ids=[first.pk])
+    claims_release(reviewer=ana, desk=one, item_ids=[first.pk])
     assert claim(ben, other) == [first.pk]
     assert claim(ana, one, holding=[second.pk], without=[first.pk]) == []
     Item.objects.filter(pk=second.pk).update(claimed_until=timezone.now())
@@ -144,6 +152,44 @@ def test_an_item_at_another_desk_is_not_decided_on(shop, ana, ben):
     item_reject(item=item, reviewer=None, act=act(ana, desk=desk))
     item.refresh_from_db()
     assert (item.state, item.claim) == (ItemState.REJECTED, None)
+
+
+@pytest.mark.parametrize("left", ["the account is closed", "no member any more"])
+def test_what_somebody_had_who_may_no_longer_review_is_everybodys(shop, ana, ben, left):
+    items = [waiting(shop, doubt=number / 10) for number in range(3)]
+    everything = queue_for(reviewer=ana, filters=QueueFilters(whose="free"))
+    items_assign(items=everything, merchant_id=shop.merchant.pk, reviewer=ben, count=2)
+    assert list(queue_for(reviewer=ana, filters=ALL)) == [items[0]]
+    if left == "no member any more":
+        ben.memberships.all().delete()
+        Shop("other").merchant.memberships.create(user=ben, role=Role.REVIEWER)
+    else:
+        User.objects.filter(pk=ben.pk).update(is_active=False)
+    assert list(queue_for(reviewer=ana, filters=ALL)) == items[::-1]
+    assert list(everything.all()) == items[::-1]
+    assert not queue_for(reviewer=ana, filters=QueueFilters(whose="taken")).exists()
+    (row,) = (each for each in reviewer_rows(merchants=merchants_reviewed(ana)) if each.reviewer == ana)
+    assert (row.assigned, claim(ana, uuid.uuid4())) == (0, [item.pk for item in items[::-1]])
+    assert items_assign(items=everything, merchant_id=shop.merchant.pk, reviewer=ana, count=3) == 3
+    assert [each.assigned for each in reviewer_rows(merchants=merchants_reviewed(ana))] == [3]
+
+
+def test_who_knows_the_id_of_somebody_elses_desk_has_nothing_of_it(shop, ana, ben):
+    item, asked, desk = waiting(shop), waiting(shop), uuid.uuid4()
+    claim(ana, desk, 2)
+    about = item_reject(item=asked, reviewer=None)
+    opinion = Opinion.objects.create(item=asked, reviewer=ana, about=about, kind=OpinionKind.SECOND, desk=desk)
+    before = [list(model.objects.order_by("pk").values()) for model in (Item, Opinion)]
+    assert claims_release(reviewer=ben, desk=desk) == 0
+    assert claims_release(reviewer=ben, desk=desk, item_ids=[item.pk, asked.pk]) == 0
+    assert claim(ben, desk) == claim(ben, desk, holding=[item.pk]) == []
+    assert items_claim_these(reviewer=ben, desk=desk, item_ids=[item.pk]) == []
+    assert items_held(reviewer=ben, desk=desk, among=[item.pk, asked.pk]) == set()
+    with pytest.raises(Refused) as refused:
+        item_reject(item=item, reviewer=None, act=act(ben, desk=desk))
+    assert refused.value.code == "item_claimed"
+    assert [list(model.objects.order_by("pk").values()) for model in (Item, Opinion)] == before
+    assert items_held(reviewer=ana, desk=desk, among=[item.pk, asked.pk]) == {item.pk, opinion.item_id}
 
 
 def test_who_has_an_item_at_the_desk_may_decide_on_its_page_and_an_api_key_always(shop, ana):

@@ -21,7 +21,7 @@ from catalog.services.result import search_result_store
 from catalog.web.photos import photo_address
 from tests.api_support import candidate, client_of, search_result
 from tests.tenant_cases import ADMIN, API, REACHES, WEB, Case, Open, Theirs, admin_pages
-from tests.tenant_world import Tenant, belongings, tenant
+from tests.tenant_world import Tenant, belongings, owned_models, tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -174,6 +174,11 @@ def rolled_back() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+def test_the_attacked_merchant_has_a_row_of_everything(world):
+    theirs, _ = world
+    assert owned_models() - belongings(theirs).keys() == set()
 
 
 def attack_theirs(theirs: Tenant, mine: Tenant, name: str, case: Case) -> None:

@@ -1,23 +1,31 @@
 """Hostile and broken archives: each refused part gets its code, every good row beside it is imported."""
 
 import io
+import os
+import re
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from catalog.models import Photo, Product, Upload, UploadState
+from catalog.models import KeyKind, Photo, Product, Upload, UploadState
 from catalog.services.errors import Refused
+from catalog.services.key import api_key_create
 from catalog.services.upload import upload_create, upload_create_from_folder, upload_import
 from catalog.services.uploading import sources
 from config.env import load_env
+from tests.api_support import client_of
 from tests.drawing import jpeg
 from tests.hostile_archives import ARCHIVES
 from tests.uploads import archive, codes, manifest, row, send, verdicts
 from workers import client
 
 pytestmark = pytest.mark.django_db
+
+UNSTORABLE_TEXT = re.compile(r"[\0\ud800-\udfff]")
+UNSTORABLE = ["entry_unsafe_path", "field_unknown", "attributes_not_text", "sku_not_text"]  # said of four more lines
 
 
 @pytest.fixture
@@ -187,6 +195,59 @@ def test_a_folder_is_read_in_place_and_its_links_are_not_followed(merchant, tmp_
     assert codes(upload) == {3: ["entry_is_a_link"]}
     assert list(Photo.objects.values_list("name", flat=True)) == ["photos/a.jpg"]
     assert (tmp_path / "m.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "problems"),
+    [
+        ("names-nul", ["entry_unsafe_path", *UNSTORABLE]),
+        ("names-surrogate", ["photo_missing_in_archive", *UNSTORABLE]),
+        ("header-nul", ["entry_unsafe_path"]),
+    ],
+)
+def test_text_that_no_database_stores_costs_its_row_alone(merchant, kind, problems):
+    upload = send(merchant, ARCHIVES[kind]())
+    assert (upload.state, upload.error_code) == ("processing", "")
+    assert Photo.objects.get().product.sku == "G-1"
+    answer = client_of(api_key_create(merchant=merchant, name="server", kind=KeyKind.SECRET)[1]).get(
+        f"/api/v1/uploads/{upload.pk}/rows"
+    )
+    assert answer.status_code == 200
+    rows = answer.json()["results"]
+    assert [each["code"] for row in rows for each in row["problems"]] == problems
+    assert rows[0]["problems"] == []
+    told = "".join(each[part] for row in rows for each in row["problems"] for part in ("message", "field", "photo"))
+    assert "\N{REPLACEMENT CHARACTER}" in told
+    assert UNSTORABLE_TEXT.search(told + "".join(upload.columns)) is None
+
+
+def test_file_names_that_are_not_utf8_are_shown_and_their_photos_taken(merchant, tmp_path):
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    Path(os.fsdecode(odd)).write_bytes(jpeg(1))
+    (tmp_path / "good.jpg").write_bytes(jpeg(2))
+    upload = upload_create_from_folder(merchant=merchant, path=tmp_path)
+    upload_import(upload_id=upload.pk)
+    assert codes(upload) == {}
+    assert list(upload.rows.order_by("number").values_list("values__photo", flat=True)) == ["caf�.jpg", "good.jpg"]
+    assert set(Photo.objects.values_list("name", flat=True)) == {"caf�.jpg", "good.jpg"}
+
+
+def test_file_names_that_look_the_same_are_not_taken_for_each_other(merchant, tmp_path):
+    for number, name in enumerate((b"caf\xe9.jpg", b"caf\xe8.jpg", b"good.jpg")):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(jpeg(number))
+    upload = upload_create_from_folder(merchant=merchant, path=tmp_path)
+    upload_import(upload_id=upload.pk)
+    assert codes(upload) == {1: ["photo_name_ambiguous"], 2: ["photo_name_ambiguous"]}
+    assert Photo.objects.get().name == "good.jpg"
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_refused(merchant, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    with pytest.raises(Refused, match="folder_name_not_text") as refused:
+        upload_create_from_folder(merchant=merchant, path=folder)
+    assert refused.value.message.endswith("/caf� is not UTF-8: rename the folder.")
+    assert Upload.objects.count() == 0
 
 
 def test_a_folder_that_is_not_there_is_refused(merchant, tmp_path):

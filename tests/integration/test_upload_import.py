@@ -8,6 +8,8 @@ from hashlib import sha256
 
 import openpyxl
 import pytest
+from aiohttp import ClientPayloadError
+from botocore.exceptions import EndpointConnectionError
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
@@ -416,6 +418,51 @@ def test_an_import_whose_lease_was_taken_over_writes_nothing_more(merchant, monk
     upload.refresh_from_db()
     assert (upload.state, upload.rows_done, Product.objects.count()) == (UploadState.IMPORTING, 2, 2)
     assert upload.lease_until > timezone.now()
+
+
+class _Dropping:
+    """A stored file whose connection drops as often as it is told to, in the words of S3's libraries."""
+
+    def __init__(self, file, drops):
+        self._file = file
+        self._drops = drops
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def read(self, size=-1):
+        if self._drops and size != 4:  # which tells a ZIP from a manifest
+            raise self._drops.pop()
+        return self._file.read(size)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_an_archive_that_drops_in_the_middle_makes_the_import_wait(merchant, monkeypatch, is_zip):
+    data = archive({"m.csv": manifest(*map(row, "ABCD"))}) if is_zip else manifest(*map(row, "ABCD"))
+    upload = upload_create(merchant=merchant, name="u.zip" if is_zip else "m.csv", stream=io.BytesIO(data))
+    drops = [ClientPayloadError("cut"), EndpointConnectionError(endpoint_url="http://s3"), ClientPayloadError("cut")]
+    files = client.photo_store().place[0]
+    opened = files.open
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "open", lambda *arguments: _Dropping(opened(*arguments), drops))
+        for left in (2, 1, 0):
+            assert not upload_import(upload_id=upload.pk)
+            assert len(drops) == left
+            upload.refresh_from_db()
+            assert (upload.state, upload.error_code, upload.attempts) == (UploadState.IMPORTING, "", 0)
+            Upload.objects.filter(pk=upload.pk).update(lease_until=timezone.now())
+        assert upload_import(upload_id=upload.pk)
+    assert Product.objects.count() == 4
+
+
+def test_a_storage_whose_libraries_say_so_is_away(merchant, monkeypatch):
+    def away(*_, **__):
+        raise EndpointConnectionError(endpoint_url="http://s3")
+
+    monkeypatch.setattr(client.photo_store().place[0], "makedirs", away)
+    with pytest.raises(Unavailable, match="storage_unavailable"):
+        upload_create(merchant=merchant, name="u.zip", stream=io.BytesIO(b"PK"))
+    assert Upload.objects.count() == 0
 
 
 def test_a_storage_that_is_away_makes_the_import_wait(merchant, monkeypatch):

@@ -1,5 +1,7 @@
 """``verify`` without a line: what counts as a finding and what does not. With one, and repaired: tests/chaos."""
 
+import os
+import time
 import uuid
 from datetime import timedelta
 
@@ -9,7 +11,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo, Product, Upload, UploadRow, UploadState
+from catalog.models import (
+    ExamplePhoto,
+    Job,
+    JobKind,
+    JobState,
+    LedgerState,
+    Merchant,
+    Photo,
+    Product,
+    Upload,
+    UploadRow,
+    UploadState,
+)
+from catalog.services.photo import BYTES_KEPT
 from catalog.services.verify import verify
 from tests.drawing import jpeg
 from workers import client
@@ -66,6 +81,34 @@ def test_what_nobody_will_heal_is_found_and_mended(product):
     upload.refresh_from_db()
     assert (upload.rows_created, upload.rows_done, upload.rows_total) == (1, 1, 1)
     assert found() == {"bytes_missing": 1, "bytes_damaged": 1}
+
+
+@pytest.fixture
+def own_store(setting, tmp_path):
+    setting("VITRINE_PHOTO_STORE", str(tmp_path / "photos"))
+    client.photo_store.cache_clear()
+    yield client.photo_store()
+    client.photo_store.cache_clear()
+
+
+def test_small_copies_of_photos_that_are_searched_with_are_no_orphans(product, own_store):
+    store, old = own_store, time.time() - 2 * BYTES_KEPT.total_seconds()
+    stored = [store.write(jpeg(number, 32)) for number in (1, 2, 3)]
+    for each in stored:
+        thumbnail = f"thumbs/{each.sha256[:2]}/{each.sha256}-list.webp"
+        store.put(thumbnail, b"small")
+        for key in (each.key, thumbnail):
+            os.utime(f"{store.place[1]}/{key}", (old, old))
+    job = Job.objects.create(merchant=product.merchant, kind=JobKind.SEARCH, state=JobState.DONE, key=stored[0].key)
+    example = ExamplePhoto.objects.create(job=job, like=True, key=stored[1].key)
+    assert found() == {"thumbnail_unused": 1, "bytes_unused": 1}
+    example.delete()
+    assert found() == {"thumbnail_unused": 2, "bytes_unused": 2}
+    job.delete()
+    assert found() == {"thumbnail_unused": 3, "bytes_unused": 3}, "also where no row refers to any file"
+    mended = {code: each.mended for code, each in verify(repair=True).found.items()}
+    assert mended == {"bytes_unused": 3}, "small copies go with their photos"
+    assert found() == {}
 
 
 def test_more_photos_cost_no_more_queries(product):

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Job, JobState, Membership, Merchant
+from catalog.models import Job, JobState, Membership, Merchant, Product
 from catalog.services.job import job_cancel
 from catalog.services.result import search_result_store
 from tests.api_support import Shop, candidate, search_result
@@ -285,6 +285,46 @@ def test_answer_needs_the_same_queries_for_one_hit_and_for_many(client, shop, dj
         assert client.get(address).json()["html"].count('class="card"') == 20
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://shop.example/mugs/1?a=1&b=2", "https://shop.example/mugs/1?a=1&amp;b=2"),
+        ("HTTP://shop.example/茶杯", "HTTP://shop.example/茶杯"),
+        ("javascript:alert(1)", ""),
+        (" javascript:alert(1)", ""),
+        ("data:text/html,<script>alert(1)</script>", ""),
+        ("//shop.example/mug", ""),
+        ("/mugs/1", ""),
+        ('https://shop.example/"onclick="x', "https://shop.example/&quot;onclick=&quot;x"),
+        ("https://shop.example/a b", ""),
+        ("https://", ""),
+        (["https://shop.example"], ""),
+        (7, ""),
+        (None, ""),
+    ],
+)
+def test_a_card_leads_to_the_shop_by_a_web_address_only(client, shop, address, shown):
+    product = shop.product("A", title="Mug", attributes={"url": address})
+    place, job = asked(client, words="mug")
+    search_result_store(result=search_result(job, candidate(product, shop.photo(product))))
+    links = re.findall(
+        r'<a class="to-shop" href="(.*?)" target="_blank" rel="noopener">', client.get(place).json()["html"]
+    )
+    assert links == ([shown] if shown else [])
+
+
+def test_variants_are_told_apart_by_what_they_are_not_by_their_addresses(client, shop):
+    for number, colour in enumerate(("red", "blue")):
+        facts = {"colour": colour, "url": f"https://shop.example/{number}"}
+        shop.product(f"P-{number}", variant_group="G", attributes=facts)
+    product = Product.objects.get(sku="P-0")
+    place, job = asked(client, words="mug")
+    search_result_store(result=search_result(job, candidate(product, shop.photo(product))))
+    html = client.get(place).json()["html"]
+    assert re.findall(r'<span class="variant-told">(.*?)</span>', html) == ["red", "blue"]
+    assert re.findall(r'data-shop="(.*?)"', html) == ["https://shop.example/0", "https://shop.example/1"]
+
+
 def test_photo_of_an_earlier_search_is_meant_again(client, shop):
     first = ask(client, photo=jpeg(1)).json()
     address, job = asked(client, again=first["token"], region="0.1,0.2,0.8,0.9", words="red")
@@ -378,3 +418,25 @@ def test_search_that_is_not_kept_any_more_is_gone(client, shop):
     address, job = asked(client, words="mug")
     Job.objects.filter(pk=job.pk).update(state=JobState.DONE, finished_at=timezone.now() - timedelta(days=31))
     assert client.get(address).json()["code"] == "search_not_found"
+
+
+def test_a_visitor_searches_so_often_a_minute(client, shop, redis_server, setting):
+    setting("VITRINE_VISITOR_SEARCHES", "2")
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 202]
+    refused = ask(Client(), words="mug")  # another browser at the same address is the same visitor
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert refused.json()["said"] == "You searched very often just now. Wait a minute, then search again."
+    assert "Wait a minute, then search again." in refused.json()["html"]
+    chinese = client.post("/search", {"merchant": "harbour", "words": "mug"}, HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert (chinese.status_code, chinese.json()["message"]) == (429, "请等一分钟再搜索。")
+    assert Job.objects.count() == 2
+    elsewhere = client.post("/search", {"merchant": "harbour", "words": "mug"}, REMOTE_ADDR="192.0.2.7")
+    assert elsewhere.status_code == 202
+
+
+def test_without_redis_every_search_is_let_through(client, shop, redis_server, setting):
+    setting("VITRINE_VISITOR_SEARCHES", "1")
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 429]
+    redis_server.kill()
+    assert [ask(client, words="mug").status_code for _ in range(2)] == [202, 202]

@@ -128,7 +128,7 @@ def test_searches_by_codes_find_what_exact_ones_find_with_and_without_a_filter(t
                 wanted = products_of(index.nearest(queries))
             found = [len(set(some) & set(all_)) for some, all_ in zip(by_codes, wanted, strict=True)]
             assert sum(found) / (10 * len(asked)) >= 0.99
-        assert index.is_behind() is False
+        assert index.is_behind() is index.is_behind(ACME) is False
 
 
 def test_a_shard_made_without_codes_opens_and_is_searched(tmp_path, monkeypatch):
@@ -178,6 +178,33 @@ def test_the_flush_thread_flushes_and_ends_on_close(tmp_path):
     assert not index._unflushed
     index.close()
     assert flush_threads() == []
+
+
+class SlowShard:
+    """A shard whose flush takes a while."""
+
+    def __init__(self, shard, seconds):
+        self._shard, self._seconds = shard, seconds
+        self.flushes = []
+
+    def __getattr__(self, name):
+        return getattr(self._shard, name)
+
+    def flush(self):
+        self.flushes.append(time.monotonic())
+        time.sleep(self._seconds)
+
+
+def test_flushing_takes_a_hundredth_of_the_time_at_most(tmp_path):
+    index = EmbeddedIndex(tmp_path, "v", 256, 0.5, flush_seconds=0.01)
+    with index._lock:
+        slow = index._shard = SlowShard(index._shard, 0.02)
+    deadline = time.monotonic() + 30
+    while len(slow.flushes) < 2 and time.monotonic() < deadline:
+        index._unflushed = True
+        time.sleep(0.01)
+    index.close()
+    assert slow.flushes[1] - slow.flushes[0] >= 2.0, "a hundred times 20 ms later"
 
 
 def test_a_failing_flush_is_told_and_healed(tmp_path, monkeypatch):

@@ -161,10 +161,11 @@ def test_while_the_server_is_behind_searches_leave_out_what_has_no_graph_and_wri
     index = open_index("http://qdrant:6333", version="v")
     info = stub.get_collection.return_value
     info.status, info.points_count, info.indexed_vectors_count = m.CollectionStatus.YELLOW, 100_000, indexed
-    stub.count.return_value.count = 10
-    index.nearest([IndexQuery(Filters("acme"), image=ONE)])
+    acme, kiln = Filters("acme"), Filters("acme", brands=("Kiln",))
+    stub.count.side_effect = [SimpleNamespace(count=50_001)] * behind + [SimpleNamespace(count=10)] * 2
+    index.nearest([IndexQuery(acme, image=ONE)])
     (whole,) = stub.query_batch_points.call_args.args[1]
-    index.nearest([IndexQuery(Filters("acme", brands=("Kiln",)), image=ONE)])
+    index.nearest([IndexQuery(kiln, image=ONE)])
     (selective,) = stub.query_batch_points.call_args.args[1]
     assert [(each.prefetch[0].params.exact, each.prefetch[0].params.indexed_only) for each in (whole, selective)] == [
         (False, behind),
@@ -172,9 +173,41 @@ def test_while_the_server_is_behind_searches_leave_out_what_has_no_graph_and_wri
     ]
     index.upsert([PhotoPoint(PointPayload("acme", "p", "photo", "mugs", "Kiln", None, None, True), ONE, ONE, "mug")])
     assert pauses == [_server.PAUSE_SECONDS] * behind
-    assert index.is_behind() is behind
+    assert [index.is_behind(), index.is_behind(acme), index.is_behind(kiln)] == [behind, behind, False]
     assert any("behind with indexing" in note for note in index.health().notes) is behind
     assert stub.get_collection.call_count == 2, "one look serves for some seconds"
+
+
+def test_a_small_merchant_finds_everything_while_the_server_is_behind_with_another(stub):
+    index = open_index("http://qdrant:6333", version="v")
+    info = stub.get_collection.return_value
+    info.status, info.points_count, info.indexed_vectors_count = m.CollectionStatus.YELLOW, 1_000_050, 1_000_050
+    stub.count.return_value.count = 50
+    index.nearest([IndexQuery(Filters("small", exclude_photo_ids=("a",)), image=ONE)])
+    (request,) = stub.query_batch_points.call_args.args[1]
+    assert [(each.params.exact, each.params.indexed_only) for each in request.prefetch] == [(True, False)] * 2
+    assert index.is_behind(Filters("small")) is False, "the answer is whole"
+    stub.count.assert_called_once()
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_server_that_does_not_say_how_far_it_is_still_answers_searches(stub, monkeypatch, behind):
+    now = [1000.0]
+    monkeypatch.setattr(_server.time, "monotonic", lambda: now[0])
+    index = open_index("http://qdrant:6333", version="v")
+    info = stub.get_collection.return_value
+    info.status, info.points_count = m.CollectionStatus.YELLOW, 100_000
+    info.indexed_vectors_count = 100_000 if behind else 300_000
+    stub.count.return_value.count = 60_000
+    assert index.is_behind() is behind
+    stub.get_collection.side_effect = UnexpectedResponse(503, "Service Unavailable", b"", {})
+    now[0] += _server.BEHIND_SECONDS
+    assert index.nearest([IndexQuery(Filters("acme"), image=ONE)]) == [[]]
+    assert index.is_behind(Filters("acme")) is behind, "what was seen last counts"
+    stub.get_collection.side_effect = None
+    info.indexed_vectors_count = 300_000 if behind else 100_000
+    now[0] += _server.BEHIND_SECONDS
+    assert index.is_behind() is not behind
 
 
 def test_a_server_that_has_nothing_to_do_is_not_behind(stub):

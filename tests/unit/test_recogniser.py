@@ -12,8 +12,8 @@ from PIL import Image
 from recognition.bundle import Bundle, LabelSet, Preprocessing, save_bundle
 from recognition.errors import BundleError, PhotoError
 from recognition.fusion import ProductEncoder
-from recognition.recogniser import Recogniser
-from recognition.runtime import PyTorch
+from recognition.recogniser import Recogniser, _best_dtype
+from recognition.runtime import OnnxRuntime, PyTorch
 from recognition.text import ProductText
 
 SIZE = 64
@@ -142,13 +142,18 @@ def test_bfloat16_agrees_with_float32(folder, recogniser, pixels):
     assert (fast.fused * exact.fused).sum(1).min() > 0.98
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [({}, torch.float32), ({"avx512_bf16": True}, torch.float32), ({"amx_bf16": True}, torch.bfloat16)],
-)
-def test_automatic_precision_follows_the_hardware(folder, monkeypatch, capabilities, expected):
+@pytest.mark.parametrize("capabilities", [{}, {"avx512_bf16": True}, {"amx_bf16": True}])
+def test_a_cpu_computes_in_float32_unless_asked(folder, monkeypatch, capabilities):
+    """Whatever it could: in bfloat16 ONNX Runtime would not run the network."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert Recogniser.load(folder, device="cpu").dtype == expected
+    loaded = Recogniser.load(folder, device="cpu")
+    assert (loaded.dtype, type(loaded._see)) == (torch.float32, OnnxRuntime)
+
+
+@pytest.mark.parametrize(("able", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_cuda_computes_in_bfloat16_where_it_has_it(monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able or including_emulation)
+    assert _best_dtype(torch.device("cuda")) == expected
 
 
 def test_other_networks_by_name(tmp_path, pixels):

@@ -1,6 +1,8 @@
 """The photo store, on a folder and in memory: same behaviour, typed errors, no way out of the root."""
 
+import errno
 import hashlib
+import io
 import os
 import time
 import uuid
@@ -8,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientPayloadError
+from botocore.exceptions import EndpointConnectionError
 
 from recognition.errors import PhotoError, Unavailable
 from recognition.store import PhotoStore, StoredBytes
@@ -33,6 +37,36 @@ def test_write_read_delete(store):
     store.delete(KEY)
     assert not store.exists(KEY)
     store.delete(KEY)  # a second time is fine
+
+
+class _Dropped(io.BytesIO):
+    """A file of a storage that goes away while it is read."""
+
+    def __init__(self, error):
+        super().__init__(DATA)
+        self._error = error
+
+    def read(self, size=-1):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EndpointConnectionError(endpoint_url="http://s3"), ClientPayloadError("cut"), OSError(errno.ECONNRESET, "reset")],
+)
+def test_a_storage_that_goes_away_while_a_file_is_read(tmp_path, monkeypatch, error):
+    store = PhotoStore(str(tmp_path))
+    store.write(DATA)
+    monkeypatch.setattr(store.place[0], "open", lambda *arguments: _Dropped(error))
+    with store.open(KEY) as file, pytest.raises(Unavailable, match="storage_unavailable"):
+        file.read(4)
+
+
+def test_a_place_before_the_start_is_the_readers_fault(tmp_path):
+    store = PhotoStore(str(tmp_path))
+    store.write(DATA)
+    with store.open(KEY) as file, pytest.raises(OSError, match="Invalid argument"):
+        file.seek(-1)
 
 
 def test_what_is_not_there(store):

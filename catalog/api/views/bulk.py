@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import ApiView
+from catalog.api.idempotency import made_by
 from catalog.api.mixins import JsonLines
 from catalog.api.schema import LOCATION, POST_PROBLEMS, problems
 from catalog.api.scopes import PRODUCTS
@@ -69,7 +70,11 @@ class BulkViews(ApiView):
             return Response(bulk_answer(products_bulk(merchant=self.merchant, file=file)))
         file.seek(0)
         made = upload_create(
-            merchant=self.merchant, name=str(file.name), stream=file, created_by=f"API key {self.key.name}"
+            merchant=self.merchant,
+            name=str(file.name),
+            stream=file,
+            created_by=f"API key {self.key.name}",
+            upload_id=made_by(request),
         )
         location = request.build_absolute_uri(reverse("api-upload", args=[made.pk]))
         return Response(self.shaped(made), status=202, headers={"Location": location})

@@ -1,6 +1,10 @@
-"""Review items: the queue of what was recognised, and the verbs accept, correct and reject."""
+"""Review items: the queue of what was recognised, the verbs that decide on one, and undo.
+
+A key claims nothing: claims keep the reviewers at the desks apart, and bind no program.
+"""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +18,17 @@ from catalog.api.schema import POST_PROBLEMS, VERB_PROBLEMS, problems
 from catalog.api.scopes import REVIEWS
 from catalog.api.shapes.fields import shaped_rows
 from catalog.api.shapes.item import ItemShape, ProductChoice
-from catalog.models import Item, Merchant, Product
+from catalog.api.shapes.product import ProductBody
+from catalog.api.views.products import EXAMPLE, body_values
+from catalog.models import Decision, Item, Merchant, Product
+from catalog.selectors.decisions import decision_standing
 from catalog.selectors.item import item_list
 from catalog.selectors.product import product_find
 from catalog.selectors.rejections import items_hits
 from catalog.services.errors import Refused
-from catalog.services.review import item_accept, item_correct, item_reject
+from catalog.services.review import item_accept, item_correct, item_new_product, item_reject, item_unknown
+from catalog.services.reviewing.acting import Act
+from catalog.services.reviewing.undo import decision_undo
 
 BY_SKU = OpenApiExample("by sku", {"sku": "MUG-1"}, request_only=True)
 DECIDED = ("not_found", "product_not_found", "item_decided")
@@ -69,7 +78,7 @@ class ItemViews(ApiView):
     )
     def accept(self, request: Request, id: UUID) -> Response:
         """The first candidate, or the product named, is right. The photo becomes one of its references."""
-        return self._decide(item_accept, product=self._choice(request))
+        return self._decide(partial(item_accept, reviewer=None), product=self._choice(request))
 
     @extend_schema(
         summary="Correct an item",
@@ -85,7 +94,7 @@ class ItemViews(ApiView):
         product = self._choice(request)
         if product is None:
             raise Refused("product_missing", "Send `product_id` or `sku`.")
-        return self._decide(item_correct, product=product)
+        return self._decide(partial(item_correct, reviewer=None), product=product)
 
     @extend_schema(
         summary="Reject an item",
@@ -97,7 +106,44 @@ class ItemViews(ApiView):
     )
     def reject(self, request: Request, id: UUID) -> Response:
         """The photo shows no product of this merchant."""
-        return self._decide(item_reject)
+        return self._decide(partial(item_reject, reviewer=None))
+
+    @extend_schema(
+        summary="Say that nobody can tell",
+        request=None,
+        responses={
+            200: OpenApiResponse(ItemShape, "The item."),
+            **problems(*VERB_PROBLEMS, "not_found", "item_decided"),
+        },
+    )
+    def unknown(self, request: Request, id: UUID) -> Response:
+        """Nobody can tell from this photo what it shows. Nothing is learnt from it."""
+        return self._decide(item_unknown)
+
+    @extend_schema(
+        summary="Make a product of an item",
+        request=ProductBody,
+        examples=[EXAMPLE],
+        responses={
+            200: OpenApiResponse(ItemShape, "The item."),
+            **problems(*POST_PROBLEMS, "invalid", "not_found", "item_decided", "sku_duplicate"),
+        },
+    )
+    def new_product(self, request: Request, id: UUID) -> Response:
+        """It is a product that the catalogue does not have yet: it is made, with the photo as its first reference."""
+        return self._decide(item_new_product, values=body_values(request))
+
+    @extend_schema(
+        summary="Undo a decision",
+        request=None,
+        responses={
+            200: OpenApiResponse(ItemShape, "The item."),
+            **problems(*VERB_PROBLEMS, "not_found", "decision_undone", "decision_superseded", "split_decided"),
+        },
+    )
+    def undo(self, request: Request, id: UUID) -> Response:
+        """Take back the decision that stands, whoever made it. Item, photo and index are as they were before it."""
+        return self._decide(_undo_standing)
 
     def _choice(self, request: Request) -> Product | None:
         body = ProductChoice(data=request.data)
@@ -110,11 +156,17 @@ class ItemViews(ApiView):
             raise Refused("product_not_found", "This merchant has no such product.", status=404)
         return product
 
-    def _decide(self, verb: Callable[..., Any], **choice: Product | None) -> Response:
+    def _decide(self, verb: Callable[..., Decision], **more: Any) -> Response:
         """Decided by a key: there is no user, the key's name is kept instead."""
-        item = self.get_object()
-        verb(item=item, reviewer=None, reviewer_name=f"API key {self.key.name}", **choice)
+        verb(item=self.get_object(), act=Act(None, f"API key {self.key.name}"), **more)
         return self._answer(self.get_object())
 
     def _answer(self, item: Item) -> Response:
         return Response(items_body([item], self.merchant, self.get_serializer_context())[0])
+
+
+def _undo_standing(*, item: Item, act: Act) -> Decision:
+    decision = decision_standing(item=item)
+    if decision is None:
+        raise Refused("decision_undone", "There is no decision to undo.", status=409)
+    return decision_undo(decision=decision, act=act)

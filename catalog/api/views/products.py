@@ -1,8 +1,9 @@
-"""Products: list, create, read, change, delete, and create-or-change by sku."""
+"""Products: list, create, read, change, delete, by their id or by their sku, and create-or-change by sku."""
 
 from typing import Any
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ParseError
@@ -117,6 +118,40 @@ class ProductViews(ApiView):
         """Creates it (201), or changes what is given and leaves the rest (200). Sending it again changes nothing."""
         product, outcome = product_upsert(merchant=self.merchant, sku=sku, values=body_values(request))
         return self._made(product) if outcome == "created" else self._answer(product)
+
+    @extend_schema(
+        summary="Read the product with a sku",
+        responses={200: OpenApiResponse(ProductShape, "The product."), **problems("not_found")},
+    )
+    def retrieve_by_sku(self, request: Request, sku: str) -> Response:
+        """One product by the name that the merchant has for it."""
+        return self._answer(self._of_sku(sku))
+
+    @extend_schema(
+        summary="Change the product with a sku",
+        request=ProductChange,
+        examples=[OpenApiExample("a new price", {"price": "9.90"}, request_only=True)],
+        responses={
+            200: OpenApiResponse(ProductShape, "The product."),
+            **problems("malformed", "not_found", "invalid", "sku_duplicate"),
+        },
+    )
+    def update_by_sku(self, request: Request, sku: str) -> Response:
+        """As by id: what is left out stays, and unlike `PUT` nothing is created."""
+        return self._answer(product_update(product=self._of_sku(sku), values=body_values(request)))
+
+    @extend_schema(
+        summary="Delete the product with a sku",
+        responses={204: OpenApiResponse(description="Deleted; the index forgets its photos."), **problems("not_found")},
+    )
+    def destroy_by_sku(self, request: Request, sku: str) -> Response:
+        """As by id."""
+        product_delete(product=self._of_sku(sku))
+        return Response(status=204)
+
+    def _of_sku(self, sku: str) -> Product:
+        """Read as ``upsert`` reads it. No sku has a NUL in it, which PostgreSQL does not even take in a question."""
+        return get_object_or_404(self.get_queryset(), sku=sku.strip().replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
     def _made(self, product: Product) -> Response:
         location = self.request.build_absolute_uri(reverse("api-product", args=[product.pk]))

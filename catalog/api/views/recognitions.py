@@ -24,6 +24,7 @@ from catalog.api.events import (
     events_responses,
 )
 from catalog.api.filters import JobFilters
+from catalog.api.idempotency import made_by
 from catalog.api.mixins import FetchesPhotos, KeepsJobs, is_form
 from catalog.api.pagination import Cursor
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
@@ -131,7 +132,8 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
         With `"items": "many"` every product in a photo of a shelf or a room becomes an item of its own, with its `box`.
         """
         with ExitStack() as files:
-            job = recognition_job_create(merchant=self.merchant, **self._asked(request, files))
+            asked = self._asked(request, files)
+            job = recognition_job_create(merchant=self.merchant, **asked, job_id=made_by(request))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from catalog.api.events import Place, Seen, event_stream, events_parameters, events_responses
 from catalog.api.filters import JobFilters
+from catalog.api.idempotency import made_by
 from catalog.api.mixins import FetchesPhotos, KeepsJobs, OpenToPages, TakesPhoto, is_form
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import SEARCHES
@@ -114,7 +115,8 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
         """By photo, by words, or by both, served before all bulk work. With `Prefer: wait=5` one call is enough."""
         body = (SearchForm if is_form(request) else SearchBody)(data=request.data)
         body.is_valid(raise_exception=True)
-        job = search_job_create(merchant=self.merchant, **self._fetched(body.validated_data))
+        asked = self._fetched(body.validated_data)
+        job = search_job_create(merchant=self.merchant, **asked, job_id=made_by(request))
         waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-search", args=[job.pk]))
         finished = bool(waited) and job.state not in OWED

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from catalog.api.base import JSON_LIMIT, ApiView
 from catalog.api.events import Place, Seen, event_stream, events_parameters, events_responses
 from catalog.api.filters import RowFilters, UploadFilters
+from catalog.api.idempotency import made_by
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
@@ -85,6 +86,7 @@ class UploadViews(ApiView):
             stream=file,
             dry_run=body.validated_data["dry_run"],
             created_by=f"API key {self.key.name}",
+            upload_id=made_by(request),
         )
         waited = wait_for(upload, request)
         location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Bundle, BundleState, Comparison
-from catalog.selectors.bundle import Report, bundle_in, comparison_report, shadow_progress
+from catalog.selectors.bundle import Report, bundle_in, comparison_report, shadow_failures, shadow_progress
 from catalog.services.bundle import bundle_compare, bundle_promote, bundle_retire, bundle_rollback, bundle_shadow
 from catalog.services.errors import Refused
 from workers.client import Unavailable
@@ -38,6 +38,9 @@ class Command(BaseCommand):
         compare.add_argument("--json", action="store_true", help="Print the figures as JSON.")
         promote = verbs.add_parser("promote", help="Make the bundle in the shadow the live one.")
         promote.add_argument("version", metavar="VERSION")
+        promote.add_argument(
+            "--incomplete", action="store_true", help="Even if photos are not embedded by it: they are not found then."
+        )
         verbs.add_parser("rollback", help="Make the bundle that was live before live again.")
         retire = verbs.add_parser("retire", help="Take a bundle out of the shadow, and its photos out of the index.")
         retire.add_argument("version", metavar="VERSION")
@@ -56,13 +59,18 @@ class Command(BaseCommand):
             progress = shadow_progress()
             failed = f", {progress.failed} failed" if progress.failed else ""
             self.stdout.write(f"in the shadow: {progress.done} of {progress.total} photos embedded{failed}")
+            for code, count in shadow_failures():
+                self.stdout.write(f"  {count} {code}")
 
     def _shadow(self, options: dict[str, Any]) -> None:
         bundle = bundle_shadow(folder=options["folder"])
         self.stdout.write(f"{bundle.version} is in the shadow: {shadow_progress().missing} photos are to be embedded.")
 
     def _promote(self, options: dict[str, Any]) -> None:
-        self.stdout.write(f"{bundle_promote(version=options['version']).version} is live.")
+        incomplete = options["incomplete"]
+        left_out = shadow_progress().missing if incomplete else 0
+        bundle = bundle_promote(version=options["version"], incomplete=incomplete)
+        self.stdout.write(f"{bundle.version} is live{f' without {left_out} photos' if left_out else ''}.")
 
     def _rollback(self, options: dict[str, Any]) -> None:
         self.stdout.write(f"{bundle_rollback().version} is live again.")

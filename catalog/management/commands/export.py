@@ -41,4 +41,4 @@ class Command(BaseCommand):
             part.unlink(missing_ok=True)
         self.stdout.write(f"{export.products} products and {export.photos} photos: {target} ({size / 1e6:.1f} MB)")
         if export.missing:
-            self.stderr.write(f"{export.missing} photos are left out: their bytes are no longer stored.")
+            self.stderr.write(f"{export.missing} photos are left out: their bytes are gone or damaged.")

@@ -5,6 +5,7 @@ With ``--photos`` the target is a folder: decisions as JSON lines and as COCO, a
 """
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from catalog.models import Merchant
-from catalog.selectors.decision_files import FILES, DecisionFile
+from catalog.selectors.decision_files import FILES, DecisionFile, coco_blocks, json_blocks
 from catalog.selectors.decisions import decided_by_photo
 from catalog.selectors.export import name_by_hash
 from workers import client
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             if options["photos"]:
                 self._folder(merchant, target)
             else:
-                _write(merchant, target, _kind_of(target))
+                _write(target, _kind_of(target).blocks(merchant))
         except OSError as error:
             raise CommandError(f"{target} cannot be written: {error.strerror}.") from error
         except Unavailable as error:
@@ -53,23 +54,23 @@ class Command(BaseCommand):
         self.stdout.write(f"Written: {target}")
 
     def _folder(self, merchant: Merchant, folder: Path) -> None:
-        """Photos first: a list that is there names only what lies beside it, or what is no longer stored."""
+        """Photos first: a list that is there names only what lies beside it, or what it marks as no longer stored."""
         (folder / "photos").mkdir(parents=True, exist_ok=True)
-        copied = missing = 0
+        copied, gone = 0, set[str]()
         for same in decided_by_photo(merchant=merchant):
             photo = same[0].item.photo
-            if photo is None or (place := folder / name_by_hash(photo)).exists():
+            if photo is None or (place := folder / (name := name_by_hash(photo))).exists():
                 continue
             try:
                 _copy(photo.key, place)
                 copied += 1
             except PhotoError:
-                missing += 1
-        for kind in ("jsonl", "coco.json"):
-            _write(merchant, folder / f"{NAME}.{kind}", FILES[kind])
+                gone.add(name)
+        _write(folder / f"{NAME}.jsonl", json_blocks(merchant, gone))
+        _write(folder / f"{NAME}.coco.json", coco_blocks(merchant))
         self.stdout.write(f"{copied} photos copied.")
-        if missing:
-            self.stderr.write(f"{missing} photos are left out: their bytes are no longer stored.")
+        if gone:
+            self.stderr.write(f"{len(gone)} photos are left out: their bytes are no longer stored.")
 
 
 def _kind_of(target: Path) -> DecisionFile:
@@ -79,11 +80,11 @@ def _kind_of(target: Path) -> DecisionFile:
     raise CommandError(f"{target.name} says no form: end it with {', '.join(f'.{kind}' for kind in FILES)}.")
 
 
-def _write(merchant: Merchant, target: Path, kind: DecisionFile) -> None:
+def _write(target: Path, blocks: Iterable[bytes]) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
         with part.open("wb") as file:
-            file.writelines(kind.blocks(merchant))
+            file.writelines(blocks)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

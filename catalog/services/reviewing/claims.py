@@ -1,7 +1,8 @@
 """Claims: which open desk has which items now, so that two reviewers never meet on one; and assignments.
 
 Among them are a few that are decided already (``opinions``): these any number of reviewers may have at once. Called by
-the desk before it shows items; a claim lapses by itself, so a browser that was closed gives its items back.
+the desk before it shows items; a claim lapses by itself, so a browser that was closed gives its items back. The id of a
+desk opens nothing by itself: what it has is its reviewer's.
 """
 
 import random
@@ -44,8 +45,8 @@ def items_claim(
     now = timezone.now()
     until = now + timedelta(seconds=load_env().review_claim_seconds)
     with transaction.atomic():
-        mine = Item.objects.select_for_update().filter(claim=desk, state__in=UNDECIDED).order_by("pk")
-        known = set(mine.values_list("pk", flat=True))
+        mine = Item.objects.filter(claim=desk, claimed_by=reviewer, state__in=UNDECIDED).order_by("pk")
+        known = set(mine.select_for_update().values_list("pk", flat=True))
         wanted = count - len(known | set(holding))
         queue = queue_for(reviewer=reviewer, filters=filters).filter(_free(now)).exclude(pk__in=[*holding, *without])
         taken = _locked(queue)[:wanted] if wanted > 0 else []
@@ -63,7 +64,7 @@ def items_claim(
 
 def items_held(*, reviewer: User, desk: UUID, among: Collection[UUID]) -> set[UUID]:
     """Those of these items that the desk still has."""
-    claimed = Item.objects.filter(claim=desk, pk__in=among).values_list("pk", flat=True)
+    claimed = Item.objects.filter(claim=desk, claimed_by=reviewer, pk__in=among).values_list("pk", flat=True)
     asked = opinions_open(desk=desk, reviewer=reviewer).filter(item__in=among).values_list("item", flat=True)
     return {*claimed, *asked}
 
@@ -73,19 +74,19 @@ def items_claim_these(*, reviewer: User, desk: UUID, item_ids: Collection[UUID])
     now = timezone.now()
     until = now + timedelta(seconds=load_env().review_claim_seconds)
     with transaction.atomic():
-        mine = Q(claim=desk) | _free(now)
+        mine = Q(claim=desk, claimed_by=reviewer) | _free(now)
         queue = queue_for(reviewer=reviewer, filters=QueueFilters(), lost=True)
         taken = _locked(queue.filter(mine, pk__in=list(item_ids)[:MOST]))
         Item.objects.filter(pk__in=taken).update(claim=desk, claimed_by=reviewer, claimed_until=until)
     return list(taken)
 
 
-def claims_release(*, desk: UUID, item_ids: Collection[UUID] | None = None) -> int:
+def claims_release(*, reviewer: User, desk: UUID, item_ids: Collection[UUID] | None = None) -> int:
     """Give items back (all of the desk's without ``item_ids``); returns how many."""
-    items = Item.objects.filter(claim=desk)
+    items = Item.objects.filter(claim=desk, claimed_by=reviewer)
     if item_ids is not None:
         items = items.filter(pk__in=item_ids)
-    asked = opinions_release(desk=desk, item_ids=item_ids)
+    asked = opinions_release(reviewer=reviewer, desk=desk, item_ids=item_ids)
     return items.update(claim=None, claimed_by=None, claimed_until=None) + asked
 
 

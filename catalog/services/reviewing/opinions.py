@@ -55,9 +55,9 @@ def opinions_open(*, desk: UUID, reviewer: User) -> QuerySet[Opinion]:
     return opinions.exclude(item__state__in=UNDECIDED)
 
 
-def opinions_release(*, desk: UUID, item_ids: Collection[UUID] | None = None) -> int:
+def opinions_release(*, reviewer: User, desk: UUID, item_ids: Collection[UUID] | None = None) -> int:
     """Take questions back that nobody answered (all of the desk's without ``item_ids``); returns how many."""
-    opinions = Opinion.objects.filter(desk=desk, action="")
+    opinions = Opinion.objects.filter(reviewer=reviewer, desk=desk, action="")
     if item_ids is not None:
         opinions = opinions.filter(item__in=item_ids)
     return opinions.delete()[0]

@@ -38,8 +38,8 @@ def decision_undo(*, decision: Decision, act: Act) -> Decision:
         _join_parts(decision)
     item.state = decision.before["state"]
     item.product_id = _living(decision.before["product"])
-    item.decided_at = None
-    item.save(update_fields=["state", "product", "decided_at"])
+    item.decided_at, item.gold = None, False  # what waits has no answer that reviewers could be measured by
+    item.save(update_fields=["state", "product", "decided_at", "gold"])
     if decision.action == DecisionAction.NEW_PRODUCT:
         _unmake_product(decision)
     undo = decision_write(

@@ -1,5 +1,7 @@
 """What can be wrong with an upload, typed by how much of it is lost: the whole, or one file."""
 
+from catalog.services.problems import storable
+
 
 class UploadFault(Exception):
     """The upload as a whole cannot be read; nothing of it was imported."""
@@ -7,7 +9,7 @@ class UploadFault(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
-        self.message = message
+        self.message = storable(message)
 
 
 class EntryFault(Exception):
@@ -16,7 +18,7 @@ class EntryFault(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
-        self.message = message
+        self.message = storable(message)
 
 
 class LeaseLost(Exception):

@@ -7,10 +7,10 @@ API's bulk call by ``services.product_bulk``. Line by line, so memory does not g
 from collections.abc import Iterator
 from typing import IO
 
-from catalog.services.problems import problem
+from catalog.services.problems import problem, storable
 from catalog.services.product_values import clean_values
 from catalog.services.uploading.faults import UploadFault
-from catalog.services.uploading.manifest import RESERVED, Row, limit_images, listed_images, parsed_json, storable
+from catalog.services.uploading.manifest import RESERVED, Row, limit_images, listed_images, parsed_json
 
 LINE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 LINE_LIMIT = 1_000_000  # bytes; a product with every field at its longest takes two thirds of that

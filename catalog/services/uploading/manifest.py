@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from catalog.services.problems import Problem, problem
+from catalog.services.problems import Problem, problem, storable
 from catalog.services.product_values import FIELDS, REQUIRED, clean_values, currency_problem
 from catalog.services.uploading.entries import Entry
 from catalog.services.uploading.faults import UploadFault
@@ -83,6 +83,7 @@ class Manifest:
             raise UploadFault("manifest_empty", "The manifest is empty.")
         while header and not header[-1].strip():
             header.pop()
+        header = [storable(name) for name in header]
         self._header_number = number
         self._fields = _understand(header)
         self.columns = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
@@ -194,8 +195,3 @@ def limit_images(row: Row) -> None:
 def _unguarded(cell: str) -> str:
     """Without the apostrophe that keeps a spreadsheet from calculating; the list of bad rows is written with it."""
     return cell[1:] if _GUARDED.match(cell) else cell
-
-
-def storable(cell: str) -> str:
-    """PostgreSQL keeps no NUL in JSON."""
-    return cell.replace("\0", "�")

@@ -8,6 +8,7 @@ lead before the start of a file (EINVAL): that is the archive's fault, and not a
 import errno
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO, Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from catalog.models import Upload
+from catalog.services.problems import storable
 from catalog.services.uploading.entries import Entry
 from catalog.services.uploading.faults import EntryFault, UploadFault
 from catalog.services.uploading.names import archived_name, is_junk, is_unsafe, normal_name, suffix_of, unsafe_path
@@ -155,7 +157,7 @@ def _zip_entry(info: ZipInfo) -> Entry:
     raw = archived_name(info.orig_filename, is_utf8=bool(info.flag_bits & _UTF8_FLAG))
     name = normal_name(raw)
     if is_unsafe(name):
-        return Entry(name.replace("\0", "�"), info, unsafe_path(name.replace("\0", "�")))
+        return Entry(storable(name), info, unsafe_path(name))
     if S_ISLNK(info.external_attr >> 16):
         return Entry(name, info, EntryFault("entry_is_a_link", f"{name} is a link, not a file; it is not followed."))
     if info.flag_bits & _ENCRYPTED_FLAG:
@@ -176,6 +178,7 @@ class FolderSource:
             raise UploadFault("folder_missing", f"There is no folder {root} on the machine that imports.")
         self._root = root
         self.entries = sorted(self._found(), key=lambda entry: entry.name)
+        self._refuse_alike()
 
     def read(self, entry: Entry, limit: int) -> bytes:
         """See ``Source.read``."""
@@ -185,13 +188,20 @@ class FolderSource:
         """See ``Source.copy``."""
         return _spooled(self._blocks(entry, limit + 1), entry, limit)
 
+    def _refuse_alike(self) -> None:
+        """Names that are not UTF-8 may look the same once they can be shown: neither photo is taken for the other."""
+        count = Counter(entry.name for entry in self.entries)
+        for entry in self.entries:
+            if count[entry.name] > 1:
+                entry.fault = EntryFault("photo_name_ambiguous", f"Several files are called {entry.name}: rename them.")
+
     def _found(self) -> Iterator[Entry]:
         limit = load_env().upload_max_files
         count = 0
         for folder, _, files in os.walk(self._root):
             for file in files:
                 path = Path(folder, file)
-                name = normal_name(path.relative_to(self._root).as_posix())
+                name = storable(normal_name(path.relative_to(self._root).as_posix()))
                 if is_junk(name):
                     continue
                 count += 1

@@ -70,5 +70,9 @@ def _copy(stream: Readable, target: IO[bytes]) -> int:
 def _storage_errors() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (Refused, Unavailable):
+        raise
+    except Exception as error:
+        if not client.is_storage_away(error):
+            raise
         raise Unavailable("storage_unavailable", f"The photo storage is away: {error}") from error

@@ -18,6 +18,7 @@ from catalog.models import ExamplePhoto, Job, LooseBytes, Photo, Upload, UploadS
 from catalog.services.photo import BYTES_KEPT
 from catalog.services.verifying.findings import BATCH, Batches, Finding
 from workers import client
+from workers.client import PhotoStore
 
 PHOTO_FOLDER = re.compile(r"[0-9a-f]{2}")
 PHOTO_KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})")
@@ -32,7 +33,8 @@ def storage_check(count: dict[str, int]) -> Batches:
     """All checks of this module. Adds to ``count`` how many files were looked at. Raises ``Unavailable``."""
     young = timezone.now() - BYTES_KEPT
     count["files"] = 0
-    if not Photo.objects.exists() and not Job.objects.exclude(key="").exists():
+    is_used = Photo.objects.exists() or Job.objects.exclude(key="").exists() or ExamplePhoto.objects.exists()
+    if not is_used and client.photo_store().is_empty():
         folders: list[str] = []  # a store that nothing was put in yet may well be empty
     else:
         folders = client.photo_store().folders()
@@ -81,7 +83,7 @@ def _still_referred(keys: Iterable[str]) -> list[str]:
 
 
 def _unreferred(keys: list[str]) -> list[str]:
-    """Of these, the ones that no row refers to even now, and that nobody has let go: those are swept anyway."""
+    """Of these photos, the ones that no row refers to even now, and that nobody has let go: those are swept anyway."""
     found: list[str] = []
     for start in range(0, len(keys), BATCH):
         some = keys[start : start + BATCH]
@@ -102,11 +104,9 @@ def _thumbnails(young: datetime, count: dict[str, int]) -> Batches:
         count["files"] += len(files)
         old = [file.key for file in files if file.modified < young]
         yield [Finding("part_unused", key) for key in old if PART.fullmatch(key)]
-        named = {key: found[1] for key in old if (found := THUMBNAIL_KEY.fullmatch(key))}
-        hashes = set(named.values())
-        kept = set(Photo.objects.filter(sha256__in=hashes).values_list("sha256", flat=True)) if hashes else set()
-        kept |= set(LooseBytes.objects.filter(sha256__in=hashes).values_list("sha256", flat=True)) if hashes else set()
-        yield [Finding("thumbnail_unused", key) for key, sha256 in sorted(named.items()) if sha256 not in kept]
+        shown = {key: PhotoStore.key_for(found[1]) for key in old if (found := THUMBNAIL_KEY.fullmatch(key))}
+        unknown = set(_unreferred(sorted(set(shown.values()))))
+        yield [Finding("thumbnail_unused", key) for key, photo in sorted(shown.items()) if photo in unknown]
 
 
 def _archives(young: datetime, count: dict[str, int]) -> Batches:

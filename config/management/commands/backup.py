@@ -6,11 +6,18 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
+from config.backup.index import NAME as INDEX
 from config.backup.index import index_check, index_write
 from config.backup.manifest import BackupError, manifest_write
+from config.backup.photos import NAME as PHOTOS
 from config.backup.photos import photos_write
+from config.backup.sql import NAME as SQL
 from config.backup.sql import sql_write
 from workers.client import Unavailable
+
+PARTS = {SQL, PHOTOS, INDEX}  # a folder of these alone, without their list, is a backup that was cut off
+INCOMPLETE = 2  # the exit code of a backup that is good but for files that could not be read
+NAMED_LIMIT = 5
 
 
 class Command(BaseCommand):
@@ -31,13 +38,14 @@ class Command(BaseCommand):
         """SQL first: what it refers to stays stored for an hour at least, whatever is deleted meanwhile."""
         folder: Path = options["folder"]
         try:
-            if folder.exists() and any(folder.iterdir()):
-                raise BackupError("backup_place_taken", f"{folder} is not empty.")
+            unfinished = self._unfinished(folder)
             if not options["without_index"]:
                 index_check()
             folder.mkdir(parents=True, exist_ok=True)
+            for path in unfinished:
+                path.unlink()
             counts = sql_write(folder)
-            written, missing = photos_write(folder)
+            written = photos_write(folder)
             if not options["without_index"]:
                 index_check()  # a worker that came up meanwhile has changed it
                 index_write(folder)
@@ -45,8 +53,19 @@ class Command(BaseCommand):
             raise CommandError(f"{error.message} ({error.code})") from None
         except OSError as error:
             raise CommandError(f"The backup could not be written: {error} (backup_not_written)") from None
-        manifest_write(folder, counts | {"files stored": written, "files missing": missing})
-        rows = sum(counts.values())
-        self.stdout.write(f"{rows} rows and {written} files are in {folder}.")
-        if missing:
-            self.stderr.write(f"{missing} files that SQL refers to are not in the photo store.")
+        files = {"files stored": written.files, "files missing": len(written.missing) + len(written.unreadable)}
+        manifest_write(folder, counts | files)
+        self.stdout.write(f"{sum(counts.values())} rows and {written.files} files are in {folder}.")
+        if written.missing:
+            self.stderr.write(f"{len(written.missing)} files that SQL refers to are not in the photo store.")
+        if written.unreadable:
+            named = ", ".join(written.unreadable[:NAMED_LIMIT])
+            said = f"The backup lacks {len(written.unreadable)} files that are stored and cannot be read: {named}"
+            raise CommandError(f"{said} (photo_bytes_unreadable)", returncode=INCOMPLETE)
+
+    def _unfinished(self, folder: Path) -> list[Path]:
+        """What an earlier try left in the folder, to be written again. Raises ``BackupError("backup_place_taken")``."""
+        found = list(folder.iterdir()) if folder.exists() else []
+        if {path.name for path in found} - PARTS:
+            raise BackupError("backup_place_taken", f"{folder} is not empty.")
+        return found

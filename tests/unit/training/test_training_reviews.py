@@ -165,6 +165,13 @@ def test_a_broken_export_is_named_by_file_and_line(tmp_path, bad, said):
     assert said in str(caught.value)
 
 
+def test_a_photo_whose_bytes_were_gone_at_the_export_is_left_out_and_counted(tmp_path):
+    lines = [*drawn(tmp_path), line("photos/none.png", "red", stored=False)]
+    photos, said = read(write(tmp_path, lines))
+    assert "photos/none.png" not in photos
+    assert said.endswith("; left out: 1 whose photo was no longer stored")
+
+
 def test_an_export_without_decisions_and_none_at_all(tmp_path):
     with pytest.raises(DataError, match=r"decisions\.jsonl has no decision that says which product"):
         read(write(tmp_path, [line("photos/a.png", "red", state="rejected")]))

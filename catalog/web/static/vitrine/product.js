@@ -55,6 +55,7 @@ export class ProductWindow {
       card.querySelector(".score").cloneNode(true),
       card.querySelector("template.of-score").content.cloneNode(true),
     );
+    this.#leadTo(card.querySelector("a.to-shop")?.href);
     const variants = card.querySelector("template.of-variants");
     this.#part("variants").hidden = !variants;
     this.#part("variants-list").replaceChildren(...(variants ? [variants.content.cloneNode(true)] : []));
@@ -69,7 +70,16 @@ export class ProductWindow {
     if (photo) this.#part("product-photo").src = photo.src;
     this.#part("product-photo").alt = this.#part("product-title").textContent = variant.dataset.title;
     for (const name of ["brand", "price", "sku"]) this.#part(`product-${name}`).textContent = variant.dataset[name];
+    this.#leadTo(variant.dataset.shop);
     this.element.toggleAttribute("data-other", variant !== this.#found);
+  }
+
+  /** The way to the product's page in the shop, where it has one; the server has judged the address. */
+  #leadTo(address) {
+    const link = this.#part("product-shop");
+    link.hidden = !address;
+    if (address) link.href = address;
+    else link.removeAttribute("href");
   }
 
   async #explain(card, address, signal) {

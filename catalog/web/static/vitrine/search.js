@@ -72,6 +72,7 @@ function takePhotos() {
     showPhoto(null);
     input.focus();
     if (hasQuestion()) search();
+    else idle();
   });
   document.addEventListener("paste", (event) => {
     const photo = photoIn(event.clipboardData);
@@ -354,6 +355,10 @@ function idle() {
   running?.abort();
   phase("idle");
   part("answer").replaceChildren();
+  part("answer").setAttribute("aria-busy", "false");
+  part("status").textContent = part("step").textContent = "";
+  part("sort").hidden = true;
+  weighing();
 }
 
 // The answer

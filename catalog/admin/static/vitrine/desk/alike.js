@@ -23,6 +23,11 @@ export function closeAlike(decided = []) {
   list.replaceChildren();
 }
 
+/** Another item is shown: what was ticked was ticked for the one before. */
+export function keepAlikeFor(item) {
+  if (open && open.id !== item?.id) closeAlike();
+}
+
 /** Open it for an item, or close it; `inLine` are items that the desk has anyway. What another desk has is left out. */
 export async function toggleAlike(item, inLine) {
   if (open) return closeAlike();

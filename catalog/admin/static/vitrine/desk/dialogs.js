@@ -15,25 +15,37 @@ for (const button of document.querySelectorAll("[data-close]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
 
-/** Search the item's catalogue by words; `chosen(product)` with the one that was picked. */
+/** Search the item's catalogue by words; `chosen(item, product)` with the one that was picked. */
 export function prepareSearch(dialog, chosen) {
   const input = dialog.querySelector("input");
   const list = part("found", dialog);
-  let item, products, timer, asked = 0;
+  let item, timer;
+  let products = [];
+  let listed = ""; // the words whose products are in the list
+  let asked = 0;
   const mark = (at) => [...list.children].forEach((row, place) => row.setAttribute("aria-selected", String(place === at)));
   const marked = () => [...list.children].findIndex((row) => row.getAttribute("aria-selected") === "true");
   const pick = (at) => {
     if (!products[at]) return;
     dialog.close();
-    chosen(products[at]);
+    chosen(item, products[at]);
   };
+  const draw = (found, empty = "") => {
+    products = found;
+    list.replaceChildren(...found.map(foundNode));
+    list.dataset.empty = empty;
+  };
+  /** Whether the list now says what was asked for: nobody has typed on, nor closed the window. */
   const look = async () => {
+    clearTimeout(timer);
     const mine = ++asked;
-    const found = await get(`${item.id}/products`, { words: input.value }).catch(() => ({ products: [] }));
-    if (mine !== asked) return;
-    products = found.products;
-    list.replaceChildren(...products.map(foundNode));
-    list.dataset.empty = input.value.trim() && !products.length ? "Nothing found." : "";
+    const words = input.value;
+    const found = await get(`${item.id}/products`, { words }).catch(() => null);
+    if (mine !== asked) return false;
+    listed = found ? words : null; // what failed is asked again
+    if (found) draw(found.products, words.trim() && !found.products.length ? "Nothing found." : "");
+    else draw([], "The site does not answer.");
+    return found !== null;
   };
   input.addEventListener("input", () => {
     clearTimeout(timer);
@@ -44,25 +56,29 @@ export function prepareSearch(dialog, chosen) {
     if (step && products.length) mark((marked() + step + products.length) % products.length);
     if (event.key === "Enter") {
       event.preventDefault();
-      clearTimeout(timer);
-      if (!products.length || timer) await look();
-      pick(Math.max(marked(), 0));
+      if (input.value === listed || (await look())) pick(Math.max(marked(), 0));
     } else if (step) event.preventDefault();
+  });
+  dialog.addEventListener("close", () => {
+    clearTimeout(timer);
+    asked += 1; // what is on its way comes too late
   });
   list.addEventListener("click", (event) => pick(Number(event.target.closest("li")?.dataset.at ?? -1)));
   return (shown) => {
-    [item, products, timer] = [shown, [], 0];
-    input.value = "";
-    list.replaceChildren();
+    item = shown;
+    input.value = listed = "";
+    draw([]);
     dialog.showModal();
   };
 }
 
-/** The form of a new product, filled in with what is known; `made(values)` with what was sent. */
+/** The form of a new product, filled in with what is known; `made(item, values)` with what was sent. */
 export function prepareNew(dialog, made) {
   const form = dialog.querySelector("form");
-  form.addEventListener("submit", () => made(Object.fromEntries(new FormData(form))));
-  return (item) => {
+  let item;
+  form.addEventListener("submit", () => made(item, Object.fromEntries(new FormData(form))));
+  return (shown) => {
+    item = shown;
     for (const [name, value] of Object.entries(item.form)) form.elements[name].value = value;
     dialog.showModal();
     const missing = ["title", "sku"].find((name) => !form.elements[name].value);
@@ -71,12 +87,13 @@ export function prepareNew(dialog, made) {
   };
 }
 
-/** Boxes drawn over the photo; `split(parts)` with at least two. */
+/** Boxes drawn over the photo; `split(item, parts)` with at least two. */
 export function prepareSplit(dialog, split) {
   const canvas = part("canvas", dialog);
   const image = canvas.querySelector("img");
   const svg = canvas.querySelector("svg");
   const send = dialog.querySelector("[type=submit]");
+  let item;
   let parts = [];
   let start = null;
   const draw = (more) => {
@@ -107,8 +124,9 @@ export function prepareSplit(dialog, split) {
       if (parts.length) send.focus();
     });
   }
-  dialog.querySelector("form").addEventListener("submit", () => split(parts));
-  return (item) => {
+  dialog.querySelector("form").addEventListener("submit", () => split(item, parts));
+  return (shown) => {
+    item = shown;
     parts = [];
     image.src = item.photo;
     draw();

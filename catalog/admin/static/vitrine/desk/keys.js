@@ -29,19 +29,22 @@ export function showKeys() {
 
 /** The list in the help; a button that was pressed takes the next key. `told` says what was wrong with it. */
 export function prepareKeys(dialog, told) {
-  const list = part("keys", dialog);
+  const buttons = Object.keys(NAMES).map((action) => make("button", { type: "button", "data-change": action }));
+  const rest = (button) => {
+    delete button.dataset.waits;
+    button.textContent = nameOf(keys[button.dataset.change]);
+  };
   const draw = () => {
-    const rows = Object.keys(NAMES).map((action) => row(action));
-    list.replaceChildren(...rows, make("div", {}, make("dt", {}, "Choose a candidate"), make("dd", {}, make("kbd", {}, "1 … 9"))));
+    buttons.forEach(rest);
     showKeys();
   };
-  const row = (action) => {
-    const button = make("button", { type: "button", "data-change": action }, nameOf(keys[action]));
+  const row = (button) => {
+    const action = button.dataset.change;
     button.addEventListener("click", () => {
       button.textContent = "Press a key";
       button.dataset.waits = "yes";
     });
-    button.addEventListener("blur", draw, { once: true });
+    button.addEventListener("blur", () => rest(button));
     button.addEventListener("keydown", (event) => {
       if (!button.dataset.waits || event.key === "Tab") return;
       event.preventDefault();
@@ -59,6 +62,8 @@ export function prepareKeys(dialog, told) {
     draw();
   };
   part("default-keys", dialog).addEventListener("click", () => change(usual));
+  const digits = make("div", {}, make("dt", {}, "Choose a candidate"), make("dd", {}, make("kbd", {}, "1 … 9")));
+  part("keys", dialog).replaceChildren(...buttons.map(row), digits);
   draw();
 }
 

@@ -1,9 +1,11 @@
 // The line of items ahead: claimed, complete, their pages built and their photos loaded before anybody looks at them.
 
-import { LoggedOut, post } from "./site.js";
+import { LoggedOut, post, Refusal } from "./site.js";
 import { itemNode, warm } from "./view.js";
 
 const AHEAD = 20;
+const MOST = 100; // items that the site lets one desk ask for at once
+const MOST_NAMED = 500; // ids that it takes in one list
 const LOW = 14; // then more is asked for
 const WARM = 3; // of these the photos are decoded too, so that showing one is a single paint
 const RETRY = 2000;
@@ -44,7 +46,7 @@ export class Line {
 
   skip() {
     const [entry] = this.take();
-    this.skipped.push(entry.item.id);
+    this.skipped = [...this.skipped, entry.item.id].slice(-MOST_NAMED); // who skips more sees the oldest again
     this.refill();
   }
 
@@ -64,11 +66,16 @@ export class Line {
     try {
       const pending = this.pending();
       const holding = [...new Set([...this.entries.map((entry) => entry.item.id), ...pending])];
-      const answer = await post("next", { count: AHEAD + pending.length, holding, skipped: this.skipped });
+      const answer = await post("next", {
+        count: Math.min(AHEAD + pending.length, MOST),
+        holding: holding.slice(0, MOST_NAMED),
+        skipped: this.skipped,
+      });
       this.#arrived(answer);
     } catch (error) {
       this.failed(error);
-      if (!(error instanceof LoggedOut)) setTimeout(() => this.refill(always), RETRY);
+      const isAway = !(error instanceof LoggedOut || error instanceof Refusal);
+      if (isAway) setTimeout(() => this.refill(always), RETRY);
     } finally {
       this.loading = false;
     }

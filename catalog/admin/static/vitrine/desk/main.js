@@ -1,12 +1,12 @@
 // The review desk: shows the first item of the line, turns keys, clicks and taps into decisions, and never waits.
 // line.js loads ahead, outbox.js sends behind; between them a decision is one exchange of nodes.
 
-import { alikeChosen, closeAlike, toggleAlike } from "./alike.js";
+import { alikeChosen, closeAlike, keepAlikeFor, toggleAlike } from "./alike.js";
 import { prepareNew, prepareSearch, prepareSplit } from "./dialogs.js";
 import { actionOf, prepareKeys, showKeys } from "./keys.js";
 import { Line } from "./line.js";
 import { Outbox } from "./outbox.js";
-import { get, LoggedOut, newId, sayGoodbye } from "./site.js";
+import { get, LoggedOut, newId, Refusal, sayGoodbye } from "./site.js";
 import { make, part } from "./view.js";
 
 const GONE = new Set(["item_decided", "item_claimed", "not_found", "review_forbidden", "decision_superseded"]);
@@ -16,19 +16,23 @@ const NOTE_SECONDS = 8;
 const stage = part("stage");
 const dialog = (id) => document.getElementById(id);
 const made = []; // what can be undone: [{orders, entries}]
+const undone = new Set(); // ids of the undos that were sent
 let decided = 0;
 
 const outbox = new Outbox({ answered, changed: showSaved });
 const line = new Line({
   pending: () => outbox.items,
   changed: (shownIsLost) => (shownIsLost || stage.firstElementChild !== line.current?.node ? show() : tell()),
-  failed: (error) => error instanceof LoggedOut && note("Your session has ended: log in again in another tab."),
+  failed: (error) => {
+    if (error instanceof LoggedOut) note(`${error.message} Log in again in another tab.`);
+    else if (error instanceof Refusal) note(`No more items: ${error.message}`);
+  },
   claimSeconds: Number(document.body.dataset.claimSeconds),
 });
 
-const openSearch = prepareSearch(dialog("search"), (product) => decide("correct", { product: product.product }));
-const openNew = prepareNew(dialog("new"), (values) => decide("new_product", { values }));
-const openSplit = prepareSplit(dialog("split"), (parts) => decide("split", { parts }));
+const openSearch = prepareSearch(dialog("search"), (item, product) => decide("correct", { product: product.product }, item));
+const openNew = prepareNew(dialog("new"), makeNew);
+const openSplit = prepareSplit(dialog("split"), (item, parts) => decide("split", { parts }, item));
 prepareKeys(dialog("help"), note);
 
 const ACTIONS = {
@@ -80,9 +84,16 @@ function choose(item, number) {
   return decide(number === 1 ? "accept" : "correct", { product: candidate.product });
 }
 
-/** Decide on the item that is shown, and on its ticked look-alikes; show the next one at once. */
-function decide(action, more = {}) {
-  const { item, shownAt } = line.current;
+function makeNew(item, values) {
+  item.form = { ...item.form, ...values }; // so that what was typed is there when it is refused
+  decide("new_product", { values }, item);
+}
+
+/** Decide on the item that is shown, and on its ticked look-alikes; show the next one at once.
+    `item`: the one that was looked at, which may have gone under an open window; then nothing is decided. */
+function decide(action, more = {}, item = line.current?.item) {
+  if (!item || line.current?.item.id !== item.id) return note("Another photo is shown by now, so nothing was decided.");
+  const { shownAt } = line.current;
   const alike = action === "split" ? [] : alikeChosen();
   const first = { id: newId(), item: item.id, action, seconds: (performance.now() - shownAt) / 1000, ...more };
   const same = action === "new_product" ? { action: "correct", same_as: first.id } : { action, ...more };
@@ -94,6 +105,7 @@ function decide(action, more = {}) {
   show();
   outbox.add(...orders);
   line.refill();
+  return undefined;
 }
 
 function count(more) {
@@ -109,7 +121,9 @@ function undo() {
   line.putBack(last.entries);
   show();
   const orders = last.orders.toReversed();
-  outbox.add(...orders.map((order) => ({ id: newId(), item: order.item, action: "undo", undoes: order.id })));
+  const undos = orders.map((order) => ({ id: newId(), item: order.item, action: "undo", undoes: order.id }));
+  undos.forEach((order) => undone.add(order.id));
+  outbox.add(...undos);
   return undefined;
 }
 
@@ -121,13 +135,17 @@ function skip() {
 
 /** The site's word on a decision. One that was refused is said, and its item comes back where it can be mended. */
 function answered(order, result) {
+  const isUndo = undone.delete(order.id);
   if (!result.code) return;
   const at = made.findIndex((each) => each.orders.some((known) => known.id === order.id));
   if (order.action === "undo") {
-    if (result.code !== "not_found") line.take([order.item]);
-  } else {
-    count(-1);
-    if (at >= 0) giveBack(at, order, result);
+    if (result.code !== "not_found") {
+      line.take([order.item]);
+      if (isUndo) count(1); // it is decided after all
+    }
+  } else if (at >= 0) {
+    count(-1); // unless it was undone meanwhile, or made before the page was loaded anew
+    giveBack(at, order, result);
   }
   note(`Not counted: ${[result.message, ...(result.problems ?? []).map((each) => each.message)].join(" ")}`);
   if (stage.firstElementChild !== line.current?.node) show();
@@ -140,7 +158,6 @@ function giveBack(at, order, result) {
   orders.splice(orders.findIndex((known) => known.id === order.id), 1);
   if (!orders.length) made.splice(at, 1);
   if (!entry || GONE.has(result.code)) return;
-  if (order.values) entry.item.form = { ...entry.item.form, ...order.values };
   line.putBack([entry]);
 }
 
@@ -149,6 +166,7 @@ function giveBack(at, order, result) {
 function show() {
   const entry = line.current;
   document.body.removeAttribute("data-zoomed");
+  keepAlikeFor(entry?.item);
   if (entry) {
     stage.replaceChildren(entry.node);
     entry.shownAt = performance.now();

@@ -1,9 +1,9 @@
 // The outbox: decisions go to the site in the order in which they were made, each once, while the reviewer goes on.
 // What the network lost is sent again (the site knows a decision by its id); a reload of the page loses nothing.
 
-import { deskId, LoggedOut, post, Refusal } from "./site.js";
+import { deskId, LoggedOut, post, Refusal, reviewer } from "./site.js";
 
-const STORE = "vitrine.desk.outbox";
+const STORE = `vitrine.desk.outbox.${reviewer}`; // a person's own: nobody sends what another one decided
 const MOST_AT_ONCE = 50;
 const LONGEST_WAIT = 8000;
 

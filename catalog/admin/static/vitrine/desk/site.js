@@ -1,9 +1,10 @@
 // Talking to the site: one POST, one GET, ids, and what went wrong told apart. Used by every other module of the desk.
 
-const { desk, query, root } = document.body.dataset;
-const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+const { desk, query, root, user } = document.body.dataset;
+const TRY_AGAIN = new Set([408, 425, 429]);
 
 export const deskId = desk;
+export const reviewer = user; // whose page this is; who is logged in by now may be somebody else
 
 /** The site said no, for good: `code` is stable, `message` a sentence. */
 export class Refusal extends Error {
@@ -13,7 +14,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The session has ended: nothing can be said until the person has logged in again. */
+/** The session has ended, or is another person's: nothing can be said until this one has logged in again. */
 export class LoggedOut extends Error {}
 
 /** An id; `crypto.randomUUID` is not there where the desk is served without TLS to another machine. */
@@ -25,10 +26,16 @@ export function newId() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
+/** The token as it is now: it changes when somebody logs in, be it in another tab. */
+function token() {
+  const cookie = document.cookie.match(/(?:^|;\s*)csrftoken=([^;]+)/);
+  return cookie ? cookie[1] : document.querySelector("[name=csrfmiddlewaretoken]").value;
+}
+
 /** POST a message; throws `Refusal`, `LoggedOut`, or whatever `fetch` throws while the site is away. */
 export function post(path, message) {
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
-  const body = JSON.stringify({ desk, ...message });
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": token() };
+  const body = JSON.stringify({ desk, reviewer, ...message });
   return answer(fetch(`${root}${path}/?${query}`, { method: "POST", headers, body, redirect: "manual" }));
 }
 
@@ -41,8 +48,8 @@ export function get(path, parameters = {}) {
 /** The last word of a page that closes: what it has goes back to the others. */
 export function sayGoodbye() {
   const form = new FormData();
-  form.set("csrfmiddlewaretoken", token);
-  form.set("message", JSON.stringify({ desk }));
+  form.set("csrfmiddlewaretoken", token());
+  form.set("message", JSON.stringify({ desk, reviewer }));
   navigator.sendBeacon(`${root}release/`, form);
 }
 
@@ -50,9 +57,13 @@ async function answer(asked) {
   const response = await asked;
   if (response.type === "opaqueredirect") throw new LoggedOut("Your session has ended.");
   const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
-  if (response.status >= 500 && !isJson) throw new TypeError(`The site answered ${response.status}.`);
+  if (response.status === 403 && !isJson) throw new LoggedOut("Your session has ended."); // an old token
+  if (TRY_AGAIN.has(response.status) || (response.status >= 500 && !isJson)) {
+    throw new TypeError(`The site answered ${response.status}.`);
+  }
   if (!isJson) throw new Refusal("refused", `The site answered ${response.status}.`);
   const body = await response.json();
+  if (body.code === "other_reviewer") throw new LoggedOut(body.message);
   if (!response.ok) throw new Refusal(body.code, body.message, body.problems);
   return body;
 }

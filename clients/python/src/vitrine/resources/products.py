@@ -73,6 +73,11 @@ class Products(Calls[Mode]):
         return self._send(Product, request("GET", f"products/{id}", options))
 
     @call
+    def get_by_sku(self, sku: str, **options: Unpack[Options]) -> Flow[Product]:
+        """Read the product with this sku."""
+        return self._send(Product, request("GET", f"products/by-sku/{part(sku)}", options))
+
+    @call
     def create(self, sku: str, **facts: Unpack[ProductCall]) -> Flow[Product]:
         """Create a product. Raises ``Conflict`` (``sku_duplicate``) where the sku is taken."""
         body, options = split(facts)
@@ -94,6 +99,17 @@ class Products(Calls[Mode]):
     def delete(self, id: str, **options: Unpack[Options]) -> Flow[None]:
         """Delete a product and its photos."""
         return self._done(request("DELETE", f"products/{id}", options))
+
+    @call
+    def update_by_sku(self, current: str, **change: Unpack[ProductChange]) -> Flow[Product]:
+        """Change what is given of the product whose sku this is; nothing is created. ``sku=`` gives it another one."""
+        body, options = split(change)
+        return self._send(Product, request("PATCH", f"products/by-sku/{part(current)}", options, json=body))
+
+    @call
+    def delete_by_sku(self, sku: str, **options: Unpack[Options]) -> Flow[None]:
+        """Delete the product with this sku and its photos."""
+        return self._done(request("DELETE", f"products/by-sku/{part(sku)}", options))
 
     @call
     def bulk(self, products: Iterable[ProductLine], **options: Unpack[Options]) -> Flow[Bulk]:

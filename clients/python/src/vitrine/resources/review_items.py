@@ -10,8 +10,8 @@ from vitrine._calls import Mode, call, stream
 from vitrine._flows import downloaded
 from vitrine._steps import Flow, Stream
 from vitrine.models import Explanation, Item, Page
-from vitrine.params import Options
-from vitrine.resources._base import Calls, request
+from vitrine.params import Options, ProductCall
+from vitrine.resources._base import Calls, request, split
 
 
 class ReviewItems(Calls[Mode]):
@@ -52,6 +52,22 @@ class ReviewItems(Calls[Mode]):
     def reject(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
         """The photo shows no product of this merchant."""
         return self._send(Item, request("POST", f"review-items/{id}/reject", options))
+
+    @call
+    def unknown(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
+        """Nobody can tell from this photo."""
+        return self._send(Item, request("POST", f"review-items/{id}/unknown", options))
+
+    @call
+    def new_product(self, id: str, sku: str, **facts: Unpack[ProductCall]) -> Flow[Item]:
+        """It is a product that the catalogue does not have: make it. Raises ``Conflict`` where the sku is taken."""
+        body, options = split(facts)
+        return self._send(Item, request("POST", f"review-items/{id}/new-product", options, json={"sku": sku, **body}))
+
+    @call
+    def undo(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
+        """Take back the decision that stands; the item waits again."""
+        return self._send(Item, request("POST", f"review-items/{id}/undo", options))
 
     @call
     def export(self, to: str | PathLike[str], kind: str, **options: Unpack[Options]) -> Flow[int]:
