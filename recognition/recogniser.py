@@ -152,7 +152,13 @@ class Recogniser:
         return {name: label_odds(scores[name], known) for name, known in self.bundle.labels.items()}
 
     def label_scores(self, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
-        """Pixels uint8 [N, S, S, 3] to the scores of each set's fine classifier [N, L], which `classify` judges by.
+        """Pixels uint8 [N, S, S, 3] to the scores of each set's fine classifier [N, L], which `classify` judges by."""
+        with torch.inference_mode():
+            features = self.label_features(pixels)
+            return {name: self.model.heads.fine[name](features) for name in self.bundle.labels}
+
+    def label_features(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Pixels uint8 [N, S, S, 3] to what the classifiers are shown of each photo, float32 [N, F].
 
         Classifiers are linear: the mean of the features of a photo and its mirror image has the mean of their scores.
         """
@@ -160,7 +166,7 @@ class Recogniser:
             features = self._see(pixels).features.float()
             if self.bundle.mirrored:
                 features = (features + self._see(np.ascontiguousarray(pixels[:, :, ::-1])).features.float()) / 2
-            return {name: self.model.heads.fine[name](features) for name in self.bundle.labels}
+            return features
 
     def cut_round(self, found: Vectors, width: int, height: int) -> Box:
         """The square to cut out of a photo (its upright size in pixels) for one row of `Embeddings.subject`."""

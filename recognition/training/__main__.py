@@ -12,7 +12,7 @@ from rich.console import Console
 
 from recognition.errors import BundleError
 from recognition.recogniser import Recogniser
-from recognition.training import ablate, evaluation, fuse, recalibrate, soup, subject, tune
+from recognition.training import ablate, evaluation, fuse, recalibrate, soup, subject, teach, tune
 from recognition.training.cache import open_cache
 from recognition.training.data import Photo, check_trainable
 from recognition.training.errors import DataError, Diverged
@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     _add_ablate(commands.add_parser("ablate", help="what words and price are worth, and what bad ones cost"))
     soup.add_command(commands)
     fuse.add_command(commands)
+    teach.add_command(commands)
     subject.add_command(commands)
     recipes.add_command(commands.add_parser("recipe", help="a whole training of a well-known task"))
     return whole
