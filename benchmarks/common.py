@@ -98,11 +98,18 @@ def cpu_seconds(process: int) -> float:
 
 
 def photo_files(folder: Path | None, most: int) -> list[Path]:
-    """JPEGs of a folder; the sample catalogue's, all of them real files, where none is named."""
+    """JPEGs of a folder; the sample catalogue's renders where none is named."""
     found = sorted(path for path in (folder or ROOT / "sample").rglob("*") if path.suffix.lower() in {".jpg", ".jpeg"})
     if not found:
         raise SystemExit(f"There is no JPEG in {folder}.")
     return found[:most]
+
+
+def photo_source(folder: Path | None, files: Sequence[Path]) -> dict[str, Any]:
+    """Which photos a file of figures is about: the folder's name, without its place, and what lies in it."""
+    sizes = [path.stat().st_size for path in files]
+    name = folder.resolve().name if folder else "sample catalogue"
+    return {"name": name, "files": len(files), "median_kilobytes": round(statistics.median(sizes) / 1000, 1)}
 
 
 @contextmanager

@@ -239,6 +239,7 @@ def write(options: object, figures: dict, rows: list[Row], upserts: list[dict]) 
     ours = {(each.photos, each.search): each for each in rows if each.engine == "embedded"}
     beside = [each for each in upserts if each["bare_engine"]][-1]
     figures |= {
+        "photo_source": {"name": "synthetic vectors"},
         "p99_ms_100k_filtered": _of(ours.get((100_000, FILTERED)), "p99"),
         "p99_ms_100k": _of(ours.get((100_000, PHOTO)), "p99"),
         "recall_at_10_100k": _of(ours.get((100_000, PHOTO)), "recall"),

@@ -5,6 +5,7 @@ fed it (the pooled features) is projected to the shared space. On a device the n
 normalisation into the convolutions) and run in bfloat16; the projection always stays float32.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -36,13 +37,16 @@ class ImageEncoder(nn.Module):
         """Normalised pixels [N, 3, S, S] to pooled features [N, F] and the feature map [N, C, h, w] they come from.
 
         `differentiable` cuts the graph at the map: gradients of what follows reach the map and go no further.
-        Belongs to one thread at a time. Raises BundleError for a network without such a map (transformers).
+        Raises BundleError for a network without such a map (transformers).
         """
         if self._map_name is None:
             raise BundleError("This network has no feature map to look at.")
         seen: list[Tensor] = []
+        caller = threading.get_ident()
 
-        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
+            if threading.get_ident() != caller:
+                return None  # another thread sees photos at the same time, by the same module
             last = len(seen) + 1 == self._map_call  # a residual block calls its one ReLU several times
             seen.append(output.detach().requires_grad_() if differentiable and last else output)
             return seen[-1]

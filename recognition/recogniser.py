@@ -1,7 +1,8 @@
 """The model at work: prepare (CPU threads), forward (the device), vectors out; called by a worker, feeds the index.
 
-`prepare` decodes one photo and may run in any number of threads while `forward` keeps the device busy with the batch
-before. `forward` belongs to one thread at a time. Pixels travel as uint8 and are normalised in batches on the device.
+`prepare` decodes one photo and may run in any number of threads while `look` keeps the device busy with the photos
+before. `look` and `forward` belong to as many threads at a time as `lanes` says. Pixels travel as uint8 and are
+normalised on the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,16 +36,22 @@ _LIMITS = PhotoLimits()
 
 
 @dataclass(frozen=True, eq=False)
-class Embeddings:
-    """Unit vectors float32 [N, dim] of N photos: by the photo alone, and by photo, words and price together.
+class Looks:
+    """What N photos show: `image`, unit vectors float32 [N, dim].
 
     `subject` float32 [N, 5]: the best-placed thing of each photo (left, top, right, bottom in parts of the pixels that
-    were shown, and its score); all of them with the score 0 where the bundle cannot find things.
+    were shown, and its score); all of them with the score 0 where the bundle cannot find things, or nobody asked.
     """
 
     image: Vectors
-    fused: Vectors
     subject: Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings(Looks):
+    """The same, and the unit vectors float32 [N, dim] of photo, words and price together."""
+
+    fused: Vectors
 
 
 class Recogniser:
@@ -68,6 +75,16 @@ class Recogniser:
         self.threads = torch.get_num_threads()  # what runs the network has so many
         self._network = Network(self.model, look, dtype).to(device)
         self._see = fastest(self._network, device=device, size=look.size)
+
+    @property
+    def lanes(self) -> int:
+        """So many threads may run the network at once, and keep the device busy if they do."""
+        return self._see.lanes
+
+    @property
+    def batches(self) -> bool:
+        """Whether the device sees several photos faster together than one by one."""
+        return self._see.batches
 
     @classmethod
     def load(
@@ -109,17 +126,21 @@ class Recogniser:
         look = self.bundle.preprocessing
         return self.decoder.decode_regions(data, regions, size=look.size, crop=look.crop, limits=limits)
 
-    def forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> Embeddings:
-        """Pixels uint8 [N, S, S, 3] and N texts (None: not known) to vectors.
+    def look(self, pixels: NDArray[np.uint8], *, subject: bool = True) -> Looks:
+        """Pixels uint8 [N, S, S, 3] to the vectors of the photos alone and, where asked for, their main subjects.
 
         Out of device memory halves the batch and goes on; it is raised only when a single photo does not fit.
         """
+        if not len(pixels):
+            return Looks(np.zeros((0, self.bundle.dim), np.float32), np.zeros((0, 5), np.float32))
+        return Looks(*_in_halves(lambda part: self._look(pixels[part], subject), len(pixels)))
+
+    def forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> Embeddings:
+        """Pixels uint8 [N, S, S, 3] and N texts (None: not known) to all vectors. Memory as in `look`."""
         if len(pixels) != len(texts):
             raise ValueError(f"{len(pixels)} photos came with {len(texts)} texts")
-        if not len(pixels):
-            empty = np.zeros((0, self.bundle.dim), np.float32)
-            return Embeddings(empty, empty, np.zeros((0, 5), np.float32))
-        return Embeddings(*_in_halves(lambda part: self._forward(pixels[part], texts[part]), len(pixels)))
+        looks = self.look(pixels)
+        return Embeddings(looks.image, looks.subject, self.fuse(looks.image, texts))
 
     def propose(self, pixels: NDArray[np.uint8]) -> list[Proposals]:
         """Whole photos uint8 [N, side, side, 3] (`prepare_whole`) to the things found in each, in parts of the square.
@@ -132,8 +153,11 @@ class Recogniser:
         found = proposals_of(logits, boxes, least=finder.score, overlap=finder.overlap, limit=_MOST_ITEMS)
         return list(found)
 
-    def fuse(self, image: Vectors, texts: Sequence[ProductText]) -> Vectors:
-        """Photo vectors [N, dim], as `forward` made them once, and their products' texts of today to fused vectors."""
+    def fuse(self, image: Vectors, texts: Sequence[ProductText | None]) -> Vectors:
+        """Photo vectors [N, dim], as `look` made them now or once, and their products' texts of today (None: not known)
+        to fused vectors [N, dim]."""
+        if not len(image):
+            return np.zeros((0, self.bundle.dim), np.float32)
         with torch.inference_mode():
             fused, _ = self.model.fuse(torch.from_numpy(image).to(self.device), encode_texts(texts).to(self.device))
         return _to_numpy(fused)
@@ -212,12 +236,13 @@ class Recogniser:
             raise ValueError(f"the bundle {self.bundle.version} has no head that finds things")
         return self.bundle.subject
 
-    def _forward(self, pixels: NDArray[np.uint8], texts: Sequence[ProductText | None]) -> tuple[Vectors, ...]:
+    def _look(self, pixels: NDArray[np.uint8], subject: bool) -> tuple[Vectors, ...]:
         with torch.inference_mode():
             seen = self._see(pixels)
-            fused, _ = self.model.fuse(seen.vectors, encode_texts(texts).to(self.device))
-            subject = torch.zeros(len(pixels), 5) if seen.grid is None else best_of(*self._things_of(seen))
-        return _to_numpy(seen.vectors), _to_numpy(fused), _to_numpy(subject)
+            found = (
+                best_of(*self._things_of(seen)) if subject and seen.grid is not None else torch.zeros(len(pixels), 5)
+            )
+        return _to_numpy(seen.vectors), _to_numpy(found)
 
     def _things_of(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """The scores and boxes of a network that has a head for them."""

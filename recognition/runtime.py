@@ -7,11 +7,13 @@ different; gradients and training always belong to PyTorch.
 
 import io
 import logging
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -40,7 +42,15 @@ class Seen:
     grid: Tensor | None = None
 
 
-See: TypeAlias = Callable[[Pixels], Seen]
+class See(Protocol):
+    """What runs a network. ``lanes``: so many threads may call it at once, and keep its processor busy if they do.
+    ``batches``: whether it sees several photos faster together than one by one."""
+
+    lanes: int
+    batches: bool
+
+    def __call__(self, pixels: Pixels) -> Seen:
+        """Pixels uint8 [N, S, S, 3] to what the network makes of them."""
 
 
 class Network(nn.Module):
@@ -89,7 +99,9 @@ def fastest(network: Network, *, device: torch.device, size: int) -> See:
 
 
 class PyTorch:
-    """The network itself."""
+    """The network itself, which one thread runs: on CUDA a device is one queue, on a CPU its layers share the cores."""
+
+    lanes, batches = 1, True
 
     def __init__(self, network: Network, device: torch.device) -> None:
         self._network, self._device = network, device
@@ -101,29 +113,46 @@ class PyTorch:
 class OnnxRuntime:
     """The same by ONNX Runtime. Raises RuntimeError where the exported network computes something else.
 
-    One photo has all threads, which share every layer. Of several photos each thread takes the next one whole: nobody
-    waits for another at every layer, which costs most where other processes want the cores too, and a batch saves
-    nothing on a CPU. No thread spins while it waits: a worker has others, which decode.
+    One photo has all threads, which share every layer. Of several photos, in one call or in calls at once, a thread
+    takes each one whole: nobody waits for another at every layer, which costs most where other processes want the cores
+    too, and a batch saves nothing on a CPU. No thread spins while it waits: a worker has others, which decode.
     """
+
+    batches = False
 
     def __init__(self, network: Network, size: int) -> None:
         file = exported(network, size)
-        threads = torch.get_num_threads()
+        self.lanes = torch.get_num_threads()
         self._each = session(file, 1)
-        self._shared = session(file, threads) if threads > 1 else self._each
-        self._threads = ThreadPoolExecutor(threads, "network")
+        self._shared = session(file, self.lanes) if self.lanes > 1 else self._each
+        self._threads = ThreadPoolExecutor(self.lanes, "network")
+        self._calls, self._counting = 0, threading.Lock()
         self._compare(network, size)
 
     def __call__(self, pixels: Pixels) -> Seen:
-        if len(pixels) == 1:
-            parts = self._shared.run(None, {"pixels": np.ascontiguousarray(pixels)})
-        else:
-            answers = self._threads.map(self._one, np.split(np.ascontiguousarray(pixels), len(pixels)))
-            parts = [np.concatenate(part) for part in zip(*answers, strict=True)]
+        pixels = np.ascontiguousarray(pixels)
+        with self._calling() as alone:
+            if len(pixels) > 1:
+                answers = self._threads.map(self._one, np.split(pixels, len(pixels)))
+                parts = [np.concatenate(part) for part in zip(*answers, strict=True)]
+            else:
+                parts = self._shared.run(None, {"pixels": pixels}) if alone else self._one(pixels)
         return Seen(*map(torch.from_numpy, parts))
 
     def _one(self, photo: Pixels) -> list[NDArray[np.float32]]:
         return self._each.run(None, {"pixels": photo})
+
+    @contextmanager
+    def _calling(self) -> Iterator[bool]:
+        """One more call is under way; whether it is the only one, and all threads are free."""
+        with self._counting:
+            self._calls += 1
+            alone = self._calls == 1
+        try:
+            yield alone
+        finally:
+            with self._counting:
+                self._calls -= 1
 
     def _compare(self, network: Network, size: int) -> None:
         """What was recorded for one batch must hold for others: another number of photos, of another size."""

@@ -1,16 +1,19 @@
-"""The device lane: the one thread that owns the device. Decoded photos go in, futures of vectors come out.
+"""The device lane: the threads that own the device. Decoded photos go in, futures of vectors come out.
 
 Comes after decoding (many threads) and before the index. Waiting searches are served first, several as one batch;
-then calls, each alone: an explanation, or the proposals of a photo of many; then the next photos of bulk work, at most
-one small batch, so that a search never waits for more than that; and when nothing else waits, background work, a very
-small batch of it. How small a turn of bulk work is, and how much of the device it keeps where searches never pause,
-``turns`` decides.
+then calls, each alone: an explanation, the proposals of a photo of many, or the words of a chunk; then the next photos
+of bulk work, at most one small batch, so that a search never waits for more than that; and when nothing else waits,
+background work, a very small batch of it. How small a turn of bulk work is, and how much of the device it keeps where
+searches never pause, ``turns`` decides.
+
+A GPU has one thread, which brings batches. On a CPU each core has a thread, which brings one photo: nobody waits until
+the others' photos are done, neither the cores for each other nor a search for a batch. The network knows which.
 
 Several bundles may share the device: an item names the network that is to see it, and a batch is of one network.
 
 An error of one item reaches that item's future alone: a batch that fails is run again one by one. Where even a blank
-photo fails, the device itself is lost: the thread ends, every waiting future fails with ``Unavailable`` and
-``on_death`` is called, so that the process can end and be started anew.
+photo fails, the device itself is lost: the threads end, every waiting future fails with ``Unavailable`` and
+``on_death`` is called once, so that the process can end and be started anew.
 """
 
 import threading
@@ -50,20 +53,19 @@ class ItemVectors:
     """
 
     image: Vector | None = None
-    fused: Vector | None = None
     words: Vector | None = None
     subject: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceItem:
-    """One photo and/or words. ``text`` is fused with the photo, ``words`` get a vector of their own.
+    """One photo and/or words; each gets a vector of its own. ``subject``: whether the photo's is looked for.
 
     ``recogniser``: the network that is to see it; None: the lane's own.
     """
 
     pixels: Pixels | None = None  # uint8 [size, size, 3]
-    text: ProductText | None = None
+    subject: bool = False
     words: ProductText | None = None
     deadline: datetime | None = None
     recogniser: Recogniser | None = None
@@ -72,7 +74,7 @@ class DeviceItem:
 
 @dataclass(frozen=True, eq=False)
 class DeviceCall(Generic[Answer]):
-    """Other work for the device: ``run`` is called on its thread, in a turn of its own."""
+    """Other work for the device: one of its threads calls ``run``, in a turn of its own."""
 
     run: Callable[[], Answer]
     deadline: datetime | None = None
@@ -99,9 +101,9 @@ class Device(Protocol):
 
 
 class DeviceLane:
-    """Four queues in front of one device.
+    """Four queues in front of one device, and the threads that serve it: as many as the network has lanes.
 
-    ``batch``: most photos at once; ``room``: bulk photos that may wait, and as many calls of bulk work.
+    ``batch``: most photos at once on each; ``room``: bulk photos that may wait, and as many calls of bulk work.
     """
 
     def __init__(
@@ -119,19 +121,24 @@ class DeviceLane:
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="device", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"device-{number}", daemon=True)
+            for number in range(recogniser.lanes)
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Finish what waits, then end the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
     def submit_search(self, item: DeviceItem) -> "Future[ItemVectors]":
         """Queue a search before all bulk work. Raises Unavailable("device_lost")."""
@@ -180,43 +187,48 @@ class DeviceLane:
     def _run(self) -> None:
         items: list[Work] = []
         try:
-            while queue := self._next():
-                items = self._take(queue)
+            while True:
+                queue, items = self._take()
+                if not items:
+                    return
                 started = time.perf_counter()
                 self._serve(items)
                 self._account(queue, time.perf_counter() - started, len(items))
         except BaseException as error:
             self._die(error, items)
 
-    def _next(self) -> deque[Any]:
-        """The queue whose turn it is: bulk work's where it is owed a turn, else the first that holds anything; an empty
-        one when closed and nothing waits."""
+    def _take(self) -> tuple[deque[Any], list[Work]]:
+        """The items of the next turn, and their queue; no items where nothing is left to do. A turn is of one network,
+        and a call is a turn of its own."""
         with self._changed:
-            self._changed.wait_for(lambda: any(self._queues()) or self._closed)
-            rest = self._calls or self._bulk
-            if rest and self._turns.bulk_is_due:
-                return rest
-            return next((queue for queue in self._queues() if queue), self._background)
-
-    def _take(self, queue: deque[Any]) -> list[Work]:
-        """The items of one turn. A turn is of one network, and a call is a turn of its own."""
-        most = self._batch
-        if queue is self._bulk:
-            most = self._turns.bulk_photos
-        elif queue is self._background:
-            most = BACKGROUND_BATCH
-        with self._changed:
-            items: list[Work] = []
-            while queue and len(items) < most and _go_together(items, queue[0]):
+            self._changed.wait_for(lambda: any(self._queues()) or self._closed or self._death)
+            queue, items = self._next(), list[Work]()
+            while queue and len(items) < self._most(queue) and _go_together(items, queue[0]):
                 items.append(queue.popleft())
+            if queue is self._calls or queue is self._bulk:
+                self._turns.begun()
             self._changed.notify_all()
-            return items
+            return queue, items
+
+    def _next(self) -> deque[Any]:
+        """The queue whose turn it is: bulk work's where it is owed a turn, else the first that holds anything."""
+        rest = self._calls or self._bulk
+        if rest and self._turns.bulk_is_due:
+            return rest
+        return next((queue for queue in self._queues() if queue), self._background)
+
+    def _most(self, queue: deque[Any]) -> int:
+        """How many photos may share a turn."""
+        if queue is self._bulk:
+            return self._turns.bulk_photos
+        return min(self._batch, BACKGROUND_BATCH) if queue is self._background else self._batch
 
     def _account(self, queue: deque[Any], seconds: float, count: int) -> None:
-        if queue is self._searches:
-            self._turns.searched(seconds, bulk_waits=bool(self._calls or self._bulk))
-        elif queue is not self._background:
-            self._turns.worked(seconds, photos=count if queue is self._bulk else 0)
+        with self._changed:
+            if queue is self._searches:
+                self._turns.searched(seconds, bulk_waits=bool(self._calls or self._bulk))
+            elif queue is not self._background:
+                self._turns.worked(seconds, photos=count if queue is self._bulk else 0)
 
     def _queues(self) -> tuple[deque[Any], ...]:
         return self._searches, self._calls, self._bulk, self._background
@@ -251,13 +263,15 @@ class DeviceLane:
         return [answer for item in items for answer in self._answer([item])]
 
     def _probe(self) -> None:
-        """A device that cannot even run a blank photo is lost; the error ends the thread."""
+        """A device that cannot even run a blank photo is lost; the error ends the threads."""
         size = self._recogniser.bundle.preprocessing.size
-        self._recogniser.forward(np.zeros((1, size, size, 3), np.uint8), [None])
+        self._recogniser.look(np.zeros((1, size, size, 3), np.uint8), subject=False)
 
     def _die(self, error: BaseException, items: Sequence[Work]) -> None:
+        """Tell everybody who waits, and once whoever has to end the process; other threads end at their next turn."""
         with self._changed:
-            self._death = error
+            first = self._death is None
+            self._death = self._death or error
             waiting = [*items, *(work for queue in self._queues() for work in queue)]
             for queue in self._queues():
                 queue.clear()
@@ -265,7 +279,8 @@ class DeviceLane:
         for item in waiting:
             if not item.future.done():
                 item.future.set_exception(Unavailable("device_lost", f"The device is lost: {error}"))
-        self._on_death(error)
+        if first:
+            self._on_death(error)
 
 
 def _go_together(items: Sequence[Work], following: Work) -> bool:
@@ -283,18 +298,17 @@ def _vectors(own: Recogniser, items: list[DeviceItem]) -> list[ItemVectors]:
     with stage("forward"):
         photos = [item for item in items if item.pixels is not None]
         worded = [item for item in items if item.words is not None]
-        image = fused = subject = words = iter(())
+        image = subject = words = iter(())
         if photos:
             batch(len(photos))
             pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
-            vectors = recogniser.forward(pixels, [item.text for item in photos])
-            image, fused, subject = iter(vectors.image), iter(vectors.fused), iter(vectors.subject)
+            looks = recogniser.look(pixels, subject=any(item.subject for item in photos))
+            image, subject = iter(looks.image), iter(looks.subject)
         if worded:
             words = iter(recogniser.forward_text([item.words for item in worded if item.words is not None]))
         return [
             ItemVectors(
                 image=next(image) if item.pixels is not None else None,
-                fused=next(fused) if item.pixels is not None else None,
                 words=next(words) if item.words is not None else None,
                 subject=next(subject) if item.pixels is not None else None,
             )

@@ -51,7 +51,7 @@ class Line:
     limits: PhotoLimits
     lane: DeviceLane  # one for all bundles of this process
     device: Device  # this bundle's way to it
-    batch: int
+    batch: int  # photos that are sent to the device together
     lease_seconds: float
     watchdog: Watchdog
     redis: Redis
@@ -110,9 +110,8 @@ def open_line(
     index = _open_index(env, bundle)
     if not index.health().version:
         index.promote(bundle.version)  # the first worker of an installation: there is nothing to compare with
-    device = DeviceLane(
-        recogniser, batch=env.device_batch, room=_WAITING_BATCHES * env.device_batch, on_death=on_device_death
-    )
+    batch = env.device_batch if recogniser.batches else 1
+    device = DeviceLane(recogniser, batch=batch, room=_WAITING_BATCHES * env.device_batch, on_death=on_device_death)
     device.start()
     limits = PhotoLimits(env.photo_max_bytes, env.photo_max_pixels)
     decoders.warm_up(env.bulk_threads, limits)
@@ -127,7 +126,7 @@ def open_line(
         limits=limits,
         lane=device,
         device=device,
-        batch=env.device_batch,
+        batch=batch,
         lease_seconds=env.lease_seconds,
         watchdog=watchdog,
         redis=Redis.from_url(env.broker, socket_timeout=3, socket_connect_timeout=3),

@@ -75,7 +75,7 @@ def run_chunk(line: Line, chunk: Chunk, until: float) -> ChunkResult:
         _forget(line, tickets, until)
     else:
         if chunk.purpose == "index":
-            _fuse_known(line, tickets)
+            _take_known(line, tickets)
         for group in _groups([ticket for ticket in _alive(tickets) if not ticket.cuts], line.batch):
             for ticket in group:
                 _open_and_decode(line, ticket)
@@ -99,32 +99,24 @@ def run_chunk(line: Line, chunk: Chunk, until: float) -> ChunkResult:
     )
 
 
-def _fuse_known(line: Line, tickets: Sequence[Ticket]) -> None:
+def _take_known(line: Line, tickets: Sequence[Ticket]) -> None:
     """Photos whose vector the index holds already: only their product's text, price or filters changed.
 
     One that the index does not hold after all (it was emptied, or the photo forgotten) goes the whole way.
     """
 
-    def fuse(some: Sequence[Ticket]) -> None:
+    def take(some: Sequence[Ticket]) -> None:
         with stage("index"):
             stored = line.index.image_vectors([str(ticket.work.photo_id) for ticket in some])
-        held = [(ticket, stored[str(ticket.work.photo_id)]) for ticket in some if str(ticket.work.photo_id) in stored]
-        if not held:
-            return
-        images, texts = np.stack([image for _, image in held]), [_text_of(ticket) for ticket, _ in held]
-        call = DeviceCall(lambda: line.recogniser.fuse(images, texts))
-        line.device.submit_bulk_call(call)
-        for (ticket, image), fused in zip(held, call.future.result(), strict=True):
-            item = DeviceItem()
-            item.future.set_result(ItemVectors(image=image, fused=fused))
-            ticket.cuts = [Cut(item, ticket.work.region)]
+        for ticket in some:
+            image = stored.get(str(ticket.work.photo_id))
+            if image is not None:
+                item = DeviceItem()
+                item.future.set_result(ItemVectors(image=image))
+                ticket.cuts = [Cut(item, ticket.work.region)]
 
     version = line.recogniser.bundle.version
-    _together([ticket for ticket in tickets if ticket.work.embedded_by == version and ticket.work.product], fuse)
-
-
-def _text_of(ticket: Ticket) -> ProductText:
-    return to_text(ticket.work.product) if ticket.work.product else ProductText()
+    _together([ticket for ticket in tickets if ticket.work.embedded_by == version and ticket.work.product], take)
 
 
 def _open_and_decode(line: Line, ticket: Ticket) -> None:
@@ -133,12 +125,12 @@ def _open_and_decode(line: Line, ticket: Ticket) -> None:
         data = line.store.read(work.key)
         if ticket.many and recogniser.bundle.subject:
             photo = recogniser.prepare_whole(data, line.limits)
-            whole = photo.pixels[None]
-            ticket.whole = DeviceCall(lambda: recogniser.propose(whole))
+            frame = photo.pixels[None]
+            ticket.whole = DeviceCall(lambda: recogniser.propose(frame))
         else:
             photo = recogniser.prepare(data, work.region, line.limits)
-            text = to_text(work.product) if work.product else None
-            ticket.cuts = [Cut(DeviceItem(pixels=photo.pixels, text=text), work.region)]
+            whole = work.product is None and not work.region
+            ticket.cuts = [Cut(DeviceItem(pixels=photo.pixels, subject=whole), work.region)]
         ticket.size = (photo.width, photo.height)
 
 
@@ -182,11 +174,19 @@ def _await_vectors(tickets: Sequence[Ticket]) -> None:
 
 def _index(line: Line, merchant_id: str, tickets: Sequence[Ticket], until: float) -> None:
     def upsert(some: Sequence[Ticket]) -> None:
+        images = np.array([ticket.cuts[0].vectors.image for ticket in some])
+        call = DeviceCall(lambda: line.recogniser.fuse(images, [_text_of(ticket) for ticket in some]))
+        fused = line.device.submit_bulk_call(call).result()
+        points = [to_point(merchant_id, *each) for each in zip((t.work for t in some), images, fused, strict=True)]
         _check_lease(until)
         with stage("index"):
-            line.index.upsert([to_point(merchant_id, ticket.work, ticket.cuts[0].vectors) for ticket in some])
+            line.index.upsert(points)
 
     _together(_alive(tickets), upsert)
+
+
+def _text_of(ticket: Ticket) -> ProductText | None:
+    return to_text(ticket.work.product) if ticket.work.product else None
 
 
 def _recognise(line: Line, merchant_id: str, tickets: Sequence[Ticket]) -> None:

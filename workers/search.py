@@ -77,7 +77,8 @@ class Look:
             with stage("decode"):
                 photo = self._line.recogniser.prepare(self._data, self.box, self._line.limits)
             pixels, self._size = photo.pixels, (photo.width, photo.height)
-        self._item = DeviceItem(pixels=pixels, words=self._words, deadline=self._deadline)
+        whole = pixels is not None and self.box is None
+        self._item = DeviceItem(pixels=pixels, subject=whole, words=self._words, deadline=self._deadline)
         self._line.device.submit_search(self._item)
 
 

@@ -10,7 +10,7 @@ from recognition.bundle import Bundle
 from recognition.decide import Decision, Similarity, decide, relation
 from recognition.index import AttributeFilter, Filters, PhotoPoint, PointPayload, ProductHit
 from recognition.text import ProductText
-from workers.batching import ItemVectors
+from workers.batching import Vector
 from workers.contract import Candidate, PhotoWork, ProductFacts, Scores, SearchFilters
 
 
@@ -40,10 +40,10 @@ def to_candidate(hit: ProductHit) -> Candidate:
     return Candidate(product_id=UUID(hit.product_id), photo_id=UUID(hit.photo_id), scores=scores, votes=hit.votes)
 
 
-def to_point(merchant_id: str, work: PhotoWork, vectors: ItemVectors) -> PhotoPoint:
+def to_point(merchant_id: str, work: PhotoWork, image: Vector, fused: Vector) -> PhotoPoint:
     """A photo as the index stores it. ValueError where it came without its product: a bug of the sender."""
-    product, image, fused = work.product, vectors.image, vectors.fused
-    if product is None or image is None or fused is None:
+    product = work.product
+    if product is None:
         raise ValueError(f"photo {work.photo_id} is to be indexed but comes without its product")
     payload = PointPayload(
         merchant_id=merchant_id,

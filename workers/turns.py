@@ -1,4 +1,5 @@
-"""Whose turn the device is, and how large a turn of bulk work may be; asked by the device lane before each turn.
+"""Whose turn the device is, and how large a turn of bulk work may be; asked by the device lane before each turn, under
+its lock.
 
 Searches go first. Where they never pause, bulk work still gets a small share of the device's time, else an upload
 would wait for the night; and a turn of bulk work is only so long that the search which arrives next hardly notices.
@@ -16,6 +17,7 @@ class Turns:
         self._most = most
         self._photo_seconds = 0.0  # of one photo in bulk; 0: not known yet
         self._owed = 0.0  # seconds of the device that bulk work is owed
+        self._under_way = 0  # turns of other work than searches that are not over: each will pay back a turn of it
 
     @property
     def bulk_photos(self) -> int:
@@ -26,15 +28,21 @@ class Turns:
 
     @property
     def bulk_is_due(self) -> bool:
-        """Whether waiting bulk work goes before waiting searches: it is owed a whole turn."""
-        return self._owed > 0 and self._owed >= self._photo_seconds * self.bulk_photos
+        """Whether waiting bulk work goes before waiting searches: it is owed a whole turn, beside those under way."""
+        turns = 1 + self._under_way
+        return self._owed > 0 and self._owed >= turns * self._photo_seconds * self.bulk_photos
 
     def searched(self, seconds: float, *, bulk_waits: bool) -> None:
         """A turn of searches took so long. What is not waited for is not owed."""
         self._owed = self._owed + seconds * BULK_SHARE / (1 - BULK_SHARE) if bulk_waits else 0.0
 
+    def begun(self) -> None:
+        """A turn of other work begins; ``worked`` ends it."""
+        self._under_way += 1
+
     def worked(self, seconds: float, *, photos: int = 0) -> None:
         """A turn of other work took so long; of bulk work, for so many photos."""
+        self._under_way -= 1
         self._owed = max(0.0, self._owed - seconds)
         if photos:
             newest = seconds / photos

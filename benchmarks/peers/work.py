@@ -41,4 +41,4 @@ def decode(key: str) -> NDArray[np.uint8]:
 
 def embed(pixels: Sequence[NDArray[np.uint8]]) -> list[list[float]]:
     """Vectors of a batch."""
-    return recogniser().forward(np.stack(pixels), [None] * len(pixels)).image.tolist()
+    return recogniser().look(np.stack(pixels), subject=False).image.tolist()

@@ -1,5 +1,6 @@
 """The device lane's promises, with a device of our own that can be slow, picky or broken. Real threads."""
 
+import queue
 import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from recognition.errors import Unavailable
-from recognition.recogniser import Embeddings
+from recognition.recogniser import Looks
 from recognition.text import ProductText
 from workers.batching import DeadlinePassed, DeviceCall, DeviceItem, DeviceLane
 from workers.beside import Background, Beside
@@ -20,6 +21,7 @@ class Device:
     """Counts batches; a photo of value 13 cannot be computed; `broken` fails everything; waits while `gate` is shut."""
 
     bundle = SimpleNamespace(preprocessing=SimpleNamespace(size=SIZE))
+    lanes = 1
 
     def __init__(self):
         self.batches = []
@@ -28,7 +30,7 @@ class Device:
         self.gate = threading.Event()
         self.gate.set()
 
-    def forward(self, pixels, texts):
+    def look(self, pixels, *, subject):
         values = [int(photo[0, 0, 0]) for photo in pixels]
         self.batches.append(values)
         self.busy.set()
@@ -38,7 +40,7 @@ class Device:
         if 13 in values:
             raise ValueError("13 cannot be computed")
         image = np.array([[value, 0] for value in values], np.float32)
-        return Embeddings(image, image + 100, subject=np.zeros((len(values), 5), np.float32))
+        return Looks(image, np.full((len(values), 5), subject, np.float32))
 
     def forward_text(self, texts):
         return np.array([[len(text.title), 1] for text in texts], np.float32)
@@ -81,7 +83,15 @@ def test_every_photo_gets_its_own_vectors(lane, device):
     items = [photo(value) for value in range(6)]
     lane.submit_bulk(items)
     vectors = [item.future.result(10) for item in items]
-    assert [(v.image[0], v.fused[0], v.words) for v in vectors] == [(value, value + 100, None) for value in range(6)]
+    assert [(v.image[0], v.words) for v in vectors] == [(value, None) for value in range(6)]
+
+
+def test_a_subject_is_looked_for_where_somebody_reads_it(lane, device):
+    plain, asked = photo(1), photo(2, subject=True)
+    lane.submit_bulk([plain])
+    assert plain.future.result(10).subject[4] == 0
+    lane.submit_bulk([asked])
+    assert asked.future.result(10).subject[4] == 1
 
 
 def test_waiting_searches_go_first_as_one_batch_then_bulk_in_small_batches(lane, device):
@@ -285,3 +295,125 @@ def test_closing_finishes_what_waits(lane, device):
     assert [item.future.result(0).image[0] for item in items] == [1, 2, 3, 4, 5, 6]
     with pytest.raises(Unavailable):
         lane.submit_bulk([photo(1)])
+
+
+class Cores(Device):
+    """A device of two lanes, each of which sees one photo: `in_hand` tells which, `finish` lets them go on."""
+
+    lanes = 2
+
+    def __init__(self):
+        super().__init__()
+        self.in_hand = queue.SimpleQueue()
+        self.finished = {value: threading.Event() for value in range(30)}
+
+    def finish(self, *values):
+        for value in values:
+            self.finished[value].set()
+
+    def look(self, pixels, *, subject):
+        value = int(pixels[0, 0, 0, 0])
+        self.in_hand.put(value)
+        assert self.finished[value].wait(10)
+        return super().look(pixels, subject=subject)
+
+
+@pytest.fixture
+def cores():
+    return Cores()
+
+
+@pytest.fixture
+def lanes(cores, deaths):
+    lanes = DeviceLane(cores, batch=1, room=8, on_death=deaths.append)
+    lanes.start()
+    yield lanes
+    cores.finish(*cores.finished)
+    lanes.close()
+
+
+def both_occupied(cores, lanes):
+    """Both lanes have a photo of bulk work in hand."""
+    first = [photo(20), photo(21)]
+    lanes.submit_bulk(first)
+    assert {cores.in_hand.get(timeout=10) for _ in first} == {20, 21}
+    return first
+
+
+def test_a_search_waits_for_one_photo_of_bulk_work_at_most(lanes, cores):
+    both_occupied(cores, lanes)
+    lanes.submit_bulk([photo(22), photo(23)])
+    search = lanes.submit_search(photo(1))
+    cores.finish(21)
+    assert cores.in_hand.get(timeout=10) == 1
+    cores.finish(1)
+    assert search.result(10).image[0] == 1
+    assert cores.in_hand.get(timeout=10) == 22
+    cores.finish(20, 22)
+    assert cores.in_hand.get(timeout=10) == 23
+    cores.finish(23)
+    lanes.close()
+    assert sorted(cores.batches) == [[1], [20], [21], [22], [23]]
+
+
+def test_waiting_searches_are_shared_out_among_the_lanes(lanes, cores):
+    both_occupied(cores, lanes)
+    searches = [lanes.submit_search(photo(value)) for value in (1, 2)]
+    cores.finish(20, 21)
+    assert {cores.in_hand.get(timeout=10) for _ in searches} == {1, 2}
+    cores.finish(1, 2)
+    assert [search.result(10).image[0] for search in searches] == [1, 2]
+
+
+def test_a_call_does_not_hold_up_the_other_lanes(lanes, cores):
+    held = threading.Event()
+    call = lanes.submit_call(DeviceCall(lambda: held.wait(10)))
+    searches = [lanes.submit_search(photo(value)) for value in (1, 2)]
+    cores.finish(1, 2)
+    assert [search.result(10).image[0] for search in searches] == [1, 2]
+    assert not call.done()
+    held.set()
+    assert call.result(10) is True
+
+
+def test_the_death_of_a_lane_is_noticed_once_and_by_all(lanes, cores, deaths):
+    first = both_occupied(cores, lanes)
+    search, waiting = lanes.submit_search(photo(1)), photo(22)
+    lanes.submit_bulk([waiting])
+    cores.broken = True
+    cores.finish(*cores.finished)
+    for future in (*(item.future for item in first), search, waiting.future):
+        assert future.exception(10).code == "device_lost"
+    lanes.close()
+    assert [str(error) for error in deaths] == ["device-side assert"]
+    with pytest.raises(Unavailable):
+        lanes.submit_search(photo(4))
+
+
+def test_a_lane_whose_photo_is_under_way_finishes_it_when_another_dies(lanes, cores, deaths):
+    class Lost(BaseException):
+        """What no item can be blamed for."""
+
+    def lose():
+        raise Lost
+
+    bulk = photo(20)
+    lanes.submit_bulk([bulk])
+    assert cores.in_hand.get(timeout=10) == 20
+    lost = lanes.submit_call(DeviceCall(lose))
+    assert lost.exception(10).code == "device_lost"
+    cores.finish(20)
+    assert bulk.future.result(10).image[0] == 20
+    lanes.close()
+    assert [type(error) for error in deaths] == [Lost]
+
+
+def test_closing_finishes_what_waits_on_all_lanes(lanes, cores):
+    items = [*both_occupied(cores, lanes), *(photo(value) for value in range(1, 6))]
+    lanes.submit_bulk(items[2:])
+    closing = threading.Thread(target=lanes.close)
+    closing.start()
+    cores.finish(*cores.finished)
+    closing.join(10)
+    assert not closing.is_alive()
+    assert [item.future.result(0).image[0] for item in items] == [20, 21, 1, 2, 3, 4, 5]

@@ -128,8 +128,8 @@ from recognition.recogniser import Recogniser
 open_line = workers.app.open_line
 def open_and_break(*args):
     line = open_line(*args)
-    def broken(*_): raise RuntimeError("the card fell off the bus")
-    Recogniser.forward = broken
+    def broken(*_, **__): raise RuntimeError("the card fell off the bus")
+    Recogniser.look = broken
     return line
 workers.app.open_line = open_and_break
 sys.exit(workers.app.main())

@@ -18,7 +18,7 @@ def cut(box, product=1, probability=0.5):
     )
     decision = Decision("REVIEW", "weak_match", (probability,))
     item = DeviceItem()
-    item.future.set_result(ItemVectors(image=np.ones(8, np.float32) / np.sqrt(8), fused=None, subject=None))
+    item.future.set_result(ItemVectors(image=np.ones(8, np.float32) / np.sqrt(8), subject=None))
     return Cut(item, box, decision=decision, candidates=(best,) if product else ())
 
 

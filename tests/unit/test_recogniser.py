@@ -1,5 +1,6 @@
 """The model at work, with random weights: shapes, norms, batches, precision, threads and memory."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
@@ -102,8 +103,18 @@ def test_a_photo_does_not_depend_on_its_batch(recogniser, pixels):
 
 def test_a_photos_vector_is_fused_anew_without_the_photo(recogniser, pixels):
     texts = [ProductText(title=f"thing {n}", price=1.0 + n, currency="EUR") for n in range(len(pixels))]
-    once = recogniser.forward(pixels, [None] * len(pixels))
+    once = recogniser.look(pixels)
     assert recogniser.fuse(once.image, texts) == pytest.approx(recogniser.forward(pixels, texts).fused, abs=1e-5)
+
+
+def test_photos_seen_side_by_side_have_the_vectors_of_a_batch(recogniser, pixels):
+    texts = [TEXT, None, ProductText("Blue chair"), None, ProductText(price=3.0), TEXT]
+    together = recogniser.forward(pixels, texts)
+    with ThreadPoolExecutor(3) as pool:
+        alone = list(pool.map(lambda at: recogniser.look(pixels[at : at + 1], subject=False), range(6)))
+    image = np.concatenate([each.image for each in alone])
+    assert np.abs(image - together.image).max() < 1e-6
+    assert np.abs(recogniser.fuse(image, texts) - together.fused).max() < 1e-6
 
 
 def test_words_alone(recogniser):
@@ -113,7 +124,9 @@ def test_words_alone(recogniser):
 
 
 def test_empty_batches(recogniser):
-    vectors = recogniser.forward(np.zeros((0, SIZE, SIZE, 3), np.uint8), [])
+    nothing = np.zeros((0, SIZE, SIZE, 3), np.uint8)
+    vectors = recogniser.forward(nothing, [])
+    assert (recogniser.look(nothing).image.shape, vectors.subject.shape) == ((0, 256), (0, 5))
     assert vectors.image.shape == vectors.fused.shape == recogniser.forward_text([]).shape == (0, 256)
 
 
@@ -192,25 +205,25 @@ def test_warm_up(recogniser):
 def test_out_of_memory_halves_the_batch(recogniser, pixels, monkeypatch):
     expected = recogniser.forward(pixels, [TEXT] * 6)
     sizes = []
-    normal = recogniser._forward
+    normal = recogniser._look
 
-    def small_device(batch, texts):
+    def small_device(batch, subject):
         sizes.append(len(batch))
         if len(batch) > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return normal(batch, texts)
+        return normal(batch, subject)
 
-    monkeypatch.setattr(recogniser, "_forward", small_device)
+    monkeypatch.setattr(recogniser, "_look", small_device)
     vectors = recogniser.forward(pixels, [TEXT] * 6)
     assert sizes == [6, 3, 1, 2, 3, 1, 2]
     assert np.abs(vectors.fused - expected.fused).max() < 1e-4
 
 
 def test_a_single_photo_that_does_not_fit_is_an_error(recogniser, pixels, monkeypatch):
-    def no_device(batch, texts):
+    def no_device(batch, subject):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(recogniser, "_forward", no_device)
+    monkeypatch.setattr(recogniser, "_look", no_device)
     with pytest.raises(torch.OutOfMemoryError):
         recogniser.forward(pixels, [None] * 6)
 
@@ -218,11 +231,11 @@ def test_a_single_photo_that_does_not_fit_is_an_error(recogniser, pixels, monkey
 def test_other_errors_are_not_retried(recogniser, pixels, monkeypatch):
     calls = []
 
-    def broken(batch, texts):
+    def broken(batch, subject):
         calls.append(len(batch))
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(recogniser, "_forward", broken)
+    monkeypatch.setattr(recogniser, "_look", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         recogniser.forward(pixels, [None] * 6)
     assert calls == [6]
@@ -281,6 +294,33 @@ def test_the_feature_map_is_what_was_pooled(recogniser, pixels):
     features, seen = recogniser.model.image.see(recogniser.pixels_to_input(pixels))
     assert seen.shape == (6, 1280, 2, 2)
     assert seen.mean((2, 3)).numpy() == pytest.approx(features.numpy(), abs=1e-5)
+
+
+def test_two_threads_may_look_at_the_feature_map_at_once(recogniser, pixels):
+    """An explanation on one lane, photos on another: neither takes the other's map for its own."""
+    encoder, inside, looked = recogniser.model.image, threading.Event(), threading.Event()
+    inputs = [recogniser.pixels_to_input(pixels[at : at + 1]) for at in range(2)]
+    wanted = [encoder.see(each)[1] for each in inputs]
+
+    def hold(*_):
+        if not inside.is_set():
+            inside.set()
+            assert looked.wait(10)
+
+    first = next(module for name, module in encoder.backbone.named_modules() if name and not list(module.children()))
+    handle = first.register_forward_hook(hold)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(encoder.see, inputs[0], differentiable=True)
+            assert inside.wait(10)
+            quick = encoder.see(inputs[1])[1]
+            looked.set()
+            _, held = slow.result(10)
+    finally:
+        handle.remove()
+    assert torch.equal(quick, wanted[1])
+    assert torch.equal(held, wanted[0])
+    assert (quick.requires_grad, held.requires_grad) == (False, True)
 
 
 def test_gradients_reach_the_feature_map(recogniser, pixels):

@@ -1,6 +1,8 @@
 """What runs the network: ONNX Runtime where it computes the same, PyTorch everywhere else."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +48,34 @@ def test_onnx_runtime_sees_what_pytorch_sees(model):
             assert (given - right).abs().max() < 1e-4 * right.abs().max()
 
 
+def test_a_photo_alone_has_all_threads_and_one_beside_others_has_one(model, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    see = fastest(Network(model, LOOK, torch.float32), device=CPU, size=SIZE)
+    assert (see.lanes, see.batches) == (2, False)
+    pixels, ran = photos(2), []
+    each, shared, both = see._each, see._shared, threading.Barrier(2)
+
+    def running(name, session, meet):
+        def run(names, given):
+            ran.append(name)
+            if meet:
+                both.wait(10)
+            return session.run(names, given)
+
+        return SimpleNamespace(run=run)
+
+    see._each, see._shared = running("each", each, meet=False), running("shared", shared, meet=False)
+    alone = [see(pixels[at : at + 1]).vectors for at in range(2)]
+    assert ran == ["shared", "shared"]
+    ran.clear()
+    see._each, see._shared = running("each", each, meet=True), running("shared", shared, meet=True)
+    with ThreadPoolExecutor(2) as pool:
+        beside = [seen.vectors for seen in pool.map(see, [pixels[:1], pixels[1:]])]
+    assert sorted(ran) == ["each", "shared"]
+    for one, other in zip(alone, beside, strict=True):
+        assert (one - other).abs().max() < 1e-6
+
+
 def test_a_part_of_an_array_is_seen_as_it_stands(model):
     see = fastest(Network(model, LOOK, torch.float32), device=CPU, size=SIZE)
     pixels = photos(4)
@@ -57,7 +87,9 @@ def test_a_part_of_an_array_is_seen_as_it_stands(model):
 def test_bfloat16_and_cuda_belong_to_pytorch(model):
     assert isinstance(fastest(Network(model, LOOK, torch.bfloat16), device=CPU, size=SIZE), PyTorch)
     cuda = torch.device("cuda")
-    assert isinstance(fastest(Network(model, LOOK, torch.float32), device=cuda, size=SIZE), PyTorch)
+    see = fastest(Network(model, LOOK, torch.float32), device=cuda, size=SIZE)
+    assert isinstance(see, PyTorch)
+    assert (see.lanes, see.batches) == (1, True), "one thread brings batches"
 
 
 def test_a_network_without_a_head_for_things_has_no_grid():
