@@ -38,6 +38,11 @@ DEMANDED = {
     "index": ("p99_ms_100k_filtered", "recall_at_10_100k", "filtered_recall_at_10_1m", "upserts_over_engine"),
     "import": ("memory_growth_1k_to_100k",),
     "pages": ("p50_deep_over_first", "p50_brand_over_plain"),
+    "recognition": (
+        *("grocery_fine_top1", "grocery_coarse_top1", "grocery_ece", "grocery_unknown_rejected_at_5_frr"),
+        *("grocery_folds_fine", "grocery_folds_coarse", "clothing_fine_top1"),
+        *("catalogues_recall_at_1", "catalogues_recall_at_5", "catalogues_map", "catalogues_unknown_rejected_at_5_frr"),
+    ),
 }
 
 

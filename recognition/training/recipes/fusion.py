@@ -8,6 +8,7 @@ takes seconds. Words are title, brand and description; the category is never amo
 import argparse
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ from recognition.training.augment import middle_square
 from recognition.training.cache import open_cache
 from recognition.training.data import DataSet, Photo, read_photos, share
 from recognition.training.errors import DataError
+from recognition.training.recipes.training import processor
 from recognition.training.start import start_model, start_preprocessing
 
 FOLDS = 5
@@ -91,9 +93,14 @@ def add_command(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace, console: Console) -> None:
     photos = with_category(read_photos([DataSet("catalogue", options.data)]))
     features = kept_features(photos, options.arch, options.weights, options.size, options.out)
+    started = time.monotonic()
     figures = compare(photos, features, options.arch, options.steps)
+    seconds = time.monotonic() - started
     result = {"recipe": "fusion", "photos": len(photos), "categories": len({_category(each) for each in photos})}
     result |= {"products": len({photo.product for photo in photos}), "folds": FOLDS, "accuracy": figures}
+    result |= {"starting_weights": Path(options.weights).name, "steps": options.steps, "size": options.size}
+    result |= {"train_seconds": round(seconds, 1), "device": processor(), "threads": options.threads}
+    result |= {"precision": "float32", "torch": torch.__version__}
     (options.out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     table = Table(
         title=f"{result['categories']} categories, {result['products']} products, {len(photos)} photos, {FOLDS} folds"

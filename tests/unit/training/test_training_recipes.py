@@ -153,7 +153,9 @@ def test_a_recipe_runs_and_goes_on(name, photos, tmp_path, capsys, starting_weig
     second = json.loads((tmp_path / "result.json").read_text())
     assert second == first
     assert (first["recipe"], first["photos"], len(first["epochs"])) == (name, {"train": 40, "test": 10}, 1)
-    assert 0 <= first["test_accuracy"] <= 1.0 and first["tutorial_test_accuracy"] == 0.6849
+    assert 0 <= first["test_accuracy"] <= 1.0 and "tutorial_test_accuracy" not in first["plan"]
+    small = name in ("cifar10-two-blocks", "cifar10-three-blocks")  # the tutorial has these two and reports the better
+    assert first["tutorial_test_accuracy"] == (0.6849 if small else None)
     assert main([*given, "--epochs", "2"]) == 2
     assert "holds a run with other settings" in capsys.readouterr().out
 
@@ -211,6 +213,9 @@ def test_fusion(tmp_path, weights, capsys):
     assert main([*given, "--arch", "mobilenet_v3_small", "--size", "64", "--steps", "5", "--threads", "1"]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert (result["categories"], result["products"], result["photos"]) == (2, 6, 12)
+    assert (result["starting_weights"], result["size"], result["steps"]) == (weights.name, 64, 5)
+    assert (result["threads"], result["precision"], result["torch"]) == (1, "float32", torch.__version__)
+    assert result["train_seconds"] > 0 and result["device"]
     assert list(result["accuracy"]) == [
         "photo",
         "words",
