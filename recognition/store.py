@@ -7,6 +7,7 @@ the bytes: writing twice is writing once, and nothing stored ever changes. No to
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -84,12 +85,15 @@ class PhotoStore:
         return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def write(self, data: bytes) -> StoredBytes:
-        """Keep bytes under their hash, atomically; bytes that are there already become young again (`delete_older`)."""
+        """Keep bytes under their hash, atomically; bytes that are there already become young again (`delete_older`).
+
+        What lies there with another length was damaged: it is written anew, so that sending a photo again heals it.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         stored = StoredBytes(self.key_for(sha256), sha256, len(data))
         path = self._path(stored.key)
         with _storage_errors(stored.key, self._is_there):
-            if not self._touch(path):
+            if not self._touch(path, len(data)):
                 self._write_new(path, data)
         return stored
 
@@ -180,11 +184,14 @@ class PhotoStore:
         with _storage_errors(key, self._is_there), _unreadable(key, self._is_there):
             yield
 
-    def _touch(self, path: str) -> bool:
-        """Make bytes young; False where there are none. Writing an object again is how an object is touched."""
+    def _touch(self, path: str, size: int) -> bool:
+        """Make bytes young; False where they are not there. Writing an object again is how an object is touched."""
         if not isinstance(self._files, LocalFileSystem):
             return False
         try:
+            found = Path(path).stat()
+            if stat.S_ISREG(found.st_mode) and found.st_size != size:
+                return False
             os.utime(path)
         except FileNotFoundError:
             return False

@@ -44,6 +44,7 @@ Verdict = Literal["SURE", "REVIEW", "UNKNOWN"]
 
 MESSAGE_INVALID = "message_invalid"  # the fault of a message that a worker cannot read: it is of another release
 BYTES_UNREADABLE = "photo_bytes_unreadable"  # of a photo that the storage, though it is there, cannot read
+COUNTED_FAULTS = (MESSAGE_INVALID, BYTES_UNREADABLE)  # waiting may help, but not for ever: as a lost lease
 
 # Why a verdict is what it is: the code that a result carries, and what people read instead of it.
 REASONS = {

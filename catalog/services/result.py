@@ -35,7 +35,7 @@ from catalog.services.shadow import shadow_owe
 from catalog.services.upload import PHOTO_ID, row_problem_add, row_problems_settle, upload_finish_if_done
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
-from workers.contract import BYTES_UNREADABLE, MESSAGE_INVALID, ChunkResult, Fault, PhotoOutcome, SearchResult
+from workers.contract import COUNTED_FAULTS, MESSAGE_INVALID, ChunkResult, Fault, PhotoOutcome, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ ANSWERED = (  # the columns of a search that its answer fills
     *("state", "lease_until", "finished_at", "error_code", "error_message", "error_trace"),
     *("verdict", "reason", "box", "candidates", "bundle_version", "calibrated", "degraded", "worker", "seconds"),
 )
-COUNTED = (MESSAGE_INVALID, BYTES_UNREADABLE)  # waiting may help, but not for ever
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _mark_fault(photo: Photo, fault: Fault, now: datetime) -> None:
     """The photo waits for another try, or it has failed and the row that it came from says why."""
     photo.lease_until = None
     photo.error_code, photo.error_message, photo.error_trace = fault.code, fault.message[:500], fault.trace
-    photo.attempts += fault.kind == "bug" or fault.code in COUNTED
+    photo.attempts += fault.kind == "bug" or fault.code in COUNTED_FAULTS
     seconds = _seconds_to_wait(photo, fault)
     if seconds is not None:
         photo.state, photo.queued_at = LedgerState.PENDING, now + timedelta(seconds=seconds)
@@ -148,7 +147,7 @@ def _seconds_to_wait(photo: Photo, fault: Fault) -> float | None:
     that a worker could not read, or bytes that it could not, are as good as a lost lease: the photo waits as long for
     a worker that can, and is given up as late. Else one bad sector would hold its upload at 99 % for ever.
     """
-    if fault.code in COUNTED:
+    if fault.code in COUNTED_FAULTS:
         return load_env().lease_seconds if photo.attempts < LOST_LIMIT else None
     if fault.kind == "retry":
         return RETRY_SECONDS

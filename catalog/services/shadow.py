@@ -21,7 +21,7 @@ from catalog.services.rows import rows_saved
 from config.env import load_env
 from workers import client
 from workers.client import Unavailable
-from workers.contract import Assignment, Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork
+from workers.contract import COUNTED_FAULTS, Assignment, Chunk, ChunkResult, Fault, PhotoOutcome, PhotoWork
 
 CHUNK_PHOTOS = 16  # done within a lease also by a worker that rests most of the time
 CHUNKS_A_WORKER = 2  # one in hand, one that waits
@@ -198,11 +198,18 @@ def _store(row: Owed, outcome: PhotoOutcome, now: datetime) -> None:
 
 
 def _store_fault(row: Owed, fault: Fault, now: datetime) -> None:
-    """A service that is away costs nothing but time; what else went wrong is tried as often as a photo's bug is."""
+    """A service that is away costs nothing but time; what else went wrong is tried as often as with the live index."""
     row.error_code, row.error_message = fault.code, fault.message[:500]
-    row.attempts += fault.kind != "retry"
-    if fault.kind == "retry" or (fault.kind == "bug" and row.attempts < load_env().max_attempts):
-        seconds = RETRY_SECONDS if fault.kind == "retry" else 2.0**row.attempts
+    counted = fault.code in COUNTED_FAULTS
+    row.attempts += counted or fault.kind != "retry"
+    seconds: float | None = None
+    if counted:
+        seconds = load_env().lease_seconds if row.attempts < LOST_LIMIT else None
+    elif fault.kind == "retry":
+        seconds = RETRY_SECONDS
+    elif fault.kind == "bug" and row.attempts < load_env().max_attempts:
+        seconds = 2.0**row.attempts
+    if seconds is not None:
         row.state, row.queued_at = LedgerState.PENDING, now + timedelta(seconds=seconds)
     else:
         row.state, row.finished_at = LedgerState.FAILED, now

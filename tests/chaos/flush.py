@@ -1,25 +1,24 @@
 """Flushes Redis in the middle of an upload and of searches, then proves that all of it ends.
 
-    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7 [--postgres] [--json FILE]
+    python -m tests.chaos.flush --photos 1000 --searches 50 --seed 7 [--minutes 30] [--postgres] [--json FILE]
 
-Every photo ends indexed, every search done or expired.
+Every photo ends indexed, every search done or expired. Flushes and searches are spread over the upload by how many of
+its photos are done, and on a machine that is too slow for that over ``--minutes``.
 """
 
 import argparse
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
 from tests.chaos.figures import tell
-from tests.chaos.rig import PARTS, SMALL, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
+from tests.chaos.rig import END_SECONDS, PARTS, SMALL, Rig, asked, rig_asked, seeded, send_upload, small_catalogue
 from tests.drawing import jpeg
 
 FLUSHES = 3
 ENDED = ("done", "expired")
-END_SECONDS = 600.0
 
 
 def main() -> int:
@@ -33,31 +32,45 @@ def main() -> int:
         rig.wait_for(rig.is_up, "the line is up", END_SECONDS)
         started = time.monotonic()
         send_upload(rig.api, archive, f"flush-{seed}")
-        flushed = threading.Thread(target=flush, args=(rig, options.photos, dice))
-        flushed.start()
-        ends = search_all(rig, options.photos, options.searches)
-        flushed.join()
+        share = Share(rig, options.photos, 60 * options.minutes)
+        with ThreadPoolExecutor(1) as pool:
+            flushed = pool.submit(flush, rig, share, dice)
+            ends = search_all(rig, share, options.searches)
+            flushed.result()
         until = time.monotonic() + END_SECONDS
         while not rig.is_at_rest() and time.monotonic() < until:
             time.sleep(0.5)
         return report(rig, options, ends, time.monotonic() - started, seed)
 
 
-def flush(rig: Rig, photos: int, dice) -> None:
+class Share:
+    """How far the upload is, for who has something to do at its middle."""
+
+    def __init__(self, rig: Rig, photos: int, seconds: float) -> None:
+        self._rig, self._photos, self._seconds = rig, photos, seconds
+        self._started = time.monotonic()
+
+    def wait_for(self, share: float) -> None:
+        """Until this share of the photos is done; or of the time is over, so that a slow machine comes to an end."""
+        while time.monotonic() < self._started + share * self._seconds and self._rig.done() < share * self._photos:
+            time.sleep(0.1)
+
+
+def flush(rig: Rig, share: Share, dice) -> None:
     """Forget everything in Redis at random moments of the upload."""
     marks = sorted(dice.uniform(0.1, 0.9) for _ in range(FLUSHES))
     for mark in marks:
-        rig.wait_for(lambda mark=mark: rig.done() >= photos * mark, "the upload comes further", END_SECONDS)
+        share.wait_for(mark)
         with rig.redis.client() as redis:
             redis.flushall()
         print(f"  flushed with {rig.photo_states()}", flush=True)
 
 
-def search_all(rig: Rig, photos: int, searches: int) -> list[str]:
+def search_all(rig: Rig, share: Share, searches: int) -> list[str]:
     """Search all along the upload, several at once; how each of them ended."""
 
     def search(number: int) -> str:
-        rig.wait_for(lambda: rig.done() >= photos * number / searches * 0.9, "its turn", END_SECONDS)
+        share.wait_for(number / searches * 0.9)
         photo = ("photo.jpg", jpeg(number, SMALL), "image/jpeg")
         made = rig.api.post("search-jobs", files={"photo": photo})
         if made.status_code != httpx.codes.ACCEPTED:

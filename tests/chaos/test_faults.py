@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -141,6 +142,26 @@ def test_the_disk_is_full(rig, upload, disk):
     finally:
         filler.unlink()
     rig.wait_for(lambda: rig.photos() == before + PHOTOS, "the rows are imported")
+    rig.assert_clean(photos=before + PHOTOS)
+
+
+def test_bytes_that_cannot_be_read_fail_their_photo_alone_and_sent_again_it_is_indexed(rig, upload, disk):
+    before = rig.photos()
+    rig.parts["worker"].stop()  # nothing is read before the disk goes bad
+    upload()
+    rig.wait_for(lambda: rig.photos() == before + PHOTOS, "its rows are imported")
+    ((key, product),) = rig.rows("SELECT key, product_id FROM catalog_photo WHERE state <> 'done' LIMIT 1")
+    bad = disk / "photos" / key
+    data = bad.read_bytes()
+    bad.unlink()
+    bad.mkdir()  # whoever reads it is told EISDIR, as a bad sector says EIO
+    rig.wait_for(lambda: not rig.keep_alive() and rig.is_at_rest(), "its upload ends all the same")
+    ended = rig.rows("SELECT state, error_code FROM catalog_photo WHERE key = ?", key)
+    assert ended == [("failed", "photo_bytes_unreadable")]
+    assert rig.done() == before + PHOTOS - 1
+    bad.rmdir()
+    photo = ("photo.jpg", data, "image/jpeg")
+    rig.api.post(f"products/{UUID(product)}/photos", files={"photo": photo}).raise_for_status()
     rig.assert_clean(photos=before + PHOTOS)
 
 

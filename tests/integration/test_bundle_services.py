@@ -32,6 +32,7 @@ from tests.bundles import break_weights, other_bundle
 from tests.worker import read_chunk
 from workers.contract import (
     ASSIGNMENT_KEY,
+    BYTES_UNREADABLE,
     SHADOW_QUEUE,
     WORKER_KEY_PREFIX,
     Assignment,
@@ -192,6 +193,19 @@ def test_a_lost_lease_comes_back_and_a_bug_is_tried_three_times(redis_server, me
     row = ShadowPhoto.objects.get()
     assert (row.state, row.attempts, row.error_code) == (LedgerState.FAILED, 3, "internal_error")
     assert (shadow_progress().failed, shadow_progress().missing) == (1, 1)
+
+
+def test_bytes_that_cannot_be_read_do_not_hold_the_shadow_for_ever(redis_server, merchant, bundles):
+    a_photo(merchant)
+    worker_comes(redis_server, "old", NEW)
+    unreadable = Fault(code=BYTES_UNREADABLE, message="a bad sector", kind="retry")
+    for tries in range(1, 6):
+        ShadowPhoto.objects.update(queued_at=timezone.now())
+        assert shadow_dispatch() == 1
+        shadow_result_store(result=answered(leased(redis_server), unreadable))
+        row = ShadowPhoto.objects.get()
+        assert (row.state, row.attempts) == (LedgerState.FAILED if tries == 5 else LedgerState.PENDING, tries)
+    assert (row.error_code, shadow_progress().failed) == (BYTES_UNREADABLE, 1)
 
 
 def test_while_no_worker_is_alive_no_photo_is_to_blame(redis_server, merchant, bundles):

@@ -39,6 +39,15 @@ def test_write_read_delete(store):
     store.delete(KEY)  # a second time is fine
 
 
+@pytest.mark.parametrize("damaged", [b"", DATA[:4], DATA + b"\0"])
+def test_bytes_of_another_length_are_written_anew(tmp_path, damaged):
+    store = PhotoStore(str(tmp_path))
+    store.write(DATA)
+    (tmp_path / KEY).write_bytes(damaged)
+    store.write(DATA)
+    assert store.read(KEY) == DATA
+
+
 class _Dropped(io.BytesIO):
     """A file of a storage that goes away while it is read."""
 
