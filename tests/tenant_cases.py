@@ -251,6 +251,7 @@ ADMIN: dict[str, Case] = {
     "admin:catalog_item_desk_release": Mine(("POST", {"desk": DESK, "items": ["{item}"]})),
     "admin:catalog_item_desk_keys": Mine(("POST", {"desk": DESK, "keys": {"accept": "x"}, "user": "{user}"})),
     "admin:catalog_item_desk_products": Theirs(item_id="item", queries=({"words": "{mark}"},)),
+    "admin:catalog_item_desk_categories": Theirs(item_id="item"),
     "admin:catalog_item_desk_heat": Theirs(item_id="item", owner=False),  # without a worker it is refused to all
     "admin:catalog_item_explanation": Theirs(item_id="item", product_id="product"),
     "admin:catalog_upload_progress": Theirs(upload_id="upload"),

@@ -26,7 +26,7 @@ from catalog.admin.queue_form import AGES, WHOSE, filters_of
 from catalog.admin.scope import may_see, person_of
 from catalog.models import Item, Lane, Verdict
 from catalog.selectors.explanation import item_comparison
-from catalog.selectors.product import product_list, products_matching
+from catalog.selectors.product import categories_of, product_list, products_matching
 from catalog.selectors.queue import merchants_reviewed, queue_for
 from catalog.selectors.queue_figures import queue_choices
 from catalog.services.errors import Refused
@@ -81,6 +81,7 @@ class Desk:
             ("desk/release/", "desk_release", self.release),
             ("desk/keys/", "desk_keys", self.keys),
             ("desk/<uuid:item_id>/products/", "desk_products", self.products),
+            ("desk/<uuid:item_id>/categories/", "desk_categories", self.categories),
             ("desk/<uuid:item_id>/heat/", "desk_heat", self.heat),
         ]
         return [path(route, self._site.admin_view(view), name=f"catalog_item_{name}") for route, name, view in views]
@@ -178,6 +179,12 @@ class Desk:
         item, words = self._item(request, item_id), request.GET.get("words", "").strip()
         found = products_matching(products=product_list(merchant=item.merchant), words=words)
         return {"products": products_shown(found.order_by("title", "pk"))[:FOUND_SHOWN] if words else []}
+
+    @method_decorator(require_safe)
+    @_as_json
+    def categories(self, request: HttpRequest, item_id: UUID) -> dict[str, Any]:
+        """The categories of the item's shop, which a new product may be in."""
+        return {"categories": categories_of(merchant=self._item(request, item_id).merchant)}
 
     @method_decorator(require_safe)
     @_as_json

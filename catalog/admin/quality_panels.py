@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalog.measures import Share
 from catalog.models import UNDECIDED, Item, Lane, Merchant
-from catalog.selectors.drift import Day, acceptance_drift, throughput
+from catalog.selectors.drift import Day, acceptance_drift, pace_of, throughput
 from catalog.selectors.quality import (
     CategoryShare,
     acceptance_by_category,
@@ -113,9 +113,8 @@ def _throughput(days: list[Day]) -> dict[str, Any]:
         }
         for at, day in enumerate(days)
     ]
-    hours = sum(day.hours for day in days)
     decided = sum(day.decided for day in days)
-    return {"columns": columns, "most": most, "decided": decided, "an_hour": decided / hours if hours else None}
+    return {"columns": columns, "most": most, "decided": decided, "an_hour": pace_of(days)}
 
 
 def _bars(rows: list[CategoryShare]) -> list[Bar]:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
 from unfold.admin import ModelAdmin
@@ -27,10 +28,11 @@ from catalog.admin.queue_overview import QueueOverview
 from catalog.admin.refusals import refusal_text
 from catalog.admin.scope import MerchantFilter, MerchantScoped, person_of
 from catalog.annotated import ProductWithMainPhoto
-from catalog.models import Decision, DecisionAction, Item, ItemState, Product
+from catalog.models import Decision, DecisionAction, Item, Merchant, Product
 from catalog.selectors.decisions import decision_standing
 from catalog.selectors.explanation import item_comparison
 from catalog.selectors.product import product_list, products_matching, with_main_photo
+from catalog.selectors.queue import QueueFilters, queue_for, unclaimed
 from catalog.selectors.rejections import items_hits
 from catalog.services.errors import Refused
 from catalog.services.review import ADDED, GONE, HELD, UNDECIDED, item_accept, item_correct, item_reject
@@ -94,10 +96,10 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
         """The photo, the candidates, what was decided so far."""
         item = self.get_object(request, object_id)
         if item is not None and self.has_view_permission(request, item):
-            extra_context = (extra_context or {}) | self._page(item)
+            extra_context = (extra_context or {}) | self._page(request, item)
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def _page(self, item: Item) -> dict[str, Any]:
+    def _page(self, request: HttpRequest, item: Item) -> dict[str, Any]:
         hits = items_hits(merchant=item.merchant, items=[item])[item.pk]
         decisions = list(item.decisions.select_related("product", "reviewer", "undone_by"))
         return {
@@ -114,7 +116,7 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
             "state_colour": ITEM_COLOURS.get(item.state, ""),
             "decisions": decisions,
             "undoable": None if item.state in UNDECIDED else _standing(decisions),
-            "waiting": _queue(item.merchant_id).exclude(pk=item.pk).count(),
+            "waiting": _queue(request, item.merchant).exclude(pk=item.pk).count(),
         }
 
     @method_decorator(require_POST)
@@ -195,7 +197,7 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
         return get_object_or_404(product_list(merchant=item.merchant), pk=wanted)
 
     def _decided(self, request: HttpRequest, item: Item, decide: Any) -> HttpResponse:
-        """Decide, say so, and go on to the next open item; back to the item when it was refused."""
+        """Decide, say so, and go on to the next that nobody has; back to the item when it was refused."""
         try:
             decision = decide()
         except Refused as error:
@@ -203,7 +205,7 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
             return HttpResponseRedirect(reverse("admin:catalog_item_change", args=[item.pk]))
         self.log_change(request, item, f"{decision.get_action_display()}: {decision.product or 'no product'}")
         messages.success(request, _said(decision))
-        following = _queue(item.merchant_id).values_list("pk", flat=True).first()
+        following = _queue(request, item.merchant).values_list("pk", flat=True).first()
         if following:
             return HttpResponseRedirect(reverse("admin:catalog_item_change", args=[following]))
         return HttpResponseRedirect(reverse("admin:catalog_item_changelist"))
@@ -234,9 +236,10 @@ class ItemAdmin(Gold, MerchantScoped, Dated, ModelAdmin):
         return item.state, item.get_state_display()
 
 
-def _queue(merchant_id: UUID) -> QuerySet[Item]:
-    """What waits for a reviewer of this merchant, the longest-waiting first."""
-    return Item.objects.filter(merchant=merchant_id, state=ItemState.OPEN).order_by("created_at", "pk")
+def _queue(request: HttpRequest, merchant: Merchant) -> QuerySet[Item]:
+    """What waits at this merchant for this reviewer in the desk's order, without what is open at a desk now."""
+    queue = queue_for(reviewer=person_of(request), filters=QueueFilters(merchant=merchant.slug))
+    return queue.filter(unclaimed(timezone.now()))
 
 
 def _standing(decisions: Sequence[Decision]) -> Decision | None:

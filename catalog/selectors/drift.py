@@ -3,14 +3,13 @@
 Read by the dashboard, and by ``/metrics`` for the whole installation.
 """
 
-from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import TruncHour
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
 from catalog.measures import Share, difference
 from catalog.selectors.quality import acceptance, standing_decisions
@@ -58,16 +57,29 @@ def acceptance_drift(*, merchants: Collection[UUID] | QuerySet | None, now: date
 
 @dataclass(frozen=True)
 class Day:
-    """Decisions of one day (UTC), and of an hour in which anybody decided."""
+    """Decisions of one day (UTC); ``timed`` of them took ``seconds`` together, from the photo's showing to the key.
+
+    Not timed: decisions of the API and of an item's own page, and look-alikes that went with another one.
+    """
 
     day: date
     decided: int
-    hours: int
+    timed: int
+    seconds: float
 
     @property
-    def an_hour(self) -> float:
-        """Decisions an hour, over the hours in which there were any."""
-        return self.decided / self.hours if self.hours else 0.0
+    def an_hour(self) -> float | None:
+        """As ``pace_of``, of this day."""
+        return pace_of([self])
+
+
+def pace_of(days: Iterable[Day]) -> float | None:
+    """Decisions for each hour that one person looked at photos; breaks are no part of it. None: none was timed."""
+    timed, seconds = 0, 0.0
+    for day in days:
+        timed += day.timed
+        seconds += day.seconds
+    return 3600 * timed / seconds if seconds else None
 
 
 def throughput(*, merchants: Collection[UUID] | QuerySet, days: int, now: datetime) -> list[Day]:
@@ -75,10 +87,10 @@ def throughput(*, merchants: Collection[UUID] | QuerySet, days: int, now: dateti
     today = now.astimezone(UTC).date()
     first = today - timedelta(days=days - 1)
     start = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    rows = standing_decisions(merchants=merchants, since=start).values_list(TruncHour("created_at", tzinfo=UTC))
-    decided, hours = Counter[date](), Counter[date]()
-    for hour, number in rows.annotate(Count("pk")):
-        decided[hour.date()] += number
-        hours[hour.date()] += 1
+    rows = standing_decisions(merchants=merchants, since=start).values_list(TruncDate("created_at", tzinfo=UTC))
+    counted = {
+        day: Day(day, decided, timed, seconds or 0.0)
+        for day, decided, timed, seconds in rows.annotate(Count("pk"), Count("seconds"), Sum("seconds"))
+    }
     every = [first + timedelta(days=step) for step in range(days)]
-    return [Day(day, decided[day], hours[day]) for day in every]
+    return [counted.get(day, Day(day, 0, 0, 0.0)) for day in every]

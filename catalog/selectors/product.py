@@ -15,7 +15,7 @@ from catalog.selectors.attributes import attribute_pairs
 from workers.contract import ProductFacts
 
 BENEATH = "/*"
-CATEGORIES_LIMIT = 1_000  # beneath those of one filter; a catalogue with more has them in fewer parents
+CATEGORIES_LIMIT = 1_000  # that are suggested, or lie beneath those of one filter; more have fewer parents
 
 
 def product_list(*, merchant: Merchant) -> QuerySet[Product]:
@@ -49,6 +49,12 @@ def products_matching(*, products: QuerySet[Product], words: str) -> QuerySet[Pr
     for word in words.split():
         products = products.filter(Q(sku__icontains=word) | Q(title__icontains=word) | Q(brand__icontains=word))
     return products
+
+
+def categories_of(*, merchant: Merchant) -> list[str]:
+    """The categories of a merchant's products by name, as they are suggested for another one."""
+    named = product_list(merchant=merchant).exclude(category="").order_by("category")
+    return list(named.values_list("category", flat=True).distinct()[:CATEGORIES_LIMIT])
 
 
 def categories_within(*, merchant_id: UUID, categories: Sequence[str]) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """The queue of the review desk: which items wait for whom, in the order in which a decision teaches most.
 
 Uncertain items come first, then likely mistakes, then random control samples of what the machine accepted; within each
-the most doubtful first. Read by claims, by the desk's page and by the overview.
+the most doubtful first. Read by claims, by the desk's page, by the overview and by the page of an item.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -54,6 +54,11 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
         items = _filtered(items.filter(lane__isnull=False), reviewer, filters)
     mine_first = Case(When(assigned_to=reviewer, then=Value(0)), default=Value(1), output_field=IntegerField())
     return items.order_by(mine_first, "lane", "-doubt", "created_at", "pk")
+
+
+def unclaimed(now: datetime) -> Q:
+    """What no open desk has, or what has lapsed."""
+    return Q(claim=None) | Q(claimed_until__lte=now)
 
 
 def still_assigned() -> Exists:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from catalog.models import Decision, Item
+from catalog.models import Decision, Item, Membership
 from tests.api_support import Shop
 from tests.browser.desk import decided, held_back, leave, open_desk, shows, taken_by_another, waiting
 from tests.review_support import reviewer
@@ -29,9 +29,14 @@ def cups(shop):
 
 
 @pytest.fixture
-def desk(page, log_in, shop):
+def ana(shop):
+    return reviewer("ana", shop.merchant)
+
+
+@pytest.fixture
+def desk(page, log_in, ana):
     """The page of a reviewer; opened once there is something to look at."""
-    log_in(reviewer("ana", shop.merchant))
+    log_in(ana)
     return page
 
 
@@ -128,6 +133,35 @@ def new_product(page, sku, title):
     page.locator("#new input[name=title]").fill(title)
     page.locator("#new input[name=sku]").fill(sku)
     page.keyboard.press("Enter")
+
+
+def test_a_new_product_is_offered_the_categories_of_its_own_shop(desk, shop, cups, ana):
+    shop.product("LAMP-1", category="Home/Lamps")  # nothing that waits looks like it
+    quay = Shop("quay")
+    quay.product("BOAT-1", category="Boats")
+    Membership.objects.create(user=ana, merchant=quay.merchant, role="reviewer")
+    first, second = waiting(shop, doubt=0.9), waiting(quay, doubt=0.1)
+    open_desk(desk)
+    shows(desk, first)
+    desk.keyboard.press("n")
+    expect(desk.locator("#categories option")).to_have_count(2)
+    assert offered(desk) == ["Home/Lamps", "Mugs"]
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("s")
+    shows(desk, second)
+    desk.keyboard.press("n")
+    expect(desk.locator("#categories option")).to_have_count(1)
+    assert offered(desk) == ["Boats"]
+    desk.locator("#new input[name=title]").fill("Tall vase")
+    desk.locator("#new input[name=sku]").fill("V-1")
+    desk.locator("#new input[name=category]").fill("Vases")  # which the shop does not have yet
+    desk.keyboard.press("Enter")
+    decided(desk, 1)
+    assert Item.objects.get(pk=second.pk).product.category == "Vases"
+
+
+def offered(page):
+    return page.locator("#categories option").evaluate_all("all => all.map((each) => each.value)")
 
 
 def test_ticked_look_alikes_go_with_the_photo_that_they_were_ticked_for(desk, setting, shop, cups):

@@ -1,15 +1,20 @@
 """The review list: what a reviewer sees of an item, and that each button changes, logs and goes on."""
 
+import uuid
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from catalog.models import Decision, Item, ItemState, Photo, PhotoOrigin, Purpose
+from catalog.models import Decision, Item, ItemState, Lane, Photo, PhotoOrigin, Purpose
 from catalog.services.photo import photos_delete
 from catalog.services.review import item_accept
 from tests.api_support import Shop
+from tests.review_support import reviewer
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +66,7 @@ def test_page_costs_the_same_for_one_candidate_and_for_many(admin, shop):
 
 def test_accept_makes_the_photo_a_reference(admin, shop):
     mug = shop.product()
-    item, waiting = shop.item(mug), shop.item(mug)
+    item, waiting = shop.item(mug), shop.item(mug, lane=Lane.UNCERTAIN)
     response = press(admin, item, "accept")
     assert response.headers["Location"] == page(waiting)
     item.refresh_from_db()
@@ -101,6 +106,25 @@ def test_correct_to_another_candidate_or_any_product(admin, shop):
     assert (item.state, item.product) == (ItemState.CORRECTED, lamp)
     assert Decision.objects.get().action == "correct"
     assert "rita</strong> corrected" in admin.get(page(item)).content.decode()
+
+
+def test_the_next_item_is_the_queues_next_that_nobody_has(admin, shop):
+    mug = shop.product()
+    item, oldest = shop.item(mug, lane=Lane.UNCERTAIN), shop.item(mug, lane=Lane.CONTROL, state=ItemState.AUTO)
+    open_at_a_desk = {"claim": uuid.uuid4(), "claimed_by": User.objects.get(), "claimed_until": soon(minutes=1)}
+    shop.item(mug, lane=Lane.UNCERTAIN, doubt=0.9, **open_at_a_desk)
+    shop.item(mug, lane=Lane.UNCERTAIN, doubt=0.8, assigned_to=reviewer("ben", shop.merchant))
+    lapsed = shop.item(mug, lane=Lane.UNCERTAIN, doubt=0.7, **open_at_a_desk | {"claimed_until": soon(minutes=-1)})
+    Shop("other").item(lane=Lane.UNCERTAIN, doubt=1.0)
+    assert "2 more wait for review" in admin.get(page(item)).content.decode()
+    assert press(admin, item, "reject").headers["Location"] == page(lapsed)
+    assert "1 more waits for review" in admin.get(page(lapsed)).content.decode()
+    assert press(admin, lapsed, "accept").headers["Location"] == page(oldest)
+    assert press(admin, oldest, "accept").headers["Location"] == reverse("admin:catalog_item_changelist")
+
+
+def soon(**more):
+    return timezone.now() + timedelta(**more)
 
 
 def test_reject(admin, shop):

@@ -10,6 +10,7 @@ from django.core.cache import cache
 
 from catalog.models import Item, LedgerState, Merchant, Photo, Product
 from catalog.selectors.export import CatalogueExport
+from catalog.selectors.product import categories_of
 from catalog.selectors.search import search_answer
 from catalog.selectors.search_options import SearchOptions
 from catalog.services.dispatch import chunks_dispatch
@@ -126,7 +127,7 @@ def recognised(worker, merchant, photos):
 
 
 def test_the_sixth_photo_of_a_new_product_is_recognised(worker):
-    """Reviewers decide on five photos of each of three products that the catalogue never had."""
+    """Reviewers decide on five photos of each of three products, in categories, that the catalogue never had."""
     merchant = Merchant.objects.create(slug="fresh", name="Fresh")
     rows = [row for row in sample_rows() if row["sku"] in KNOWN]
     table = ["sku,title,images", *(f"{row['sku']},{row['sku']},{row['images']}" for row in rows)]
@@ -137,7 +138,7 @@ def test_the_sixth_photo_of_a_new_product_is_recognised(worker):
     for sku, six in photos.items():
         first, *others = recognised(worker, merchant, six[:5])
         assert sku not in {item.best_product.sku for item in (first, *others) if item.best_product}
-        made = item_new_product(item=first, act=Act(None, "test"), values={"sku": sku, "title": f"New {sku}"})
+        made = item_new_product(item=first, act=Act(None, "test"), values=new_values(sku))
         for item in others:
             item_correct(item=item, reviewer=None, product=made.product)
         settle(worker[1])
@@ -145,6 +146,15 @@ def test_the_sixth_photo_of_a_new_product_is_recognised(worker):
     sixth = recognised(worker, merchant, [six[5] for six in photos.values()])
     assert [item.best_product.sku for item in sixth] == [*NEW]
     assert {item.verdict for item in sixth} <= {"SURE", "REVIEW"}
+    assert categories_of(merchant=merchant) == sorted(new_values(sku)["category"] for sku in NEW)
+    for item, sku in zip(sixth, NEW, strict=True):
+        within = SearchFilters(categories=(new_values(sku)["category"],))
+        assert list(answers(worker, merchant, key=item.photo.key, filters=within)) == [sku]
+
+
+def new_values(sku):
+    """A product as a reviewer describes it who finds no category that fits."""
+    return {"sku": sku, "title": f"New {sku}", "category": f"New/{sku[:3].title()}"}
 
 
 CLOSET = """

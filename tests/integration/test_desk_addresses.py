@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Decision, DeskKeys, Item, ItemState, Lane, Product, Role
 from tests.api_support import Shop
@@ -151,6 +152,18 @@ def test_products_by_words_are_of_the_items_shop(client, ana, shop, mug):
     assert [row["sku"] for row in found] == ["MUG-1"]
 
 
+def test_the_categories_of_the_items_shop_are_suggested_for_a_new_product(client, ana, shop, mug):
+    item = waiting(shop, mug)
+    shop.product("MUG-2")
+    shop.product("BOX-1", category="")
+    shop.product("LAMP-1", category="Home/Lamps")  # nothing that waits looks like it
+    gone = shop.product("OLD-1", category="Gone")
+    Product.objects.filter(pk=gone.pk).update(deleted_at=timezone.now())
+    Shop("other").product(category="Elsewhere")
+    found = client.get(address("desk_categories", item.pk)).json()
+    assert found == {"categories": ["Home/Lamps", "Mugs"]}
+
+
 def test_keys_are_kept_for_the_person(client, ana):
     assert post(client, "keys", keys={"reject": "q"}).json()["keys"]["reject"] == "q"
     assert '"reject": "q"' in client.get(address("desk")).content.decode()
@@ -198,7 +211,7 @@ def test_a_stranger_sees_and_claims_nothing(client, stranger, shop, mug):
     before = everything()
     assert not post(client, "next").json().get("items")
     assert not post(client, "claim", items=[item.pk]).json().get("items")
-    for name in ("desk_products", "desk_heat"):
+    for name in ("desk_products", "desk_categories", "desk_heat"):
         assert client.get(address(name, item.pk)).status_code in (403, 404)
     response = client.post(address("assign"), {"merchant": "harbour", "count": 5, "reviewer": "eve"})
     assert response.status_code in (403, 404)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalog.measures import Share
 from catalog.models import Decision, Item, ItemState, Lane, Opinion, Role, Threshold
-from catalog.selectors.drift import acceptance_drift, throughput
+from catalog.selectors.drift import acceptance_drift, pace_of, throughput
 from catalog.selectors.quality import auto_precision, confused_pairs, reviewer_quality
 from catalog.services.review import item_accept, item_correct, item_unknown
 from catalog.services.reviewing.undo import decision_undo
@@ -121,7 +121,23 @@ def test_throughput_by_day(shop, mug):
     decided(shop, mug, mug, 3)
     decided(shop, mug, mug, 5, days=1)
     days = throughput(merchants=[shop.merchant.pk], days=3, now=timezone.now() - timedelta(minutes=1))
-    assert [(day.decided, day.hours, day.an_hour) for day in days] == [(0, 0, 0.0), (5, 1, 5.0), (3, 1, 3.0)]
+    assert [(day.decided, day.timed, day.an_hour) for day in days] == [(0, 0, None), (5, 0, None), (3, 0, None)]
+    assert pace_of(days) is None
+
+
+def test_the_pace_is_of_the_time_that_photos_were_looked_at(shop, mug):
+    """Two people at once look two hours in an hour; a lone decision takes no hour; an undone one is not counted."""
+    ana, ben = (reviewer(name, shop.merchant) for name in ("ana", "ben"))
+    for by in (ana, ben):
+        decided(shop, mug, mug, 60, by=by, seconds=6.0)
+    decided(shop, mug, mug, 30, by=ana)  # look-alikes that went with another one
+    (undone,) = decided(shop, mug, mug, 1, by=ana, seconds=900.0)
+    Decision.objects.create(item=undone.item, action="undo", undoes=undone, reviewer=ana)
+    decided(shop, mug, mug, 1, days=1, by=ana, seconds=30.0)
+    days = throughput(merchants=[shop.merchant.pk], days=2, now=timezone.now() - timedelta(minutes=1))
+    found = [(day.decided, day.timed, day.seconds, day.an_hour) for day in days]
+    assert found == [(1, 1, 30.0, 120.0), (150, 120, 720.0, 600.0)]
+    assert pace_of(days) == pytest.approx(3600 * 121 / 750)
 
 
 # Thresholds ----------------------------------------------------------------------------------------------------------
@@ -233,4 +249,6 @@ def test_the_dashboard_costs_the_same_for_few_decisions_and_for_many(client, sho
     many, response = queries(people[-1], 20)
     assert many == few
     assert (len(response.context["reviewers"]), response.context["precision"].overall.total) == (6, 33)
-    assert "Mug MUG-1" in response.content.decode()
+    html = response.content.decode()
+    assert "Mug MUG-1" in html
+    assert "1,800 an hour of looking" in html  # of those that took 2 s; the others have no time

@@ -7,7 +7,7 @@ desk opens nothing by itself: what it has is its reviewer's.
 
 import random
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import UNDECIDED, Item
-from catalog.selectors.queue import QueueFilters, queue_for
+from catalog.selectors.queue import QueueFilters, queue_for, unclaimed
 from catalog.services.errors import Refused
 from catalog.services.reviewing.acting import may_review
 from catalog.services.reviewing.opinions import opinions_ask, opinions_open, opinions_release
@@ -48,8 +48,8 @@ def items_claim(
         mine = Item.objects.filter(claim=desk, claimed_by=reviewer, state__in=UNDECIDED).order_by("pk")
         known = set(mine.select_for_update().values_list("pk", flat=True))
         wanted = count - len(known | set(holding))
-        queue = queue_for(reviewer=reviewer, filters=filters).filter(_free(now)).exclude(pk__in=[*holding, *without])
-        taken = _locked(queue)[:wanted] if wanted > 0 else []
+        queue = queue_for(reviewer=reviewer, filters=filters).filter(unclaimed(now))
+        taken = _locked(queue.exclude(pk__in=[*holding, *without]))[:wanted] if wanted > 0 else []
         claimed = [*known, *taken]
         Item.objects.filter(pk__in=claimed).update(claim=desk, claimed_by=reviewer, claimed_until=until)
     new = known.difference(holding) | set(taken)
@@ -74,7 +74,7 @@ def items_claim_these(*, reviewer: User, desk: UUID, item_ids: Collection[UUID])
     now = timezone.now()
     until = now + timedelta(seconds=load_env().review_claim_seconds)
     with transaction.atomic():
-        mine = Q(claim=desk, claimed_by=reviewer) | _free(now)
+        mine = Q(claim=desk, claimed_by=reviewer) | unclaimed(now)
         queue = queue_for(reviewer=reviewer, filters=QueueFilters(), lost=True)
         taken = _locked(queue.filter(mine, pk__in=list(item_ids)[:MOST]))
         Item.objects.filter(pk__in=taken).update(claim=desk, claimed_by=reviewer, claimed_until=until)
@@ -100,10 +100,6 @@ def items_assign(*, items: QuerySet[Item], merchant_id: UUID, reviewer: User | N
     chosen = items.filter(merchant_id=merchant_id, state__in=UNDECIDED)
     ids = list(chosen.values_list("pk", flat=True)[:count])
     return Item.objects.filter(pk__in=ids, state__in=UNDECIDED).update(assigned_to=reviewer)
-
-
-def _free(now: datetime) -> Q:
-    return Q(claim=None) | Q(claimed_until__lte=now)
 
 
 def _locked(queue: QuerySet[Item]) -> Sequence[UUID]:

@@ -1,7 +1,7 @@
 // What the desk asks in a window of its own: which product by words, what a new one is called, where a photo is split.
 
 import { get } from "./site.js";
-import { foundNode, part } from "./view.js";
+import { foundNode, make, part } from "./view.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEAST = 0.02; // of the photo; less is a slip of the hand
@@ -75,11 +75,19 @@ export function prepareSearch(dialog, chosen) {
 /** The form of a new product, filled in with what is known; `made(item, values)` with what was sent. */
 export function prepareNew(dialog, made) {
   const form = dialog.querySelector("form");
+  const categories = dialog.querySelector("datalist");
   let item;
+  /** The categories of the item's own shop are suggested; without them any can be typed. */
+  const suggest = async (shown) => {
+    categories.replaceChildren();
+    const found = await get(`${shown.id}/categories`).catch(() => ({ categories: [] }));
+    if (shown === item) categories.replaceChildren(...found.categories.map((name) => make("option", { value: name })));
+  };
   form.addEventListener("submit", () => made(item, Object.fromEntries(new FormData(form))));
   return (shown) => {
     item = shown;
     for (const [name, value] of Object.entries(item.form)) form.elements[name].value = value;
+    suggest(item);
     dialog.showModal();
     const missing = ["title", "sku"].find((name) => !form.elements[name].value);
     form.elements[missing ?? "title"].select();
