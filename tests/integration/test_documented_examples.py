@@ -36,6 +36,7 @@ NOT_RUN = {
     "python -m recognition.training": TRAINING,
     ".venv/bin/python -m recognition.training": TRAINING,
     ".venv/bin/python -m tools.signs": TRAINING,
+    "tar xf cifar10.tar.xz": "unpacks photos that are not in the repository",
     "VITRINE_BUNDLE=": STACK,
     ".venv/bin/python -m http.server": "serves until it is stopped; test_widget opens that page",
     ".venv/bin/python manage.py restore": "wants an empty place, with nothing running; test_backup restores",
