@@ -1,12 +1,14 @@
 """A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.cache import cache
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -31,6 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_request_at_a_time() -> Iterator[None]:
+    """The live server's threads share one connection to SQLite in memory: two requests at once would meet in one
+    transaction, and nobody waits for a lock there. Requests at once are tested on real servers, which have a file.
+    """
+    lock, answer = threading.RLock(), WSGIHandler.__call__
+
+    def alone(handler, environ, start_response):
+        with lock:
+            return answer(handler, environ, start_response)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WSGIHandler, "__call__", alone)
+        yield
 
 
 @pytest.fixture(scope="session")
