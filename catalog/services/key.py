@@ -20,6 +20,7 @@ from catalog.models import ApiKey, KeyKind, KeyOrigin, KeyState, Merchant, Scope
 from catalog.selectors.key import ANY_ORIGIN, keys_alive
 from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
+from config.env import load_env
 
 PREFIXES = {KeyKind.SECRET: "vit_sk_", KeyKind.PUBLISHABLE: "vit_pk_"}
 RANDOM_BYTES = 32
@@ -27,7 +28,6 @@ USED_EVERY = timedelta(minutes=1)
 OVERLAP = timedelta(days=1)
 OVERLAP_LIMIT = timedelta(days=7)
 ORIGINS_LIMIT = 50
-GUESSES = 60  # wrong keys a minute from one address
 ORIGIN_LENGTH = 255
 PUBLISHABLE_SCOPES = (Scope.SEARCHES,)
 PRESETS: dict[str, tuple[Scope, ...]] = {
@@ -143,7 +143,7 @@ def key_guess_count(*, visitor: str) -> int:
 
     Keys that are good are not counted, whoever else is wrong.
     """
-    return budgets_spend([Budget("guesses", f"vitrine:budget:{{guesses}}:{visitor}", GUESSES)]).wait
+    return budgets_spend([Budget("guesses", f"vitrine:budget:{{guesses}}:{visitor}", load_env().visitor_guesses)]).wait
 
 
 def origin_cleaned(text: str) -> str:

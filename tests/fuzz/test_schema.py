@@ -69,7 +69,10 @@ print(json.dumps({
     },
 }))
 """
-PLENTY = {"VITRINE_KEY_REQUESTS": "1000000", "VITRINE_VISITOR_SEARCHES": "1000000", "VITRINE_VISITOR_READS": "1000000"}
+PLENTY = {
+    f"VITRINE_{budget}": "1000000"
+    for budget in ("KEY_REQUESTS", "VISITOR_SEARCHES", "VISITOR_READS", "VISITOR_GUESSES")
+}
 
 
 @pytest.fixture(scope="module")
