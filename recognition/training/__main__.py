@@ -17,7 +17,6 @@ from recognition.training.cache import open_cache
 from recognition.training.data import Photo, check_trainable
 from recognition.training.errors import DataError, Diverged
 from recognition.training.export import export
-from recognition.training.leaks import without_leaks
 from recognition.training.looks import held_out_by_look
 from recognition.training.loop import Run
 from recognition.training.options import (
@@ -30,6 +29,7 @@ from recognition.training.options import (
     photos_of,
     plan_of,
     sure_of,
+    without_copies,
 )
 from recognition.training.plan import cache_side
 from recognition.training.recipes import command as recipes
@@ -113,21 +113,13 @@ def _fit(options: argparse.Namespace, console: Console) -> None:
         backbone = start_model(plan.arch, plan.dim, plan.weights).image.backbone
         look = start_preprocessing(plan.arch, plan.weights, plan.size)
         photos = held_out_by_look(photos, photo_features(backbone, cache, range(len(photos)), look), "report")
-    photos = _without_leaks(photos, console)
+    photos = without_copies(photos, console, "not trained on")
     check_trainable(photos)
     run = Run(plan, photos, cache, folder)
     trained = sum(photo.role == "train" for photo in photos)
     console.print(f"{trained} of {len(photos)} photos to train on; {run.epoch} of {plan.epochs} epochs are done")
     run.fit(console)
     _write(folder, photos, options, None, console)
-
-
-def _without_leaks(photos: list[Photo], console: Console) -> list[Photo]:
-    kept, copies = without_leaks(photos)
-    for copy in copies:
-        line = f"not trained on: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
-        console.print(line, highlight=False, soft_wrap=True)
-    return kept
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
@@ -173,7 +165,7 @@ def _add_tune(command: argparse.ArgumentParser) -> None:
 
 
 def _tune(options: argparse.Namespace, console: Console) -> None:
-    photos = _without_leaks(photos_of(options), console)
+    photos = without_copies(photos_of(options), console, "not trained on")
     check_trainable(photos)
     plan = plan_of(options)
     search = tune.Search(

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from recognition.training.calibrate import SURE_PRECISION, Sure
 from recognition.training.data import DataSet, Photo, Role, held_out_fold, read_photos
 from recognition.training.errors import DataError
+from recognition.training.leaks import without_leaks
 from recognition.training.photo_list import PHOTOS
 from recognition.training.plan import OPTIMISERS, PRECISIONS, Plan
 from recognition.training.reviews import Reviews, read_reviews
@@ -48,6 +50,20 @@ def add_data(command: argparse.ArgumentParser) -> None:
         "--fold", metavar="K/N", help="report the K-th of N parts of each label's training photos (cross-validation)"
     )
     command.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+
+
+def add_finished(parser: argparse.ArgumentParser) -> None:
+    """A finished bundle, and where another with the same vectors is written."""
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle; it is left as it is")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle, replaced whole")
+    parser.add_argument(
+        "--version", help="name of the bundle (default: it keeps its name, as its vectors are the same)"
+    )
+    parser.add_argument(
+        "--mirrored-views",
+        action=argparse.BooleanOptionalAction,
+        help="whether labels are judged by a photo and its mirror image (default: as the bundle does)",
+    )
 
 
 def add_licences(command: argparse.ArgumentParser) -> None:
@@ -230,3 +246,12 @@ def fit_command(options: argparse.Namespace, plan: Plan) -> str:
         if getattr(plan, name) != getattr(usual, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(plan, name))]
     return shlex.join(words if plan.mirror else [*words, "--no-mirror"])
+
+
+def without_copies(photos: list[Photo], console: Console, told: str = "left out") -> list[Photo]:
+    """The photos, none in two roles (leaks.py); says what is not used, and of what it is a copy."""
+    kept, copies = without_leaks(photos)
+    for copy in copies:
+        line = f"{told}: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
+        console.print(line, highlight=False, soft_wrap=True)
+    return kept

@@ -26,8 +26,16 @@ from recognition.training.card import write_card
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.export import measured
-from recognition.training.leaks import without_leaks
-from recognition.training.options import add_data, add_licences, add_sure, licences_of, photos_of, sure_of
+from recognition.training.options import (
+    add_data,
+    add_finished,
+    add_licences,
+    add_sure,
+    licences_of,
+    photos_of,
+    sure_of,
+    without_copies,
+)
 from recognition.training.record import Record, contents, counts, read_record
 
 _SHOWN = 5  # photos that one error names
@@ -36,16 +44,7 @@ _SHOWN = 5  # photos that one error names
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `calibrate` to the commands of `python -m recognition.training`."""
     parser = commands.add_parser("calibrate", help="fit a bundle's probabilities and thresholds to other photos")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle; it is left as it is")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle, replaced whole")
-    parser.add_argument(
-        "--version", help="name of the bundle (default: it keeps its name, as its vectors are the same)"
-    )
-    parser.add_argument(
-        "--mirrored-views",
-        action=argparse.BooleanOptionalAction,
-        help="whether labels are judged by a photo and its mirror image (default: as the bundle does)",
-    )
+    add_finished(parser)
     add_data(parser)
     add_licences(parser)
     add_sure(parser)
@@ -54,10 +53,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _run(options: argparse.Namespace, console: Console) -> None:
     licences, sure = licences_of(options), sure_of(options)
-    photos, found = without_leaks(photos_of(options))
-    for copy in found:
-        line = f"left out: {copy.second} {'is' if copy.kind == 'same bytes' else 'looks like'} {copy.first}"
-        console.print(line, highlight=False, soft_wrap=True)
+    photos = without_copies(photos_of(options), console)
     bundle = recalibrate(
         options.bundle,
         photos,

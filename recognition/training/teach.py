@@ -30,7 +30,7 @@ from recognition.training.card import write_card
 from recognition.training.data import Photo
 from recognition.training.errors import DataError
 from recognition.training.label_calibration import fit_labels, judge_labels, label_figures
-from recognition.training.options import add_data, photos_of
+from recognition.training.options import add_data, add_finished, photos_of, without_copies
 from recognition.training.plan import cache_side
 from recognition.training.record import Record, contents, counts, read_record
 
@@ -44,16 +44,7 @@ _CHUNK = 32
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `teach` to the commands of `python -m recognition.training`."""
     parser = commands.add_parser("teach", help="train the classifiers of a finished bundle on the held-out photos too")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle; it is left as it is")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle, replaced whole")
-    parser.add_argument(
-        "--version", help="name of the bundle (default: it keeps its name, as its vectors are the same)"
-    )
-    parser.add_argument(
-        "--mirrored-views",
-        action=argparse.BooleanOptionalAction,
-        help="whether labels are judged by a photo and its mirror image (default: as the bundle does)",
-    )
+    add_finished(parser)
     parser.add_argument("--seed", type=int, default=1)
     add_data(parser)
     parser.set_defaults(run_command=_run)
@@ -63,7 +54,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     bundle = load_bundle(options.bundle)
     if options.mirrored_views is not None:
         bundle = replace(bundle, mirrored=options.mirrored_views)
-    photos = photos_of(options)
+    photos = without_copies(photos_of(options), console)
     cache = open_cache(
         photos, options.out.with_name(f"{options.out.name}.cache"), cache_side(bundle.preprocessing.size)
     )
