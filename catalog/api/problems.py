@@ -88,6 +88,8 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "scopes_missing": (422, "Scopes missing", "Send `scopes` or a `preset` for a secret key."),
     "scopes_fixed": (422, "Scopes fixed", "A publishable key may only search: leave `scopes` and `preset` out."),
     "scope_exceeded": (403, "Scope not yours to give", "Use a key that has every scope that it hands out."),
+    "expiry_exceeded": (403, "Time not yours to give", "Send an `expires_at` no later than your own key's."),
+    "rate_exceeded": (403, "Requests not yours to give", "Send a `rate_limit` no higher than your own key's."),
     "origins_missing": (422, "Origins missing", "Name the origins of the pages that will use the key, or `*`."),
     "origins_not_taken": (422, "Origins not taken", "Only publishable keys have origins."),
     "origins_too_many": (422, "Too many origins", "Use several keys."),
