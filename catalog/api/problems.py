@@ -79,6 +79,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "upload_empty": (422, "Upload empty", "The file has no bytes."),
     "upload_too_large": (413, "Upload too large", "Split it into several uploads."),
     "upload_finished": (409, "Upload finished", "A finished upload cannot be cancelled."),
+    "upload_expired": (410, "Upload expired", "Its rows are not kept any more (see `VITRINE_UPLOADS_KEPT_DAYS`)."),
     "job_finished": (409, "Job finished", "A finished job cannot be cancelled."),
     "job_expired": (410, "Job expired", "Its results are not kept any more (see `VITRINE_JOBS_KEPT_DAYS`). Ask anew."),
     "item_decided": (409, "Item decided", "Somebody has already decided on this item."),
