@@ -59,6 +59,7 @@ class Env(BaseSettings):
     max_attempts: int = Field(3, ge=1)
     search_deadline_seconds: float = Field(30.0, gt=0)
     jobs_kept_days: float = Field(30.0, gt=0)  # a finished job's results; afterwards it answers 410
+    uploads_kept_days: float = Field(90.0, gt=0)  # a finished upload's rows, likewise; products and photos stay
 
     review_claim_seconds: float = Field(120.0, gt=0)  # how long an open desk keeps items that it does not ask for again
     control_share: float = Field(0.02, ge=0, le=1)  # of the items that the machine accepted, shown to a reviewer anyway

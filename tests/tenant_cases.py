@@ -117,6 +117,7 @@ API: dict[str, Case] = {
         queries=({"state": "done"}, {"merchant": "{merchant}"}),
     ),
     "api-search": Theirs(id="search"),
+    "api-search-hits": Theirs(id="search"),
     "api-search-events": Theirs(id="search"),
     "api-search-cancel": Theirs(id="search", post={}),
     "api-hit-explanation": Theirs(id="search", product_id="product"),

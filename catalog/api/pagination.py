@@ -5,6 +5,8 @@ Used by every list of the API. The cursor holds the last row's ordering values, 
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -18,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from catalog.selectors.search import Hit
 from catalog.services.errors import Refused
 
 PAGE_SIZE = 50
@@ -25,6 +28,7 @@ PAGE_LIMIT = 200
 NEWEST_FIRST = ("-created_at", "id")
 
 Row = TypeVar("Row", bound=Model)
+Cut = TypeVar("Cut")
 
 
 class Cursor(BasePagination):
@@ -46,12 +50,24 @@ class Cursor(BasePagination):
         if values:
             queryset = queryset.filter(_after(ordering, values))
         rows = list(queryset[: size + 1])
-        more, rows = len(rows) > size, rows[:size]
+        return self._cut(rows, size, backwards=backwards, begun=bool(values), values_of=self._values)
+
+    def _cut(
+        self,
+        rows: Sequence[Cut],
+        size: int,
+        *,
+        backwards: bool,
+        begun: bool,
+        values_of: Callable[[Cut], Sequence[Any]],
+    ) -> list[Cut]:
+        """The page out of rows that may be more, the nearest first, and the cursors that lead away from it."""
+        more, page = len(rows) > size, list(rows[:size])
         if backwards:
-            rows.reverse()
-        self.next_cursor = self._encode(rows[-1], False) if rows and (more or backwards) else None
-        self.previous_cursor = self._encode(rows[0], True) if rows and (values and (more or not backwards)) else None
-        return rows
+            page.reverse()
+        self.next_cursor = _encode(False, values_of(page[-1])) if page and (more or backwards) else None
+        self.previous_cursor = _encode(True, values_of(page[0])) if page and begun and (more or not backwards) else None
+        return page
 
     def page(self, results: list) -> dict[str, Any]:
         """The body of a page."""
@@ -87,27 +103,64 @@ class Cursor(BasePagination):
     def _link(self, cursor: str | None) -> str | None:
         return None if cursor is None else replace_query_param(self.url, "cursor", cursor)
 
-    def _encode(self, row: Model, backwards: bool) -> str:
+    def _values(self, row: Model) -> list[Any]:
         values = [getattr(row, name.lstrip("-")) for name in self.ordering]
         plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-        text = json.dumps([int(backwards), *(value if isinstance(value, int) else str(value) for value in plain)])
-        return urlsafe_b64encode(text.encode()).decode()
+        return [value if isinstance(value, int) else str(value) for value in plain]
 
     def _decode(self, request: Request, model: type[Model]) -> tuple[bool, list[Any]]:
-        text = request.query_params.get("cursor")
-        if not text:
-            return False, []
-        try:
-            backwards, *plain = json.loads(urlsafe_b64decode(text.encode()))
-            if backwards not in (0, 1) or len(plain) != len(self.ordering):
+        with _cursors_of_others_refused():
+            backwards, plain = _decoded(request)
+            if not plain:
+                return False, []
+            if len(plain) != len(self.ordering):
                 raise ValueError("not one of our cursors")
             fields = [cast(Field, model._meta.get_field(name.lstrip("-"))) for name in self.ordering]
             values = [field.to_python(value) for field, value in zip(fields, plain, strict=True)]
             if any(value is None or (isinstance(value, datetime) and is_naive(value)) for value in values):
                 raise ValueError("not one of our cursors")
-        except (TypeError, ValueError, DjangoValidationError) as error:
-            raise Refused("cursor_invalid", "This cursor is not valid. Start again without it.") from error
-        return bool(backwards), values
+        return backwards, values
+
+
+class HitCursor(Cursor):
+    """Cuts the hits of one search into pages. They lie in its row, so what they are ordered by takes a key's place."""
+
+    def paginate_hits(self, hits: Sequence[Hit], request: Request) -> list[Hit]:
+        """The hits of the page that ``cursor`` names, or of the first one."""
+        self.url = request.build_absolute_uri()
+        size = _page_size(request)
+        with _cursors_of_others_refused():
+            backwards, plain = _decoded(request)
+            values = tuple(map(float, plain))
+        if backwards:
+            hits = [hit for hit in reversed(hits) if hit.order < values]
+        elif values:
+            hits = [hit for hit in hits if hit.order > values]
+        return self._cut(hits, size, backwards=backwards, begun=bool(values), values_of=lambda hit: hit.order)
+
+
+def _encode(backwards: bool, values: Sequence[Any]) -> str:
+    return urlsafe_b64encode(json.dumps([int(backwards), *values]).encode()).decode()
+
+
+def _decoded(request: Request) -> tuple[bool, list[Any]]:
+    """Whether the cursor leads backwards, and its values; none where none was sent."""
+    text = request.query_params.get("cursor")
+    if not text:
+        return False, []
+    backwards, *plain = json.loads(urlsafe_b64decode(text.encode()))
+    if backwards not in (0, 1) or not plain:
+        raise ValueError("not one of our cursors")
+    return bool(backwards), plain
+
+
+@contextmanager
+def _cursors_of_others_refused() -> Iterator[None]:
+    """Whatever is wrong with a cursor is one problem: nobody is to write them."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, DjangoValidationError) as error:
+        raise Refused("cursor_invalid", "This cursor is not valid. Start again without it.") from error
 
 
 def _page_size(request: Request) -> int:

@@ -12,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from catalog.api.authentication import ApiKeyAuthentication
 from catalog.api.errors import MEDIA_TYPE
+from catalog.api.pagination import Cursor
 from catalog.api.problems import PAGE, PROBLEMS
 from catalog.api.scopes import scope_needed
 
@@ -63,6 +64,10 @@ PREFER = OpenApiParameter(
     description="`wait=N` answers when the job is finished, at the latest after N seconds (30 at most).",
     examples=[OpenApiExample("wait ten seconds", "wait=10")],
 )
+PAGING = [  # of pages in actions that are no ``list``
+    OpenApiParameter(each["name"], each["schema"], description=each["description"])
+    for each in Cursor().get_schema_operation_parameters()
+]
 VERB_PROBLEMS = ("idempotency_key_invalid", "idempotency_key_reused", "idempotency_in_progress")
 POST_PROBLEMS = ("malformed", "unsupported_media_type", "length_required", "body_too_large", *VERB_PROBLEMS)
 

@@ -58,6 +58,7 @@ urlpatterns = [
     path(f"{V1}/uploads/<uuid:id>/rows", UploadRowViews.as_view({"get": "list"}), name="api-upload-rows"),
     path(f"{V1}/search-jobs", SearchViews.as_view(LISTED), name="api-searches"),
     path(f"{V1}/search-jobs/<uuid:id>", SearchViews.as_view(ONE_JOB), name="api-search"),
+    path(f"{V1}/search-jobs/<uuid:id>/hits", SearchViews.as_view({"get": "hits"}), name="api-search-hits"),
     path(f"{V1}/search-jobs/<uuid:id>/events", SearchViews.as_view({"get": "events"}), name="api-search-events"),
     path(f"{V1}/search-jobs/<uuid:id>/cancel", SearchViews.as_view({"post": "cancel"}), name="api-search-cancel"),
     path(

@@ -59,10 +59,17 @@ class Upload(models.Model):
     created_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    forgotten_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its rows were deleted, long after it finished."
+    )
 
     class Meta:
         ordering = ["-created_at", "id"]
-        indexes = [models.Index(fields=["merchant", "-created_at"], name="upload_list")]
+        indexes = [
+            models.Index(fields=["merchant", "-created_at"], name="upload_list"),
+            # The reconciler reads only what is due, however many uploads were forgotten before.
+            models.Index(fields=["finished_at"], condition=models.Q(forgotten_at=None), name="upload_kept"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -6,6 +6,7 @@ for other variants of what is shown.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q, Window
@@ -33,12 +34,14 @@ class Hit:
     """A candidate whose product still exists. ``photo_id`` is the matched photo, or the main one when that is gone.
 
     ``variants`` are the others of its article, where that is one hit: those that were found, and those that were not.
+    ``order`` is what the list is ordered by; its last number is the candidate's place, whatever became of the others.
     """
 
     product: ProductWithMainPhoto
     photo_id: UUID | None
     candidate: Candidate
     why: str
+    order: tuple[float, ...]
     variants: Sequence[Variant] = ()
 
 
@@ -55,8 +58,11 @@ class Answer:
     facets: list[Facet]
 
 
-def search_answer(*, merchant: Merchant, job: Job) -> Answer:
-    """The hits of a finished search as its options want them; nothing of one that is not done."""
+def search_answer(*, merchant: Merchant, job: Job, all_found: bool = False) -> Answer:
+    """The hits of a finished search as its options want them; nothing of one that is not done.
+
+    As many as its ``limit`` says, or ``all_found``.
+    """
     if job.state != JobState.DONE:
         return Answer([], 0, 0, [])
     options = SearchOptions.model_validate(job.request)
@@ -65,9 +71,9 @@ def search_answer(*, merchant: Merchant, job: Job) -> Answer:
     examples = {*options.like, *options.unlike}
     hits = [hit for hit in every if passes(hit.candidate, options) and hit.product.pk not in examples]
     if key := sort_key(options.sort):
-        hits.sort(key=key)
+        hits = sorted((replace(hit, order=(*key(hit), *hit.order)) for hit in hits), key=attrgetter("order"))
     articles = articles_of(hits, grouped=options.group_variants)
-    shown = articles[: job.request.get("limit")]
+    shown = articles if all_found else articles[: job.request.get("limit")]
     variants = _variants(merchant, shown) if options.group_variants else {}
     asked = f"{_why_asked(options)}{_why_read(readings)}"
     filters = SearchFilters.model_validate(job.request.get("filters") or {})
@@ -88,7 +94,11 @@ def hits_of_many(*, merchant: Merchant, lists: Iterable[tuple[Sequence[dict], bo
     photos = Photo.objects.filter(merchant=merchant, purpose=Purpose.INDEX, pk__in={each.photo_id for each in wanted})
     known = set(photos.values_list("pk", flat=True))
     return [
-        [_hit(products[each.product_id], each, known, calibrated) for each in candidates if each.product_id in products]
+        [
+            _hit(products[each.product_id], each, known, calibrated, place)
+            for place, each in enumerate(candidates)
+            if each.product_id in products
+        ]
         for candidates, calibrated in parsed
     ]
 
@@ -173,6 +183,6 @@ def _why_read(readings: Sequence[dict[str, str]]) -> str:
     return f" The words were read: {told}." if told else ""
 
 
-def _hit(product: ProductWithMainPhoto, candidate: Candidate, known: set[UUID], calibrated: bool) -> Hit:
+def _hit(product: ProductWithMainPhoto, candidate: Candidate, known: set[UUID], calibrated: bool, place: int) -> Hit:
     photo_id = candidate.photo_id if candidate.photo_id in known else product.main_photo_id
-    return Hit(product, photo_id, candidate, why(candidate=candidate, calibrated=calibrated))
+    return Hit(product, photo_id, candidate, why(candidate=candidate, calibrated=calibrated), order=(place,))

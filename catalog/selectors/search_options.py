@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -124,12 +124,12 @@ def facets_of(articles: Sequence[Sequence[Found]], names: Iterable[str]) -> list
     return [Facet(name, _prices(articles) if name == "prices" else _counted(articles, name)) for name in names]
 
 
-def sort_key(sort: Sort) -> Callable[[Found], Any] | None:
+def sort_key(sort: Sort) -> Callable[[Found], tuple[float, ...]] | None:
     """The order of hits: ``None`` leaves that of the search; equals keep it, and what has no price comes last."""
-    keys: dict[str, Callable[[Found], Any]] = {
-        "price_asc": lambda hit: (hit.product.price is None, hit.product.price or 0),
-        "price_desc": lambda hit: (hit.product.price is None, -(hit.product.price or 0)),
-        "newest": lambda hit: -hit.product.created_at.timestamp(),
+    keys: dict[str, Callable[[Found], tuple[float, ...]]] = {
+        "price_asc": lambda hit: (hit.product.price is None, float(hit.product.price or 0)),
+        "price_desc": lambda hit: (hit.product.price is None, -float(hit.product.price or 0)),
+        "newest": lambda hit: (-hit.product.created_at.timestamp(),),
     }
     return keys.get(sort)
 

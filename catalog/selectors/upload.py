@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from catalog.models import LedgerState, Photo, RowVerdict, Upload, UploadRow, UploadState
 from catalog.services.uploading.manifest import RESERVED
+from config.env import load_env
 
 RATE_WINDOW = timedelta(seconds=60)
 BOM = "\ufeff"  # without it Excel takes UTF-8 for the local encoding
@@ -43,6 +44,22 @@ class UploadProgress:
     percent: float
     photos_per_second: float | None
     eta_seconds: float | None
+
+
+def uploads_kept(*, uploads: QuerySet[Upload]) -> QuerySet[Upload]:
+    """Of these, those whose rows are still kept."""
+    return uploads.filter(Q(finished_at=None) | Q(finished_at__gte=uploads_kept_since()), forgotten_at=None)
+
+
+def upload_is_kept(*, upload: Upload) -> bool:
+    """Whether its rows are still kept: it is not finished, or that is not long ago."""
+    recent = upload.finished_at is None or upload.finished_at >= uploads_kept_since()
+    return recent and upload.forgotten_at is None
+
+
+def uploads_kept_since() -> datetime:
+    """What finished before this is kept no longer."""
+    return timezone.now() - timedelta(days=load_env().uploads_kept_days)
 
 
 def upload_progress(upload: Upload) -> UploadProgress:

@@ -22,7 +22,13 @@ from catalog.services.job import jobs_forget, recognition_job_finish, recognitio
 from catalog.services.notify import job_announce
 from catalog.services.photo import bytes_sweep, photos_owe
 from catalog.services.shadow import photos_of_another, shadow_reconcile
-from catalog.services.upload import archives_sweep, upload_finish_if_done, uploads_processing, uploads_wake
+from catalog.services.upload import (
+    archives_sweep,
+    upload_finish_if_done,
+    uploads_forget,
+    uploads_processing,
+    uploads_wake,
+)
 from catalog.services.webhooks.events import event_job_finished
 from config.env import load_env
 from config.logs import told
@@ -162,6 +168,7 @@ class Reconciled:
     shadow_back: int
     uploads_woken: int
     jobs_forgotten: int
+    uploads_forgotten: int
     bytes_deleted: int
     archives_deleted: int
 
@@ -177,6 +184,7 @@ def reconcile() -> Reconciled:
         shadow_back=shadow_reconcile(now=now),
         uploads_woken=uploads_wake(),
         jobs_forgotten=jobs_forget(now=now),
+        uploads_forgotten=uploads_forget(now=now),
         bytes_deleted=bytes_sweep(now=now),
         archives_deleted=archives_sweep(),
     )

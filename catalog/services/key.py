@@ -1,7 +1,8 @@
 """API keys: made once, shown once, stored as SHA-256 only; changed, replaced with an overlap, revoked.
 
 Comes before every API request (``api.authentication`` finds the key of a token) and after the API, an admin or the
-command line made one. ``by`` is the key that asks, where it is one: nobody hands out more than they may do themselves.
+command line made one. ``by`` is the key that asks, where it is one: it hands out no scope, no later end and no more
+requests a minute than it has itself, not even to itself; else whoever has a limited key has one without limits.
 """
 
 import hashlib
@@ -55,13 +56,14 @@ def api_key_create(
     """Make a key. The token is returned here and never again: only its digest is stored.
 
     A publishable key may only search, whatever ``scopes`` says. ``rate_limit``: requests a minute. Raises ``Refused``:
-    scopes_missing, scope_exceeded (403), origins_missing, origins_not_taken, origins_too_many, origin_invalid,
-    expiry_passed.
+    scopes_missing, scope_exceeded, expiry_exceeded and rate_exceeded (403), origins_missing, origins_not_taken,
+    origins_too_many, origin_invalid, expiry_passed.
     """
     asked = _ordered(scopes if kind == KeyKind.SECRET else PUBLISHABLE_SCOPES)
     _check_scopes(asked, by)
     pages = _checked_origins(kind, origins)
-    _check_expiry(expires_at)
+    _check_expiry(expires_at, by)
+    _check_rate(rate_limit, by)
     return _insert(
         pages, merchant=merchant, name=name, kind=kind, scopes=asked, expires_at=expires_at, rate_limit=rate_limit
     )
@@ -71,23 +73,28 @@ def api_key_create(
 def api_key_update(*, key: ApiKey, values: Mapping[str, Any], by: ApiKey | None = None) -> ApiKey:
     """Change name, scopes, origins, expires_at or rate_limit; what is left out stays.
 
-    Raises ``Refused`` as ``api_key_create``, key_ended (409), and scopes_fixed for those of a publishable key.
+    Raises ``Refused`` as ``api_key_create``, key_ended (409), and scopes_fixed for those of a publishable key. More
+    than its name changes only by a key that could hand out its scopes: what it may do would be given for longer, to
+    more pages, or more often.
     """
     held = _held(key)
     if "scopes" in values:
         if held.kind == KeyKind.PUBLISHABLE:
             raise Refused("scopes_fixed", "A publishable key may only search.")
-        _check_scopes(_ordered(values["scopes"]), by)
         held.scopes = _ordered(values["scopes"])
+    if values.keys() - {"name"}:
+        _check_scopes(held.scopes, by)
     if "origins" in values:
         pages = _checked_origins(held.kind, values["origins"])
         held.origins.all().delete()
         _insert_origins(held, pages)
     if "expires_at" in values:
-        _check_expiry(values["expires_at"])
+        _check_expiry(values["expires_at"], by)
         held.expires_at = values["expires_at"]
+    if "rate_limit" in values:
+        _check_rate(values["rate_limit"], by)
+        held.rate_limit = values["rate_limit"]
     held.name = values.get("name", held.name)
-    held.rate_limit = values.get("rate_limit", held.rate_limit)
     held.save(update_fields=["name", "scopes", "rate_limit", "expires_at"])
     return held
 
@@ -96,21 +103,27 @@ def api_key_update(*, key: ApiKey, values: Mapping[str, Any], by: ApiKey | None 
 def api_key_rotate(*, key: ApiKey, overlap: timedelta = OVERLAP, by: ApiKey | None = None) -> tuple[ApiKey, str]:
     """Make a new key that may do the same; the old one goes on for ``overlap``, a week at most, then it expires.
 
-    A key that was made for some time is followed by one for as long a time. Raises ``Refused``: key_ended and
-    key_replaced (409), scope_exceeded (403).
+    A key that was made for some time is followed by one for as long a time; where it replaces itself, by one that ends
+    when it would have, or its life would have no end. Raises ``Refused``: key_ended and key_replaced (409),
+    scope_exceeded, expiry_exceeded and rate_exceeded (403).
     """
     held = _held(key)
     if held.replaced_by_id:
         raise Refused("key_replaced", "This key was replaced already: rotate the one that replaced it.", status=409)
-    _check_scopes(held.scopes, by)
     now = timezone.now()
+    expires_at = held.expires_at and now + (held.expires_at - held.created_at)
+    if by and by.pk == held.pk:
+        expires_at = held.expires_at
+    _check_scopes(held.scopes, by)
+    _check_expiry(expires_at, by)
+    _check_rate(held.rate_limit, by)
     new, token = _insert(
         [each.origin for each in held.origins.all()],
         merchant=held.merchant,
         name=held.name,
         kind=held.kind,
         scopes=held.scopes,
-        expires_at=held.expires_at and now + (held.expires_at - held.created_at),
+        expires_at=expires_at,
         rate_limit=held.rate_limit,
     )
     end = now + min(overlap, OVERLAP_LIMIT)
@@ -200,9 +213,20 @@ def _checked_origins(kind: str, origins: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(map(origin_cleaned, origins)))
 
 
-def _check_expiry(expires_at: datetime | None) -> None:
+def _check_expiry(expires_at: datetime | None, by: ApiKey | None) -> None:
     if expires_at and expires_at <= timezone.now():
         raise Refused("expiry_passed", "This expiry date has passed.")
+    if by and by.expires_at and (expires_at is None or expires_at > by.expires_at):
+        end = by.expires_at.isoformat(timespec="seconds")
+        raise Refused("expiry_exceeded", f"Your own key ends at {end}: it cannot hand out more time.", status=403)
+
+
+def _check_rate(rate_limit: int | None, by: ApiKey | None) -> None:
+    """A key without a limit of its own has the installation's: what operators set is not for merchants to raise."""
+    usual = load_env().key_requests
+    if by and (rate_limit or usual) > (most := by.rate_limit or usual):
+        told = f"Your own key has {most} requests a minute: it cannot hand out more."
+        raise Refused("rate_exceeded", told, status=403)
 
 
 def _note_use(key: ApiKey) -> None:

@@ -7,15 +7,17 @@ Everything in between is in the package ``uploading``.
 
 import logging
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from catalog.models import UNFINISHED, LedgerState, Merchant, Photo, Upload, UploadRow, UploadState
+from catalog.selectors.upload import uploads_kept_since
 from catalog.services.enqueue import IMPORT_UPLOAD, dispatch_soon, wake
 from catalog.services.errors import Refused
 from catalog.services.job import OWED, job_cancel, recognition_job_finish
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 ARCHIVE_READ = (UploadState.PROCESSING, UploadState.DONE, UploadState.FAILED, UploadState.CANCELLED)
 SWEPT_AT_ONCE = 100
+FORGOTTEN_AT_ONCE = 1_000
+ROWS_FORGOTTEN_AT_ONCE = 5_000  # so that no transaction is long: a large upload takes several rounds
 
 # In a problem that a worker found: whose it is. What the import found about a file of the same name has none.
 PHOTO_ID = "photo_id"
@@ -222,6 +226,20 @@ def archives_sweep() -> int:
     """Delete archives that are needed no more: the process that was to do so died, or the store was away."""
     kept = Upload.objects.filter(source_is_folder=False, state__in=ARCHIVE_READ).exclude(source="")
     return sum(_drop_archive(upload) for upload in kept[:SWEPT_AT_ONCE])
+
+
+def uploads_forget(*, now: datetime) -> int:
+    """Delete the rows of uploads that finished long ago, some at a time. Returns how many uploads have none any more.
+
+    An upload's own row stays: its photos say where they came from, and it says how many rows there were. Products and
+    photos stay, those that are to be recognised and what was found on them too. So may a job outlive its upload.
+    """
+    due = Upload.objects.filter(finished_at__lt=uploads_kept_since(), forgotten_at=None).order_by("finished_at")
+    uploads = list(due.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
+    rows = UploadRow.objects.filter(upload__in=uploads)
+    UploadRow.objects.filter(pk__in=rows.order_by().values("pk")[:ROWS_FORGOTTEN_AT_ONCE]).delete()
+    empty = Upload.objects.filter(~Exists(rows.filter(upload=OuterRef("pk"))), pk__in=uploads)
+    return empty.update(columns=[], forgotten_at=now)
 
 
 def _drop_archive(upload: Upload) -> bool:

@@ -1,6 +1,7 @@
 """Schemathesis over the whole OpenAPI document and a real site: nothing breaks, and every answer is a documented one.
 
-Asked with a secret key, with a publishable key and with none, for a bounded time each. What is not asked: that every
+Asked with a secret key, with a publishable key and with none, for a bounded time each: with a secret key first one case
+of every operation, however long that takes, then cases by chance while the time lasts. What is not asked: that every
 request which fits the document is taken (no schema says which cursors and currencies there are), nor that every one
 which does not is refused (in a form, ``true`` is a text too).
 """
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -36,8 +38,11 @@ CHECKS = (
     "missing_required_header",
     "ignored_auth",
 )
+SCHEMA = "/api/schema?format=json"
+# The secret keys' parts, which together are the whole document.
+TAGS = {"secret": ["--exclude-tag", "keys"], "keeper": ["--include-tag", "keys"]}
 # One row of each kind, and finished ones to follow: a stream of others would outlast the time. Keys are tried on a
-# merchant of their own: who tries them revokes the one that asks, too.
+# merchant of their own: who tries them revokes the one that asks, too. All of it twice: the first round deletes rows.
 SEED = """
 import json
 from tests.api_support import Shop, candidate, search_result
@@ -45,29 +50,32 @@ from catalog.models import Job, Upload
 from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
-shop, keeper = Shop("shop"), Shop("keeper")
-product = shop.product("MUG-1", price="5.00", currency="EUR", variant_group="MUG", attributes={"colour": "red"})
-shop.product("MUG-2", variant_group="MUG")
-photo, search = shop.photo(product), shop.search()
-search_result_store(result=search_result(search, candidate(product, photo, text=1.0), verdict="SURE"))
-recognition = shop.recognition()
-item = shop.item(product, job=recognition)
-upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
-endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
-delivery = endpoint_test(endpoint=endpoint)
-words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
-followed = shop.recognition()
-Job.objects.filter(pk=followed.pk).update(state="done", finished_at=followed.created_at)
-read = Upload.objects.create(merchant=shop.merchant, name="b.zip", source="", state="done")
-print(json.dumps({
-    "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
-    "ids": {
-        "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk), "search-jobs": str(search.pk),
-        "recognition-jobs": str(recognition.pk), "review-items": str(item.pk), "keys": str(keeper.public_key.pk),
-        "webhook-endpoints": str(endpoint.pk), "webhook-deliveries": str(delivery.pk),
-        "synonyms": str(words.pk), "followed": str(followed.pk), "read": str(read.pk),
-    },
-}))
+def seeded(name):
+    shop, keeper = Shop(name), Shop(f"{name}-keeper")
+    product = shop.product("MUG-1", price="5.00", currency="EUR", variant_group="MUG", attributes={"colour": "red"})
+    shop.product("MUG-2", variant_group="MUG")
+    photo, search = shop.photo(product), shop.search()
+    search_result_store(result=search_result(search, candidate(product, photo, text=1.0), verdict="SURE"))
+    recognition = shop.recognition()
+    item = shop.item(product, job=recognition)
+    upload = Upload.objects.create(merchant=shop.merchant, name="a.zip", source="spool/a")
+    endpoint, _ = endpoint_create(merchant=shop.merchant, url="https://shop.test/hook", events=["job.finished"])
+    delivery = endpoint_test(endpoint=endpoint)
+    words = synonyms_create(merchant=shop.merchant, words=["mug", "cup"])
+    followed = shop.recognition()
+    Job.objects.filter(pk=followed.pk).update(state="done", finished_at=followed.created_at)
+    read = Upload.objects.create(merchant=shop.merchant, name="b.zip", source="", state="done")
+    return {
+        "secret": shop.token, "keeper": keeper.token, "publishable": shop.public_token,
+        "ids": {
+            "products": str(product.pk), "photos": str(photo.pk), "uploads": str(upload.pk),
+            "search-jobs": str(search.pk), "recognition-jobs": str(recognition.pk), "review-items": str(item.pk),
+            "keys": str(keeper.public_key.pk), "webhook-endpoints": str(endpoint.pk),
+            "webhook-deliveries": str(delivery.pk), "synonyms": str(words.pk),
+            "followed": str(followed.pk), "read": str(read.pk),
+        },
+    }
+print(json.dumps([seeded("first"), seeded("then")]))
 """
 PLENTY = {
     f"VITRINE_{budget}": "1000000"
@@ -107,29 +115,41 @@ def configuration(ids):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize(
-    ("caller", "chosen"),
-    [
-        ("secret", ["--exclude-tag", "keys"]),
-        ("keeper", ["--include-tag", "keys"]),
-        ("publishable", []),
-        ("nobody", []),
-    ],
-    ids=["secret", "keeper", "publishable", "nobody"],
-)
-def test_every_answer_is_a_documented_one(site, tmp_path, caller, chosen):
-    line, found = site
+@pytest.mark.parametrize("caller", ["secret", "keeper", "publishable", "nobody"])
+def test_every_answer_is_a_documented_one(site, tmp_path, caller):
+    line, (first, then) = site
     settings = tmp_path / "schemathesis.toml"
-    settings.write_text(configuration(dict(found["ids"])))
-    token = [] if caller == "nobody" else ["--header", f"Authorization: Bearer {found[caller]}"]
-    done = subprocess.run(
-        [
-            PROGRAM, "--config-file", settings, "run", f"{line.url}/api/schema?format=json", *token, *chosen,
-            "--header", "Prefer: wait=0", "--checks", ",".join(CHECKS), "--max-time", str(SECONDS),
-            "--request-timeout", "60", "--continue-on-failure", "--no-color", "--warnings", "off",
-        ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 100, done.stdout
+
+    def fuzz(found, *how):
+        settings.write_text(configuration(dict(found["ids"])))
+        token = [] if caller == "nobody" else ["--header", f"Authorization: Bearer {found[caller]}"]
+        done = subprocess.run(
+            [
+                PROGRAM, "--config-file", settings, "run", f"{line.url}{SCHEMA}", *token, *TAGS.get(caller, []), *how,
+                "--header", "Prefer: wait=0", "--checks", ",".join(CHECKS), "--request-timeout", "60",
+                "--continue-on-failure", "--no-color", "--warnings", "off",
+            ],
+            cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 300,
+            env=os.environ | {"VITRINE_TEST_FUZZ_TRIED": str(tmp_path / "tried")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+        return int(re.search(r"(\d+) generated", done.stdout)[1])
+
+    if caller in TAGS:
+        fuzz(first, "--phases", "fuzzing", "--mode", "positive", "--max-examples", "1")
+        tried = set((tmp_path / "tried").read_text().splitlines())
+        assert tried == operations(line, keys=caller == "keeper")
+    assert fuzz(then, "--max-time", str(SECONDS)) > 100
     assert "Traceback" not in line.processes[0].words()
+
+
+def operations(line, *, keys):
+    """The operations of the OpenAPI document as ``METHOD path``, those of keys or all others."""
+    with urlopen(f"{line.url}{SCHEMA}") as answer:
+        paths = json.load(answer)["paths"]
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if ("keys" in operation["tags"]) == keys
+    }

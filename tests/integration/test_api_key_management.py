@@ -114,6 +114,106 @@ def test_a_key_hands_out_no_more_than_it_has(shop):
     assert kept == [{**row, "last_used_at": None} for row in before]
 
 
+def ends_in(**span):
+    return timezone.now() + timedelta(**span)
+
+
+@pytest.fixture
+def keeper(shop):
+    """A key that keeps keys and searches, for an hour, a hundred times a minute."""
+    key, token = api_key_create(
+        merchant=shop.merchant, name="keeper", scopes=[Scope.KEYS, Scope.SEARCHES], expires_at=ends_in(hours=1),
+        rate_limit=100,
+    )  # fmt: skip
+    key.client = client_of(token)
+    return key
+
+
+def rows():
+    """All keys with their origins, but for the time that they were used."""
+    names = [field.attname for field in ApiKey._meta.fields if field.attname != "last_used_at"]
+    return list(ApiKey.objects.order_by("pk", "origins__origin").values(*names, "origins__origin"))
+
+
+MORE = [
+    ({"expires_at": None}, "expiry_exceeded"),
+    ({"expires_at": "2100-01-01T00:00:00Z"}, "expiry_exceeded"),
+    ({"rate_limit": 101}, "rate_exceeded"),
+    ({"rate_limit": None}, "rate_exceeded"),
+    ({"scopes": ["*"]}, "scope_exceeded"),
+    ({"scopes": ["keys", "searches", "uploads"]}, "scope_exceeded"),
+]
+
+
+@pytest.mark.parametrize(("change", "code"), MORE)
+def test_a_key_widens_neither_itself_nor_another(shop, keeper, change, code):
+    less, _ = api_key_create(merchant=shop.merchant, name="less", scopes=[Scope.SEARCHES], expires_at=ends_in(hours=1))
+    before = rows()
+    for key in (keeper, less):
+        body = {"name": "wide", **change}
+        problem(keeper.client.patch(f"{API}/keys/{key.pk}", body, format="json"), 403, code)
+    within = {"scopes": ["searches"], "rate_limit": 100, "expires_at": keeper.expires_at.isoformat()}
+    problem(make(keeper.client, **{**within, **change}), 403, code)
+    assert rows() == before
+    assert make(keeper.client, **within).status_code == 201
+
+
+def test_a_key_that_may_do_more_is_neither_lengthened_nor_opened(shop, keeper):
+    """Not even within the asking key's own limits: its scopes are not for it to hand out."""
+    writer, _ = api_key_create(merchant=shop.merchant, name="writer", expires_at=ends_in(minutes=5), rate_limit=5)
+    before = rows()
+    for change in ({"expires_at": ends_in(minutes=9).isoformat()}, {"rate_limit": 9}, {"rate_limit": 5, "name": "x"}):
+        problem(keeper.client.patch(f"{API}/keys/{writer.pk}", change, format="json"), 403, "scope_exceeded")
+    only_keys = limited(shop, Scope.KEYS)
+    public = f"{API}/keys/{shop.public_key.pk}"
+    problem(only_keys.patch(public, {"origins": ["https://mine.example"]}, format="json"), 403, "scope_exceeded")
+    assert [row for row in rows() if row["name"] != "limited"] == before
+    assert only_keys.patch(public, {"name": "Shop"}, format="json").json()["name"] == "Shop"
+
+
+def test_a_key_narrows_itself_and_not_back(keeper):
+    path, sooner = f"{API}/keys/{keeper.pk}", ends_in(minutes=30).isoformat()
+    less = {"expires_at": sooner, "rate_limit": 50, "scopes": ["keys"]}
+    assert keeper.client.patch(path, less, format="json").status_code == 200
+    narrowed = rows()
+    problem(
+        keeper.client.patch(path, {"expires_at": keeper.expires_at.isoformat()}, format="json"), 403, "expiry_exceeded"
+    )
+    problem(keeper.client.patch(path, {"rate_limit": 51}, format="json"), 403, "rate_exceeded")
+    problem(keeper.client.patch(path, {"scopes": ["searches"]}, format="json"), 403, "scope_exceeded")
+    assert rows() == narrowed
+
+
+def test_a_key_without_a_limit_hands_out_no_more_than_the_installations(shop, setting):
+    setting("VITRINE_KEY_REQUESTS", "600")
+    before = rows()
+    problem(make(shop.client, preset="search", rate_limit=601), 403, "rate_exceeded")
+    problem(shop.client.patch(f"{API}/keys/{shop.key.pk}", {"rate_limit": 601}, format="json"), 403, "rate_exceeded")
+    assert rows() == before
+    assert make(shop.client, preset="search", rate_limit=600).status_code == 201
+
+
+def test_a_rotation_gives_no_more_than_the_key_that_asks_has(shop, keeper):
+    scopes = [Scope.SEARCHES]
+    forever, _ = api_key_create(merchant=shop.merchant, name="forever", scopes=scopes, rate_limit=100)
+    longer, _ = api_key_create(
+        merchant=shop.merchant, name="longer", scopes=scopes, rate_limit=100, expires_at=ends_in(hours=2)
+    )
+    oftener, _ = api_key_create(merchant=shop.merchant, name="oftener", scopes=scopes, expires_at=ends_in(minutes=1))
+    before = rows()
+    for key, code in ((forever, "expiry_exceeded"), (longer, "expiry_exceeded"), (oftener, "rate_exceeded")):
+        problem(keeper.client.post(f"{API}/keys/{key.pk}/rotate", {}, format="json"), 403, code)
+    assert rows() == before
+
+
+def test_a_key_that_rotates_itself_lives_no_longer(keeper):
+    ApiKey.objects.filter(pk=keeper.pk).update(created_at=ends_in(days=-1))
+    made = keeper.client.post(f"{API}/keys/{keeper.pk}/rotate", {}, format="json")
+    assert made.status_code == 201
+    assert datetime.fromisoformat(made.json()["expires_at"]) == keeper.expires_at
+    assert (made.json()["rate_limit"], made.json()["scopes"]) == (100, keeper.scopes)
+
+
 def test_keys_need_their_scope(shop):
     other = limited(shop, *(scope for scope in Scope if scope not in (Scope.KEYS, Scope.ALL)))
     for method, path in (

@@ -153,6 +153,7 @@ def everything_of(shop):
         ("post", f"review-items/{item.pk}/new-product", {"sku": "MUG-9", "title": "Mine"}),
         ("post", f"review-items/{item.pk}/undo", {}),
         ("get", f"review-items/{item.pk}/explanation", None),
+        ("get", f"search-jobs/{job.pk}/hits", None),
         ("get", f"search-jobs/{job.pk}/events", None),
         ("get", f"recognition-jobs/{recognition.pk}/events", None),
         ("get", f"uploads/{upload.pk}/events", None),

@@ -165,6 +165,9 @@ def test_the_main_road(client, catalogue, tmp_path):
     assert client.search_jobs.explain(job.id, job.hits[0].product.id).sentence
     words = client.search(words=job.hits[0].product.title, facets=["brands"])
     assert words.hits[0].product.sku == skus[0] and words.facets[0].name == "brands"
+    assert [hit.product.sku for hit in client.search_jobs.hits(words.id)][: len(words.hits)] == [
+        hit.product.sku for hit in words.hits
+    ]
     assert [event.data.state for event in client.search_jobs.events(job.id)] == ["done"]
     assert [each.id for each in client.search_jobs.list(state="done")] == [words.id, job.id]
     like = client.search(like=[job.hits[0].product.id], photo=draw_photo(1), words="mug", photo_weight=0.5)

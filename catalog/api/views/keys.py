@@ -27,7 +27,8 @@ EXAMPLES = [
     ),
 ]
 ORIGIN_PROBLEMS = ("origins_missing", "origins_not_taken", "origins_too_many", "origin_invalid")
-MADE = ("scope_exceeded", "expiry_passed", *ORIGIN_PROBLEMS)
+EXCEEDED = ("scope_exceeded", "expiry_exceeded", "rate_exceeded")
+MADE = (*EXCEEDED, "expiry_passed", *ORIGIN_PROBLEMS)
 
 
 @extend_schema(tags=["keys"])
@@ -61,8 +62,8 @@ class KeyViews(ApiView):
         },
     )
     def create(self, request: Request) -> Response:
-        """A secret key needs `scopes` or a `preset`, a publishable key its `origins`. Nobody can give more scopes than
-        the key that asks has itself.
+        """A secret key needs `scopes` or a `preset`, a publishable key its `origins`. Nobody can give more scopes,
+        more time or more requests a minute than the key that asks has itself.
         """
         body = KeyBody(data=request.data)
         body.is_valid(raise_exception=True)
@@ -94,7 +95,10 @@ class KeyViews(ApiView):
         },
     )
     def partial_update(self, request: Request, id: UUID) -> Response:
-        """What is left out stays; `origins` and `scopes` are replaced as a whole. It counts from the next request."""
+        """What is left out stays; `origins` and `scopes` are replaced as a whole. It counts from the next request.
+
+        No key can be given more than the one that asks has, itself included.
+        """
         key = self.get_object()
         body = KeyChange(data=request.data)
         body.is_valid(raise_exception=True)
@@ -116,11 +120,14 @@ class KeyViews(ApiView):
         examples=[OpenApiExample("an hour to change over", {"overlap_seconds": 3600}, request_only=True)],
         responses={
             201: OpenApiResponse(NewKeyShape, "The new key with its secret."),
-            **problems(*POST_PROBLEMS, "not_found", "invalid", "key_ended", "key_replaced", "scope_exceeded"),
+            **problems(*POST_PROBLEMS, "not_found", "invalid", "key_ended", "key_replaced", *EXCEEDED),
         },
     )
     def rotate(self, request: Request, id: UUID) -> Response:
-        """A new key that may do the same. The old one works on for the overlap: a day, or as long as you say."""
+        """A new key that may do the same. The old one works on for the overlap: a day, or as long as you say.
+
+        A key that ends is followed by one with as long a life; by one with the same end, where it replaces itself.
+        """
         key = self.get_object()
         body = RotationBody(data=request.data)
         body.is_valid(raise_exception=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, QueryDict
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +27,7 @@ from catalog.api.filters import JobFilters
 from catalog.api.idempotency import made_by
 from catalog.api.mixins import FetchesPhotos, KeepsJobs, is_form
 from catalog.api.pagination import Cursor
-from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.schema import LOCATION, PAGING, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import RECOGNITIONS
 from catalog.api.shapes.photo import EXAMPLE_PHOTO, name_in_address
 from catalog.api.shapes.recognition import (
@@ -54,10 +54,6 @@ from config.env import load_env
 
 FAILED_LIMIT = 100
 OLDEST_FIRST = ("created_at", "id")  # so that a follower's next page only ever grows
-PAGE = [
-    OpenApiParameter(each["name"], each["schema"], description=each["description"])
-    for each in Cursor().get_schema_operation_parameters()
-]
 EXAMPLES = [
     OpenApiExample(
         "one photo",
@@ -141,7 +137,7 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
 
     @extend_schema(
         summary="Read a recognition",
-        parameters=[PREFER, *PAGE],
+        parameters=[PREFER, *PAGING],
         responses={
             200: OpenApiResponse(RecognitionShape, "The recognition."),
             **problems("not_found", "job_expired", "invalid", "cursor_invalid"),

@@ -16,15 +16,18 @@ from catalog.api.events import Place, Seen, event_stream, events_parameters, eve
 from catalog.api.filters import JobFilters
 from catalog.api.idempotency import made_by
 from catalog.api.mixins import FetchesPhotos, KeepsJobs, OpenToPages, TakesPhoto, is_form
-from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
+from catalog.api.pagination import HitCursor
+from catalog.api.schema import LOCATION, PAGING, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import SEARCHES
 from catalog.api.shapes.examples import PHOTOS_LIMIT
+from catalog.api.shapes.fields import shaped_rows
 from catalog.api.shapes.photo import EXAMPLE_PHOTO
-from catalog.api.shapes.search import SearchBody, SearchForm, SearchShape, SearchSummary
+from catalog.api.shapes.search import HitShape, SearchBody, SearchForm, SearchShape, SearchSummary
 from catalog.api.views.photos import PHOTO_PROBLEMS
 from catalog.api.waiting import wait_for
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.job import OWED, job_list
+from catalog.selectors.search import search_answer
 from catalog.services.errors import Refused
 from catalog.services.job import job_cancel, search_job_create
 from catalog.services.notify import job_channel
@@ -71,7 +74,7 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
     serializer_class = SearchShape
     filterset_class = JobFilters
     scopes = SEARCHES
-    publishable = frozenset({"create", "retrieve", "events"})
+    publishable = frozenset({"create", "retrieve", "hits", "events"})
 
     def body_limit(self) -> int:
         """A form is spooled to disk; JSON is held in memory, so all its photos together are as one large photo."""
@@ -152,6 +155,24 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
         job = self.get_object()
         waited = wait_for(job, request)
         return Response(self.shaped(job), headers=waited)
+
+    @extend_schema(
+        summary="List a search's hits",
+        operation_id="search_jobs_hits",
+        parameters=PAGING,
+        responses={
+            200: OpenApiResponse(HitShape(many=True), "A page of hits."),
+            **problems("not_found", "job_expired", "invalid", "cursor_invalid"),
+        },
+    )
+    def hits(self, request: Request, id: UUID) -> Response:
+        """All that were `found`, the best first, beyond the `limit` that the search itself shows; none before its state
+        is `done`.
+        """
+        answer = search_answer(merchant=self.merchant, job=self.get_object(), all_found=True)
+        pages = HitCursor()
+        page = pages.paginate_hits(answer.hits, request)
+        return pages.get_paginated_response(shaped_rows(HitShape, page, self.get_serializer_context()))
 
     @extend_schema(
         summary="Follow a search",

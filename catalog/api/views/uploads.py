@@ -23,7 +23,7 @@ from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
 from catalog.api.waiting import is_unfinished, wait_for
 from catalog.models import Merchant, Upload, UploadRow
-from catalog.selectors.upload import upload_bad_rows_csv
+from catalog.selectors.upload import upload_bad_rows_csv, upload_is_kept, uploads_kept
 from catalog.services.errors import Refused
 from catalog.services.notify import upload_channel
 from catalog.services.upload import upload_cancel, upload_create
@@ -33,6 +33,13 @@ from config.env import load_env
 def uploads(*, merchant: Merchant) -> QuerySet[Upload]:
     """The merchant's uploads."""
     return Upload.objects.filter(merchant=merchant)
+
+
+def still_kept(upload: Upload) -> Upload:
+    """The upload, unless its rows are kept no longer; products and photos that came of it are."""
+    if not upload_is_kept(upload=upload):
+        raise Refused("upload_expired", "The rows of this upload are not kept any more.", status=410)
+    return upload
 
 
 @extend_schema(tags=["uploads"])
@@ -63,7 +70,7 @@ class UploadViews(ApiView):
     )
     def list(self, request: Request) -> Response:
         """The newest first, with the counts of their rows."""
-        return self.listed(self.filter_queryset(self.get_queryset()))
+        return self.listed(self.filter_queryset(uploads_kept(uploads=self.get_queryset())))
 
     @extend_schema(
         summary="Send an upload",
@@ -97,7 +104,7 @@ class UploadViews(ApiView):
     @extend_schema(
         summary="Read an upload",
         parameters=[PREFER],
-        responses={200: OpenApiResponse(UploadDetail, "The upload."), **problems("not_found")},
+        responses={200: OpenApiResponse(UploadDetail, "The upload."), **problems("not_found", "upload_expired")},
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """How far it is. It is `done` when no photo of it is owed any more."""
@@ -113,7 +120,7 @@ class UploadViews(ApiView):
                 "Events: `upload.progress` (the upload as `GET` shows it, whenever it came further) and at last "
                 "`upload.finished`."
             ),
-            **problems("not_found", "streams_too_many"),
+            **problems("not_found", "upload_expired", "streams_too_many"),
         },
     )
     def events(self, request: Request, id: UUID) -> HttpResponseBase:
@@ -130,7 +137,7 @@ class UploadViews(ApiView):
         request=None,
         responses={
             200: OpenApiResponse(UploadDetail, "The upload."),
-            **problems(*VERB_PROBLEMS, "not_found", "upload_finished"),
+            **problems(*VERB_PROBLEMS, "not_found", "upload_finished", "upload_expired"),
         },
     )
     def cancel(self, request: Request, id: UUID) -> Response:
@@ -143,7 +150,7 @@ class UploadViews(ApiView):
             (200, "text/csv"): OpenApiResponse(
                 OpenApiTypes.STR, "The rows with problems, and what is wrong with them."
             ),
-            **problems("not_found"),
+            **problems("not_found", "upload_expired"),
         },
     )
     def bad_rows(self, request: Request, id: UUID) -> HttpResponse:
@@ -155,6 +162,10 @@ class UploadViews(ApiView):
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
+
+    def get_object(self) -> Upload:
+        """The upload that the address names."""
+        return still_kept(super().get_object())
 
     def get_serializer_class(self) -> Any:
         """Lists do not count photos, so that a page costs one query."""
@@ -181,10 +192,10 @@ class UploadRowViews(ApiView):
         operation_id="uploads_rows",
         responses={
             200: OpenApiResponse(RowShape(many=True), "A page of rows."),
-            **problems("not_found", "invalid", "cursor_invalid"),
+            **problems("not_found", "upload_expired", "invalid", "cursor_invalid"),
         },
     )
     def list(self, request: Request, id: UUID) -> Response:
         """In the order of the manifest, each with its verdict and every problem found."""
-        upload = get_object_or_404(uploads(merchant=self.merchant), pk=id)
+        upload = still_kept(get_object_or_404(uploads(merchant=self.merchant), pk=id))
         return self.listed(self.filter_queryset(self.get_queryset().filter(upload=upload)))

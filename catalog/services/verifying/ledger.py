@@ -25,6 +25,7 @@ from catalog.models import (
     Upload,
     UploadState,
 )
+from catalog.selectors.upload import uploads_kept
 from catalog.services.verifying.findings import BATCH, Batches, Finding
 from config.env import load_env
 
@@ -91,14 +92,21 @@ def _busy(photos: QuerySet[Photo], due: datetime) -> QuerySet[Photo]:
 
 
 def _miscounted() -> QuerySet[Upload]:
-    """Rows and counters are written in one transaction, so they agree at every moment; one statement reads both."""
+    """Rows and counters are written in one transaction, so they agree at every moment; one statement reads both.
+
+    Until an upload is forgotten: then its rows go, and the counters stay.
+    """
     counted: dict[str, Any] = {"all_rows": Count("rows")}
     wrong = ~Q(rows_done=F("all_rows"))
     for verdict in RowVerdict.values:
         counted[f"all_{verdict}"] = Count("rows", filter=Q(rows__verdict=verdict))
         wrong |= ~Q(**{f"rows_{verdict}": F(f"all_{verdict}")})
     read = (UploadState.PROCESSING, UploadState.DONE)
-    return Upload.objects.annotate(**counted).filter(wrong | Q(state__in=read) & ~Q(rows_total=F("rows_done")))
+    return (
+        uploads_kept(uploads=Upload.objects.all())
+        .annotate(**counted)
+        .filter(wrong | Q(state__in=read) & ~Q(rows_total=F("rows_done")))
+    )
 
 
 def owed_count() -> dict[str, int]:

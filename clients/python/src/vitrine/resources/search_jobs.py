@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 from vitrine._calls import Mode, call, stream
 from vitrine._flows import HELD, followed, waited
 from vitrine._steps import Flow, Stream
-from vitrine.models import Event, Explanation, Page, SearchJob
+from vitrine.models import Event, Explanation, Hit, Page, SearchJob
 from vitrine.params import Created, File, Options, SearchCall
 from vitrine.resources._base import Calls, content_of, request, split
 
@@ -53,6 +53,11 @@ class SearchJobs(Calls[Mode]):
     def list(self, **asked: Unpack[Created]) -> Stream[SearchJob]:
         """Every search that is kept, the newest first, without their hits."""
         return self._listed(Page[SearchJob], "search-jobs", asked)
+
+    @stream
+    def hits(self, id: str, **options: Unpack[Options]) -> Stream[Hit]:
+        """Every hit of a finished search, the best first, also those beyond its ``limit``."""
+        return self._listed(Page[Hit], f"search-jobs/{id}/hits", options)
 
     @stream
     def events(self, id: str, **options: Unpack[Options]) -> Stream[Event[SearchJob]]:
