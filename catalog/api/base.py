@@ -105,7 +105,9 @@ class ApiView(GenericViewSet):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """As in DRF; a request that is held ends in the same way, after its wait."""
         try:
-            return super().dispatch(request, *args, **kwargs)
+            response = super().dispatch(request, *args, **kwargs)
+            del self.response  # a circle: an event stream's place would be taken until the collector comes round
+            return response
         except Held as held:
             held.rest = partial(self._dispatch_rest, held.rest)
             raise
@@ -115,8 +117,7 @@ class ApiView(GenericViewSet):
             response = rest()
         except Exception as error:
             response = self.handle_exception(error)
-        self.response = self.finalize_response(self.request, response, *self.args, **self.kwargs)
-        return cast(HttpResponseBase, self.response)
+        return cast(HttpResponseBase, self.finalize_response(self.request, response, *self.args, **self.kwargs))
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> NamedRequest:
         """Give the request its id, as it was named on arrival."""
