@@ -19,6 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from catalog.api.authentication import key_of
 from catalog.api.budgets import budget_headers, budgets_of
+from catalog.api.held import Held
 from catalog.api.idempotency import HEADER, Handler, answer_once
 from catalog.api.requests import REQUEST_ID, name_of
 from catalog.api.schema import Schema
@@ -100,6 +101,23 @@ class ApiView(GenericViewSet):
     def refuse_body(self) -> Refused:
         """What is said about a body over the limit."""
         return Refused("body_too_large", f"Send at most {self.body_limit() / 1e6:g} MB at once.", status=413)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """As in DRF; a request that is held ends in the same way, after its wait."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+            del self.response  # a circle: an event stream's place would be taken until the collector comes round
+            return response
+        except Held as held:
+            held.rest = partial(self._dispatch_rest, held.rest)
+            raise
+
+    def _dispatch_rest(self, rest: Callable[[], Response]) -> HttpResponseBase:
+        try:
+            response = rest()
+        except Exception as error:
+            response = self.handle_exception(error)
+        return cast(HttpResponseBase, self.finalize_response(self.request, response, *self.args, **self.kwargs))
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> NamedRequest:
         """Give the request its id, as it was named on arrival."""

@@ -12,9 +12,7 @@ import re
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,7 +20,6 @@ from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from asgiref.sync import SyncToAsync
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import get_language
@@ -31,6 +28,7 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
+from catalog.api.lookers import let_go_of_thread, looked
 from catalog.models import Item, KeyKind
 from catalog.services.listen import Listener, listening
 from catalog.services.streams import Share, stream_begin
@@ -57,8 +55,6 @@ EVENT = {
     "required": ["id", "event", "data"],
 }
 
-# Of all the streams of a web process: so many threads and database connections, however many clients there are.
-_LOOKERS = ThreadPoolExecutor(4, thread_name_prefix="events")
 _PLACE = re.compile(r"(?:(\d{1,16})\.([0-9a-f]{32})|0)-([0-9a-f]{12}|0)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -128,7 +124,7 @@ class Looks:
     async def _begin(self, look: Look, key: tuple[Asked, Place]) -> Seen | None:
         async with self._turns.setdefault(key, asyncio.Lock()):
             del self._next[key]
-            return await _looked(look, key[1])
+            return await looked(partial(look, key[1]))
 
 
 _looks: WeakKeyDictionary[asyncio.AbstractEventLoop, Looks] = WeakKeyDictionary()
@@ -212,7 +208,7 @@ def _shares(request: Request | HttpRequest) -> list[Share]:
 
 
 async def _stream(topic: str, channel: str, look: FreshLook, place: Place, every: float) -> AsyncIterator[bytes]:
-    _let_go_of_thread()
+    let_go_of_thread()
     yield f"retry: {RETRY_MS}\n\n".encode()
     async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
         async for event in events:
@@ -248,31 +244,8 @@ async def _events(
         await listener.hear(every)
 
 
-def _let_go_of_thread() -> None:
-    """End the thread that Django keeps for the synchronous parts of this request: a stream has none.
-
-    It would idle beside the stream until that ends; should anything synchronous follow, a new one is made.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
-    if executor:
-        executor.shutdown(wait=False)
-
-
 async def _shared(look: Look, asked: Asked, place: Place) -> Seen | None:
     return await _looks.setdefault(asyncio.get_running_loop(), Looks()).at(look, asked, place)
-
-
-async def _looked(look: Look, place: Place) -> Seen | None:
-    """One look in one of a few threads, which keeps no database connection for the next one."""
-
-    def run() -> Seen | None:
-        try:
-            return look(place)
-        finally:
-            connection.close()
-
-    return await asyncio.get_running_loop().run_in_executor(_LOOKERS, copy_context().run, run)
 
 
 def _digest(body: dict[str, Any]) -> str:

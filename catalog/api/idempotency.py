@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
+from catalog.api.held import Held
 from catalog.api.waiting import seconds_asked
 from catalog.models import IdempotencyRecord, KeyKind
 from catalog.services.errors import Refused
@@ -68,9 +70,19 @@ def answer_once(request: Request, *args: Any, handler: Handler, **kwargs: Any) -
     if record.status is not None:
         return Response(record.body, status=record.status, headers={**record.headers, REPLAYED: "true"})
     request.made = record.made  # type: ignore[attr-defined]  # read by made_by
+    return _kept(record, partial(handler, request, *args, **kwargs))
+
+
+def _kept(record: IdempotencyRecord, act: Callable[[], Response]) -> Response:
+    """The answer, which replays the record from now on."""
     try:
         with _alive(record):
-            response = handler(request, *args, **kwargs)
+            response = act()
+    except Held as held:
+        held.rest = partial(_kept, record, held.rest)
+        held.beat, held.every = partial(_renew, record), ALIVE_SECONDS
+        held.given_up = partial(idempotency_release, record=record)
+        raise
     except REFUSALS:
         idempotency_drop(record=record)
         raise
@@ -100,12 +112,16 @@ def _alive(record: IdempotencyRecord) -> Iterator[None]:
 
 def _renew_until(record: IdempotencyRecord, ended: threading.Event) -> None:
     while not ended.wait(ALIVE_SECONDS):
-        try:
-            idempotency_renew(record=record)
-        except DatabaseError as error:
-            log.warning("the claim of a running request could not be renewed: %s", error)
-        finally:
-            connection.close()
+        _renew(record)
+
+
+def _renew(record: IdempotencyRecord) -> None:
+    try:
+        idempotency_renew(record=record)
+    except DatabaseError as error:
+        log.warning("the claim of a running request could not be renewed: %s", error)
+    finally:
+        connection.close()
 
 
 def _begin(request: Request, key: str) -> IdempotencyRecord:

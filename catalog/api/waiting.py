@@ -1,10 +1,13 @@
-"""``Prefer: wait=N`` (RFC 7240): hold an answer until a job or an upload is finished, and no database connection."""
+"""``Prefer: wait=N`` (RFC 7240): hold an answer until a job or an upload is finished, without thread (``held``)."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 
-from django.db import connection
 from rest_framework.request import Request
+from rest_framework.response import Response
 
+from catalog.api.held import after
 from catalog.models import UNFINISHED, Job, Upload
 from catalog.selectors.job import OWED
 from catalog.services.notify import job_wait, upload_wait
@@ -20,19 +23,18 @@ def seconds_asked(request: Request) -> int | None:
     return min(int(found[1]), WAIT_LIMIT) if found else None
 
 
-def wait_for(row: Job | Upload, request: Request) -> dict[str, str]:
-    """Wait as asked, read the job or upload again, and return the headers that say so."""
+def answer_when_finished(row: Job | Upload, request: Request, answer: Callable[[dict[str, str]], Response]) -> Response:
+    """What ``answer`` makes of the row, after a wait as long as the caller asked for, at the end of which it was read
+    again. It is given the headers that say so.
+    """
     seconds = seconds_asked(request)
     if seconds is None:
-        return {}
-    if is_unfinished(row) and seconds:
-        if not connection.in_atomic_block:
-            connection.close()
-        if isinstance(row, Job):
-            job_wait(job=row, seconds=seconds)
-        else:
-            upload_wait(upload=row, seconds=seconds)
-    return {APPLIED: f"wait={seconds}"}
+        return answer({})
+    rest = partial(answer, {APPLIED: f"wait={seconds}"})
+    if not (is_unfinished(row) and seconds):
+        return rest()
+    wait = job_wait(job=row, seconds=seconds) if isinstance(row, Job) else upload_wait(upload=row, seconds=seconds)
+    return after(wait, request._request, rest)
 
 
 def is_unfinished(row: Job | Upload) -> bool:

@@ -1,13 +1,14 @@
 """Tells whoever waits that a job or an upload came further, or an explanation is there: Redis publish and subscribe.
 
-``result``, ``job`` and ``upload`` announce after their commits, a worker announces an explanation; the API's, the
-page's and the admin's waits listen here, its event streams in ``listen``. A lost announcement costs a waiter at most
-one second, because the wait looks for itself too (at a row in SQL, at an explanation's key); for a row, an absent
-Redis costs the same.
+``result``, ``job`` and ``upload`` announce after their commits, a worker announces an explanation. Here is what is
+waited for, and a wait that keeps its thread, as the admin's do; the API, the page and all event streams wait without
+one (``listen``). A lost announcement costs a waiter at most one second, because the wait looks for itself too (at a row
+in SQL, at an explanation's key); for a row, an absent Redis costs the same.
 """
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from uuid import UUID
 
@@ -57,30 +58,42 @@ def _publish(channel: str) -> None:
         return
 
 
-def job_wait(*, job: Job, seconds: float) -> None:
-    """Return as soon as the job is finished, or after ``seconds``; the row is read again. Raises ``DoesNotExist``."""
-    _wait(job_channel(job.pk), seconds, partial(_is_owed, job, OWED))
+@dataclass(frozen=True)
+class Wait:
+    """For at most ``seconds``, until ``is_owed`` says no: it looks, and is worth asking when the channel says so."""
+
+    channel: str
+    seconds: float
+    is_owed: Callable[[], bool]
 
 
-def upload_wait(*, upload: Upload, seconds: float) -> None:
-    """Return as soon as the upload is finished, or after ``seconds``; as ``job_wait``."""
-    _wait(upload_channel(upload.pk), seconds, partial(_is_owed, upload, UNFINISHED))
+def job_wait(*, job: Job, seconds: float) -> Wait:
+    """Until the job is finished. Each look reads the row again, and raises ``DoesNotExist``."""
+    return Wait(job_channel(job.pk), seconds, partial(_is_owed, job, OWED))
 
 
-def explanation_wait(*, token: str, seconds: float) -> None:
-    """Return as soon as a worker kept this explanation, or after ``seconds``. Raises ``Unavailable`` without Redis."""
-    _wait(EXPLANATION_KEY_PREFIX + token, seconds, lambda: client.explanation_of(token) is None)
+def upload_wait(*, upload: Upload, seconds: float) -> Wait:
+    """Until the upload is finished; as ``job_wait``."""
+    return Wait(upload_channel(upload.pk), seconds, partial(_is_owed, upload, UNFINISHED))
 
 
-def _wait(channel: str, seconds: float, is_owed: Callable[[], bool]) -> None:
-    """The first look comes when the subscription stands, which is at once: nothing is announced between the two."""
-    until = time.monotonic() + seconds
+def explanation_wait(*, token: str, seconds: float) -> Wait:
+    """Until a worker kept this explanation. A look raises ``Unavailable`` without Redis."""
+    return Wait(EXPLANATION_KEY_PREFIX + token, seconds, lambda: client.explanation_of(token) is None)
+
+
+def wait_here(wait: Wait) -> None:
+    """Return when the wait is over; the thread waits (``api.held`` waits without one).
+
+    The first look comes when the subscription stands, which is at once: nothing is announced between the two.
+    """
+    until = time.monotonic() + wait.seconds
     listener = _connection().pubsub(ignore_subscribe_messages=True)
     try:
-        _subscribe(listener, channel)
+        _subscribe(listener, wait.channel)
         while (left := until - time.monotonic()) > 0:
             _listen(listener, min(left, LOOK_SECONDS))
-            if not is_owed():
+            if not wait.is_owed():
                 return
     finally:
         _close(listener)

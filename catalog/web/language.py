@@ -5,13 +5,15 @@ Django's middleware, which would switch them too, is not used.
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request, override
+
+from catalog.api.held import Held
 
 View = Callable[..., HttpResponseBase]
 
@@ -21,11 +23,18 @@ def in_their_language(view: View) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        language = get_language_from_request(request)
-        with override(language):
-            response = view(request, *args, **kwargs)
-        response.headers["Content-Language"] = language
-        patch_vary_headers(response, ("Accept-Language", "Cookie"))  # type: ignore[arg-type]  # a stream's headers too
-        return response
+        return _spoken(get_language_from_request(request), partial(view, request, *args, **kwargs))
 
     return wrapped
+
+
+def _spoken(language: str, answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    try:
+        with override(language):
+            response = answer()
+    except Held as held:
+        held.rest = partial(_spoken, language, held.rest)
+        raise
+    response.headers["Content-Language"] = language
+    patch_vary_headers(response, ("Accept-Language", "Cookie"))  # type: ignore[arg-type]  # a stream's headers too
+    return response

@@ -20,6 +20,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from catalog.api.events import Place, Seen, event_stream
+from catalog.api.held import after
 from catalog.models import Job
 from catalog.services.budget import Budget, budgets_spend
 from catalog.services.errors import Refused
@@ -113,9 +114,9 @@ def poll(request: HttpRequest, token: str) -> JsonResponse:
     job = job_of_token(request, token)
     if job is None:
         return _refusal(HTTPStatus.NOT_FOUND, trouble_of("search_not_found"))
-    if not has_ended(job):
-        job_wait(job=job, seconds=WAIT_SECONDS)
-    return JsonResponse(standing_of(job))
+    if has_ended(job):
+        return JsonResponse(standing_of(job))
+    return after(job_wait(job=job, seconds=WAIT_SECONDS), request, lambda: JsonResponse(standing_of(job)))
 
 
 @require_GET

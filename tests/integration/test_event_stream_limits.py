@@ -1,13 +1,18 @@
 """Open event streams are few enough for a web process to bear, and nobody takes the places of all others."""
 
+import gc
 import socket
 import time
+import weakref
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.test import RequestFactory
+from django.urls import resolve
 
+from tests.api_support import API
 from tests.hand import hand
 from tests.line import running_line
 
@@ -127,3 +132,15 @@ def test_whoever_hangs_up_at_once_gives_the_place_back(site):
     for _ in range(5):
         with ExitStack() as streams:
             assert [site.opened(streams, site.secret) for _ in range(4)] == [200] * 4
+
+
+@pytest.mark.django_db
+def test_a_stream_that_nobody_reads_is_forgotten_at_once(shop, redis_server):
+    job = shop.search()
+    asked = RequestFactory().get(f"{API}/search-jobs/{job.pk}/events", HTTP_AUTHORIZATION=f"Bearer {shop.token}")
+    gc.disable()  # it may be long until the collector comes round, and the place is taken until then
+    try:
+        response = weakref.ref(resolve(asked.path).func(asked, id=job.pk))
+        assert response() is None
+    finally:
+        gc.enable()

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -11,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import ApiView
+from catalog.api.held import after
 from catalog.api.mixins import KeepsJobs
 from catalog.api.schema import LOCATION, problems
 from catalog.api.scopes import REVIEWS, SEARCHES
@@ -19,7 +19,7 @@ from catalog.api.views.searches import searches
 from catalog.api.waiting import APPLIED, WAIT_LIMIT, seconds_asked
 from catalog.selectors.explanation import Comparison, item_comparison, search_comparison
 from catalog.selectors.item import item_list
-from catalog.services.explanation import explanation_find
+from catalog.services.explanation import explanation_ask, explanation_take
 from catalog.web.explained import explained
 
 WAIT_SECONDS = 10
@@ -62,15 +62,18 @@ class _ExplanationView(ApiView):
 
     def answer(self, request: Request, comparison: Comparison) -> Response:
         """The explanation, or 202 when it takes longer than the caller waits."""
-        asked = seconds_asked(request)
-        applied = {} if asked is None else {APPLIED: f"wait={asked}"}
-        if not connection.in_atomic_block:
-            connection.close()  # none is held while waiting
-        found = explanation_find(comparison=comparison, seconds=WAIT_SECONDS if asked is None else asked)
-        if found is None:
-            headers = {"Location": request.build_absolute_uri(), "Retry-After": RETRY_SECONDS}
-            return Response({"state": "pending"}, status=202, headers=applied | headers)
-        return Response(self.shaped(explained(comparison, found)), headers=applied)
+        seconds = seconds_asked(request)
+        applied = {} if seconds is None else {APPLIED: f"wait={seconds}"}
+        asked = explanation_ask(comparison=comparison, seconds=WAIT_SECONDS if seconds is None else seconds)
+
+        def answer() -> Response:
+            found = explanation_take(asked)
+            if found is None:
+                headers = {"Location": request.build_absolute_uri(), "Retry-After": RETRY_SECONDS}
+                return Response({"state": "pending"}, status=202, headers=applied | headers)
+            return Response(self.shaped(explained(comparison, found)), headers=applied)
+
+        return after(asked.wait, request._request, answer) if asked.wait else answer()
 
 
 @extend_schema(tags=["review-items"])

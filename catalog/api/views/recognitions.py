@@ -42,7 +42,7 @@ from catalog.api.shapes.recognition import (
     RecognitionSummary,
 )
 from catalog.api.views.items import items_body
-from catalog.api.waiting import wait_for
+from catalog.api.waiting import answer_when_finished
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.item import job_items, job_items_after
 from catalog.selectors.job import OWED, failed_photos, job_list, recognition_progress
@@ -130,10 +130,14 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
         with ExitStack() as files:
             asked = self._asked(request, files)
             job = recognition_job_create(merchant=self.merchant, **asked, job_id=made_by(request))
-        waited = wait_for(job, request)
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
-        finished = bool(waited) and job.state not in OWED
-        return Response(self._body(job), status=200 if finished else 202, headers=waited | {"Location": location})
+
+        def answer(waited: dict[str, str]) -> Response:
+            finished = bool(waited) and job.state not in OWED
+            headers = waited | {"Location": location}
+            return Response(self._body(job), status=200 if finished else 202, headers=headers)
+
+        return answer_when_finished(job, request, answer)
 
     @extend_schema(
         summary="Read a recognition",
@@ -146,8 +150,7 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
     def retrieve(self, request: Request, id: UUID) -> Response:
         """How far it is, which photos failed, and a page of its items, the first recognised first."""
         job = self.get_object()
-        waited = wait_for(job, request)
-        return Response(self._body(job), headers=waited)
+        return answer_when_finished(job, request, lambda waited: Response(self._body(job), headers=waited))
 
     @extend_schema(
         summary="Follow a recognition",

@@ -21,7 +21,7 @@ from catalog.api.idempotency import made_by
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
-from catalog.api.waiting import is_unfinished, wait_for
+from catalog.api.waiting import answer_when_finished, is_unfinished
 from catalog.models import Merchant, Upload, UploadRow
 from catalog.selectors.upload import upload_bad_rows_csv, upload_is_kept, uploads_kept
 from catalog.services.errors import Refused
@@ -95,11 +95,14 @@ class UploadViews(ApiView):
             created_by=f"API key {self.key.name}",
             upload_id=made_by(request),
         )
-        waited = wait_for(upload, request)
         location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))
-        finished = bool(waited) and not is_unfinished(upload)
-        headers = waited | {"Location": location}
-        return Response(self.shaped(upload), status=200 if finished else 202, headers=headers)
+
+        def answer(waited: dict[str, str]) -> Response:
+            finished = bool(waited) and not is_unfinished(upload)
+            headers = waited | {"Location": location}
+            return Response(self.shaped(upload), status=200 if finished else 202, headers=headers)
+
+        return answer_when_finished(upload, request, answer)
 
     @extend_schema(
         summary="Read an upload",
@@ -109,8 +112,7 @@ class UploadViews(ApiView):
     def retrieve(self, request: Request, id: UUID) -> Response:
         """How far it is. It is `done` when no photo of it is owed any more."""
         upload = self.get_object()
-        waited = wait_for(upload, request)
-        return Response(self.shaped(upload), headers=waited)
+        return answer_when_finished(upload, request, lambda waited: Response(self.shaped(upload), headers=waited))
 
     @extend_schema(
         summary="Follow an upload",
