@@ -8,15 +8,10 @@ from playwright.sync_api import expect
 from catalog.models import Decision, Item, Upload, UploadState
 from catalog.services.result import search_result_store
 from catalog.services.upload import upload_import
-from tests.api_support import Shop, candidate, search_result
+from tests.api_support import candidate, search_result
 from tests.browser.conftest import overflow
 from tests.drawing import jpeg
 from tests.uploads import archive, manifest, row, send
-
-
-@pytest.fixture
-def shop(transactional_db):
-    return Shop("harbour")
 
 
 @pytest.fixture
