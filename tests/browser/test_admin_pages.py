@@ -32,7 +32,7 @@ def test_log_in(page, transactional_db):
     page.get_by_label("Username").fill("rita")
     page.get_by_label("Password").fill("a long enough one")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_text("Items to review")).to_be_visible()
+    expect(page.get_by_role("link", name="Items to review", exact=True)).to_be_visible()
     assert page.url.endswith("/admin/")
 
 
