@@ -176,7 +176,7 @@ REACHES: dict[str, Case] = {
 }
 
 WEB: dict[str, Case] = {
-    "search": Mine(queries=({"merchant": "{slug}"},)),
+    "search": Mine(queries=({"merchant": "{slug}"}, {"search": "{token}"})),
     "search-submit": Mine(
         ("POST", {"merchant": "{slug}", "words": "{mark}"}),
         ("POST", {"merchant": "{own_slug}", "words": "mug", "again": "{token}"}),

@@ -1,7 +1,6 @@
 """A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.api_support import Shop
 from tests.browser.desk import leave
+from tests.browser.live import ONE_REQUEST
 from tests.browser.shop import ShopSite, running_shop
 from tests.review_support import reviewer
 
@@ -44,10 +44,10 @@ def one_request_at_a_time() -> Iterator[None]:
     """The live server's threads share one connection to SQLite in memory: two requests at once would meet in one
     transaction, and nobody waits for a lock there. Requests at once are tested on real servers, which have a file.
     """
-    lock, answer = threading.RLock(), WSGIHandler.__call__
+    answer = WSGIHandler.__call__
 
     def alone(handler, environ, start_response):
-        with lock:
+        with ONE_REQUEST:
             return answer(handler, environ, start_response)
 
     with pytest.MonkeyPatch.context() as patch:
