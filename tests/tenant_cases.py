@@ -129,6 +129,7 @@ API: dict[str, Case] = {
         queries=({"job": "{recognition}"}, {"photo": "{photo}"}, {"product": "{product}"}, {"upload": "{upload}"})
     ),
     "api-items-export": Mine(kind="jsonl"),
+    "api-items-claims": Mine(("POST", {"count": 100}), ("POST", {"count": 0, "skip": ["{item}"]})),
     "api-item": Theirs(id="item"),
     "api-item-accept": Theirs(id="item", post={}),
     "api-item-correct": Theirs(id="item", post={"product_id": "{product}"}),
@@ -176,7 +177,7 @@ REACHES: dict[str, Case] = {
 }
 
 WEB: dict[str, Case] = {
-    "search": Mine(queries=({"merchant": "{slug}"},)),
+    "search": Mine(queries=({"merchant": "{slug}"}, {"search": "{token}"})),
     "search-submit": Mine(
         ("POST", {"merchant": "{slug}", "words": "{mark}"}),
         ("POST", {"merchant": "{own_slug}", "words": "mug", "again": "{token}"}),

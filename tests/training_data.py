@@ -27,11 +27,11 @@ def draw_ball(path: Path, colour: str, seed: int, *, plain: bool = False) -> Pat
     return path
 
 
-def balls(root: Path, labels: Sequence[str] = COLOURS[:3], photos: int = 8) -> Path:
-    """A folder of photos, a folder a label: `red/0.jpg` …"""
+def balls(root: Path, labels: Sequence[str] = COLOURS[:3], photos: int = 8, *, seed: int = 0) -> Path:
+    """A folder of photos, a folder a label: `red/0.jpg` … Another ``seed`` (by thousands) draws none of them again."""
     for number, colour in enumerate(labels):
         for view in range(photos):
-            draw_ball(root / colour / f"{view}.jpg", colour, 100 * number + view)
+            draw_ball(root / colour / f"{view}.jpg", colour, seed + 100 * number + view)
     return root
 
 

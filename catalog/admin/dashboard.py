@@ -12,7 +12,7 @@ from catalog.admin.quality_panels import quality_panels
 from catalog.admin.scope import may_manage, may_see, merchants_managed, person_of, roles_of
 from catalog.admin.uploads import with_photo_counts
 from catalog.annotated import UploadWithFigures
-from catalog.models import Item, ItemState, LedgerState, Photo, Product, Purpose, Upload
+from catalog.models import LedgerState, Photo, Product, Purpose, Upload
 from catalog.selectors.queue import merchants_reviewed
 from catalog.services.upload import UNFINISHED
 from workers.client import Unavailable, live_workers, queue_lengths
@@ -32,15 +32,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not may_see(request):
         return context
     uploads = _scoped(request, Upload)
+    panels = quality_panels(merchants=merchants_reviewed(person_of(request)), managed=merchants_managed(request))
     return context | {
         "title": "Today",
-        "figures": _figures(request, uploads),
+        "figures": _figures(request, uploads, panels["queue"]["total"]),
         "photo_states": _photo_states(request),
         "recent_uploads": [
             (each, UPLOAD_COLOURS[each.state], _progress(each))
             for each in with_photo_counts(uploads).select_related("merchant")[:UPLOADS_SHOWN]
         ],
-        **quality_panels(merchants=merchants_reviewed(person_of(request)), managed=merchants_managed(request)),
+        **panels,
         "may_upload": may_manage(request),
         **(_workers() if request.user.is_superuser else {}),
     }
@@ -59,15 +60,11 @@ def _scoped(request: HttpRequest, model: Any) -> QuerySet:
     return rows if request.user.is_superuser else rows.filter(merchant__in=list(roles_of(request)))
 
 
-def _figures(request: HttpRequest, uploads: QuerySet[Upload]) -> list[dict[str, Any]]:
+def _figures(request: HttpRequest, uploads: QuerySet[Upload], queued: int) -> list[dict[str, Any]]:
+    """``queued``: what waits at the desk, the very number of the panel below."""
     products = _scoped(request, Product).filter(deleted_at=None)
-    items = _scoped(request, Item).filter(state=ItemState.OPEN)
     return [
-        {
-            "label": "Items to review",
-            "number": items.count(),
-            "address": f"{reverse('admin:catalog_item_changelist')}?state__exact=open",
-        },
+        {"label": "Items to review", "number": queued, "address": reverse("admin:catalog_item_queue")},
         {
             "label": "Uploads in progress",
             "number": uploads.filter(state__in=UNFINISHED).count(),

@@ -89,7 +89,7 @@ class MerchantAdmin(MerchantScoped, ModelAdmin):
         """Photos in every state."""
         return merchant.photos_total
 
-    @display(description="To review", ordering="items_open")
+    @display(description="Open items", ordering="items_open")
     def open_count(self, merchant: MerchantWithFigures) -> int:
         """Items that wait for a reviewer."""
         return merchant.items_open

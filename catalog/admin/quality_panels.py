@@ -6,12 +6,13 @@ Every chart is a table or a list whose rows carry a drawn bar: who cannot see it
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from catalog.measures import Share
-from catalog.models import UNDECIDED, Item, Lane, Merchant
+from catalog.models import Merchant
 from catalog.selectors.drift import Day, acceptance_drift, pace_of, throughput
 from catalog.selectors.quality import (
     CategoryShare,
@@ -20,6 +21,7 @@ from catalog.selectors.quality import (
     confused_pairs,
     reviewer_quality,
 )
+from catalog.selectors.queue_figures import lanes_waiting
 
 WINDOW = timedelta(days=28)
 DAYS = 14
@@ -82,17 +84,17 @@ def quality_panels(*, merchants: QuerySet[Merchant], managed: QuerySet[Merchant]
     }
 
 
-def _queue(merchants: list[Any]) -> dict[str, Any]:
-    waiting = Item.objects.filter(merchant__in=merchants, state__in=UNDECIDED, lane__isnull=False).order_by()
-    counted = dict(waiting.values_list("lane").annotate(Count("pk")))
-    total, start, lanes = sum(counted.values()), 0.0, []
-    for lane in Lane:
-        width = 100 * counted.get(lane, 0) / total if total else 0.0
+def _queue(merchants: list[UUID]) -> dict[str, Any]:
+    """What waits, by lane, as parts of a bar 100 wide."""
+    waiting = lanes_waiting(merchants=merchants)
+    total, start, lanes = sum(waiting.values()), 0.0, []
+    for lane, number in waiting.items():
+        width = 100 * number / total if total else 0.0
         lanes.append(
             {
                 "lane": lane.value,
                 "label": lane.label,
-                "number": counted.get(lane, 0),
+                "number": number,
                 "start": f"{start:.2f}",
                 "width": f"{width:.2f}",
             }

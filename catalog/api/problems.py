@@ -83,6 +83,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "job_finished": (409, "Job finished", "A finished job cannot be cancelled."),
     "job_expired": (410, "Job expired", "Its results are not kept any more (see `VITRINE_JOBS_KEPT_DAYS`). Ask anew."),
     "item_decided": (409, "Item decided", "Somebody has already decided on this item."),
+    "item_claimed": (409, "Item claimed", "A reviewer or another key has it now. Take another, or wait."),
     "decision_undone": (409, "Nothing to undo", "No decision on this item stands."),
     "decision_superseded": (409, "Decided again", "The item was decided on again meanwhile. Read it."),
     "split_decided": (409, "Parts decided", "Some parts of the photo were decided on: undo those first."),

@@ -84,6 +84,7 @@ urlpatterns = [
         DecisionExportView.as_view({"get": "export"}),
         name="api-items-export",
     ),
+    path(f"{V1}/review-items/claims", ItemViews.as_view({"post": "claim"}), name="api-items-claims"),
     path(f"{V1}/review-items/<uuid:id>", ItemViews.as_view({"get": "retrieve"}), name="api-item"),
     path(f"{V1}/review-items/<uuid:id>/accept", ItemViews.as_view({"post": "accept"}), name="api-item-accept"),
     path(f"{V1}/review-items/<uuid:id>/correct", ItemViews.as_view({"post": "correct"}), name="api-item-correct"),

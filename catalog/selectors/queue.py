@@ -16,6 +16,7 @@ from django.utils import timezone
 from catalog.models import UNDECIDED, Item, Merchant
 
 Whose = Literal["", "mine", "free", "taken"]
+ORDER = ("lane", "-doubt", "created_at", "pk")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,17 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
     if not lost:
         items = _filtered(items.filter(lane__isnull=False), reviewer, filters)
     mine_first = Case(When(assigned_to=reviewer, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return items.order_by(mine_first, "lane", "-doubt", "created_at", "pk")
+    return items.order_by(mine_first, *ORDER)
+
+
+def queue_of(*, merchant: Merchant) -> QuerySet[Item]:
+    """What an API key may be given of its merchant, in the same order; what is assigned to reviewers is theirs."""
+    items = Item.objects.filter(merchant=merchant, state__in=UNDECIDED, lane__isnull=False)
+    return items.filter(_nobodys()).order_by(*ORDER)
 
 
 def unclaimed(now: datetime) -> Q:
-    """What no open desk has, or what has lapsed."""
+    """What no open desk and no key has, or what has lapsed."""
     return Q(claim=None) | Q(claimed_until__lte=now)
 
 
@@ -73,8 +80,12 @@ def decided_for(*, reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
     return _filtered(items.exclude(state__in=UNDECIDED), reviewer, filters)
 
 
+def _nobodys() -> Q:
+    return Q(assigned_to=None) | ~Q(still_assigned())
+
+
 def _filtered(items: QuerySet[Item], reviewer: User, filters: QueueFilters) -> QuerySet[Item]:
-    mine, nobodys = Q(assigned_to=reviewer), Q(assigned_to=None) | ~Q(still_assigned())
+    mine, nobodys = Q(assigned_to=reviewer), _nobodys()
     items = items.filter({"mine": mine, "free": nobodys, "taken": ~nobodys}.get(filters.whose, mine | nobodys))
     if filters.merchant:
         items = items.filter(merchant__slug=filters.merchant)

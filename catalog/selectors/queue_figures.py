@@ -1,9 +1,9 @@
 """Numbers about the review queue: what waits where, who has it, who decided what.
 
-Read by the desk for its filters, and by the overview of the queue.
+Read by the desk for its filters, by the overview of the queue, and by the dashboard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,12 @@ def queue_choices(*, reviewer: User) -> QueueChoices:
     names = categories.order_by("best_product__category").values_list("best_product__category", flat=True).distinct()
     uploads = Upload.objects.filter(pk__in=waiting.order_by().values("photo__upload")).order_by("-created_at")
     return QueueChoices(merchants, list(names[:CHOICES]), list(uploads.select_related("merchant")[:CHOICES]))
+
+
+def lanes_waiting(*, merchants: Collection[UUID]) -> dict[Lane, int]:
+    """How many items of these merchants wait in each lane, in the order in which they are served. One query."""
+    counted = dict(_waiting(merchants).order_by().values_list("lane").annotate(Count("pk")))
+    return {lane: counted.get(lane, 0) for lane in Lane}
 
 
 @dataclass(frozen=True)
@@ -119,5 +125,5 @@ def _shop_row(merchant: Merchant, row: Mapping[str, Any], decided: int) -> ShopR
     return ShopRow(merchant, row.get("total", 0), lanes, row.get("open_now", 0), row.get("oldest"), decided)
 
 
-def _waiting(merchant_ids: list[UUID]) -> QuerySet[Item]:
+def _waiting(merchant_ids: Collection[UUID]) -> QuerySet[Item]:
     return Item.objects.filter(merchant__in=merchant_ids, state__in=UNDECIDED, lane__isnull=False)

@@ -32,6 +32,7 @@ from catalog.web.answers import has_ended, refusal_of, standing_of
 from catalog.web.facets import catalogue_menus, facets_shown
 from catalog.web.forms import SearchForm
 from catalog.web.language import View, in_their_language
+from catalog.web.questions import question_of
 from catalog.web.texts import page_texts
 from catalog.web.troubles import Trouble, trouble_of
 from config.env import load_env
@@ -64,16 +65,31 @@ def _with_policy(view: View) -> View:
 @_with_policy
 @in_their_language
 def page(request: HttpRequest) -> HttpResponse:
-    """The page itself, for the merchant in ``?merchant=`` or the first that the visitor may search."""
+    """The page itself, for the merchant in ``?merchant=`` or the first that the visitor may search.
+
+    ``?search=`` names a search of this browser, by which the page begins: so a reload, and Back, find it again.
+    """
     merchants = list(merchants_searchable(request))
-    asked = request.GET.get("merchant")
+    token = request.GET.get("search", "")
+    job = job_of_token(request, token) if token else None
+    asked = job.merchant.slug if job else request.GET.get("merchant")
     merchant = next((each for each in merchants if each.slug == asked), merchants[0] if merchants else None)
     context: dict[str, Any] = {"merchants": merchants, "merchant": merchant}
     if merchant:
         menus = catalogue_menus(merchant)
         facets = facets_shown(menus.facets)
-        context |= {"facets": facets, "menus": menus, "start": {"texts": page_texts(), "facets": facets}}
+        start = {"texts": page_texts(), "facets": facets}
+        if token:
+            start["search"] = _earlier(request, token, job if job and job.merchant == merchant else None)
+        context |= {"facets": facets, "menus": menus, "start": start}
     return render(request, "search/page.html", context)
+
+
+def _earlier(request: HttpRequest, token: str, job: Job | None) -> dict[str, Any]:
+    """The search that the page's address names: what was asked, and where it stands."""
+    if job is None:
+        return refusal_of(trouble_of("search_not_found"))
+    return standing_of(job) | _addresses(request, token) | {"question": question_of(job)}
 
 
 @require_POST
@@ -104,7 +120,7 @@ def submit(request: HttpRequest) -> JsonResponse:
         return _refusal(error.status, trouble_of(error.code, error.message))
     except Unavailable as error:
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, trouble_of(error.code))
-    return JsonResponse(standing_of(job) | _addresses(request, job), status=HTTPStatus.ACCEPTED)
+    return JsonResponse(standing_of(job) | _addresses(request, job_token(request, job)), status=HTTPStatus.ACCEPTED)
 
 
 @require_GET
@@ -168,12 +184,11 @@ def _earlier_photo(request: HttpRequest, token: str) -> bytes | None:
     return client.photo_store().read(job.key)
 
 
-def _addresses(request: HttpRequest, job: Job) -> dict[str, str | None]:
+def _addresses(request: HttpRequest, token: str) -> dict[str, str | None]:
     """Where to follow a search, and by what name to mean its photo again.
 
     A server of threads (WSGI) would hold a stream back until its end, so there it is not offered.
     """
-    token = job_token(request, job)
     stream = reverse("search-events", args=[token]) if isinstance(request, ASGIRequest) else None
     return {"token": token, "address": reverse("search-poll", args=[token]), "events": stream}
 

@@ -1,18 +1,22 @@
 """A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.api_support import Shop
+from tests.browser.desk import leave
+from tests.browser.live import ONE_REQUEST
 from tests.browser.shop import ShopSite, running_shop
+from tests.review_support import reviewer
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -40,10 +44,10 @@ def one_request_at_a_time() -> Iterator[None]:
     """The live server's threads share one connection to SQLite in memory: two requests at once would meet in one
     transaction, and nobody waits for a lock there. Requests at once are tested on real servers, which have a file.
     """
-    lock, answer = threading.RLock(), WSGIHandler.__call__
+    answer = WSGIHandler.__call__
 
     def alone(handler, environ, start_response):
-        with lock:
+        with ONE_REQUEST:
             return answer(handler, environ, start_response)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -86,6 +90,32 @@ def page(context) -> Iterator[Page]:
     """A page; a test fails when the console showed an error that ``page.expected`` does not name."""
     with watched(context.new_page()) as page:
         yield page
+
+
+@pytest.fixture
+def shop(transactional_db) -> Shop:
+    """A merchant of the live server."""
+    return Shop("harbour")
+
+
+@pytest.fixture
+def ana(shop) -> User:
+    """Who reviews for it."""
+    return reviewer("ana", shop.merchant)
+
+
+@pytest.fixture
+def desk_page(page) -> Iterator[Page]:
+    """A page that the desk is opened in, whoever logs in; left before the database is emptied."""
+    yield page
+    leave(page)
+
+
+@pytest.fixture
+def desk(desk_page, log_in, ana) -> Page:
+    """The same with ana logged in; opened once there is something to look at."""
+    log_in(ana)
+    return desk_page
 
 
 @contextmanager

@@ -8,15 +8,10 @@ from playwright.sync_api import expect
 from catalog.models import Decision, Item, Upload, UploadState
 from catalog.services.result import search_result_store
 from catalog.services.upload import upload_import
-from tests.api_support import Shop, candidate, search_result
+from tests.api_support import candidate, search_result
 from tests.browser.conftest import overflow
 from tests.drawing import jpeg
 from tests.uploads import archive, manifest, row, send
-
-
-@pytest.fixture
-def shop(transactional_db):
-    return Shop("harbour")
 
 
 @pytest.fixture
@@ -37,7 +32,7 @@ def test_log_in(page, transactional_db):
     page.get_by_label("Username").fill("rita")
     page.get_by_label("Password").fill("a long enough one")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_text("Items to review")).to_be_visible()
+    expect(page.get_by_role("link", name="Items to review", exact=True)).to_be_visible()
     assert page.url.endswith("/admin/")
 
 

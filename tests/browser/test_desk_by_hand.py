@@ -4,35 +4,17 @@ import pytest
 from playwright.sync_api import expect
 
 from catalog.models import Decision, DeskKeys, Item
-from tests.api_support import Shop
 from tests.browser.axe import barriers
 from tests.browser.conftest import overflow, watched
 from tests.browser.desk import decided, leave, open_desk, shows, waiting
-from tests.review_support import reviewer
 
 TABLET = {"width": 1024, "height": 768}
 ALIKE = {"fingerprint": "5" * 128}  # of the same pixels
 
 
 @pytest.fixture
-def page(page):
-    yield page
-    leave(page)
-
-
-@pytest.fixture
-def shop(transactional_db):
-    return Shop("harbour")
-
-
-@pytest.fixture
 def products(shop):
     return [shop.product(f"CUP-{letter}", title=f"Cup {letter}", price="9.90", currency="EUR") for letter in "ABCD"]
-
-
-@pytest.fixture
-def ana(shop):
-    return reviewer("ana", shop.merchant)
 
 
 @pytest.fixture
@@ -107,43 +89,41 @@ def test_one_tap_decides_all_look_alikes_that_are_ticked(tablet, shop, products)
     assert Item.objects.get(pk=other.pk).product is None
 
 
-def test_the_mouse_searches_and_makes_a_product(page, log_in, ana, shop, products):
+def test_the_mouse_searches_and_makes_a_product(desk, shop, products):
     first, second = (waiting(shop, doubt=0.9 - number / 10) for number in range(2))
-    log_in(ana)
-    open_desk(page)
-    shows(page, first)
-    button(page, "Search").click()
-    page.get_by_label("Words of its title, brand or SKU").fill("cup d")
-    page.locator("#found li", has_text="CUP-D").click()
-    shows(page, second)
-    button(page, "New product").click()
-    page.locator("#new").get_by_label("Title").fill("Tall vase")
-    page.locator("#new").get_by_label("SKU").fill("V-1")
-    page.get_by_role("button", name="Make it").click()
-    decided(page, 2)
+    open_desk(desk)
+    shows(desk, first)
+    button(desk, "Search").click()
+    desk.get_by_label("Words of its title, brand or SKU").fill("cup d")
+    desk.locator("#found li", has_text="CUP-D").click()
+    shows(desk, second)
+    button(desk, "New product").click()
+    desk.locator("#new").get_by_label("Title").fill("Tall vase")
+    desk.locator("#new").get_by_label("SKU").fill("V-1")
+    desk.get_by_role("button", name="Make it").click()
+    decided(desk, 2)
     assert {item.pk: item.product.sku for item in Item.objects.all()} == {first.pk: "CUP-D", second.pk: "V-1"}
 
 
-def test_a_key_that_was_changed_is_used(page, log_in, ana, shop, products):
+def test_a_key_that_was_changed_is_used(desk, shop, products):
     first, second = (waiting(shop, *products, doubt=0.9 - number / 10) for number in range(2))
-    log_in(ana)
-    open_desk(page)
-    page.expected.append("422")  # a key that is taken
-    page.keyboard.press("?")
-    page.locator("[data-change=reject]").click()  # the focus was on another one
-    page.keyboard.press("q")
-    expect(page.locator("[data-change=reject]")).to_have_text("Q")
-    page.locator("[data-change=skip]").click()
-    page.keyboard.press("q")  # it means something else now
-    expect(page.get_by_text("Each action needs one key of its own").first).to_be_visible()
-    expect(page.locator("[data-change=skip]")).to_have_text("S")
-    page.get_by_role("button", name="Done").click()
-    expect(button(page, "Reject").locator("kbd")).to_have_text("Q")
-    page.keyboard.press("r")  # no key of anything any more
-    shows(page, first)
-    page.keyboard.press("q")
-    shows(page, second)
-    decided(page, 1)
+    open_desk(desk)
+    desk.expected.append("422")  # a key that is taken
+    desk.keyboard.press("?")
+    desk.locator("[data-change=reject]").click()  # the focus was on another one
+    desk.keyboard.press("q")
+    expect(desk.locator("[data-change=reject]")).to_have_text("Q")
+    desk.locator("[data-change=skip]").click()
+    desk.keyboard.press("q")  # it means something else now
+    expect(desk.get_by_text("Each action needs one key of its own").first).to_be_visible()
+    expect(desk.locator("[data-change=skip]")).to_have_text("S")
+    desk.get_by_role("button", name="Done").click()
+    expect(button(desk, "Reject").locator("kbd")).to_have_text("Q")
+    desk.keyboard.press("r")  # no key of anything any more
+    shows(desk, first)
+    desk.keyboard.press("q")
+    shows(desk, second)
+    decided(desk, 1)
     assert states() == {first.pk: "rejected", second.pk: "open"}
     assert DeskKeys.objects.get().keys == {"reject": "q"}
 
@@ -152,27 +132,26 @@ WINDOWS = {"/": "search", "n": "new", "x": "split", "?": "help"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_desk_and_its_windows_keep_nobody_out(page, log_in, ana, shop, products, scheme):
+def test_the_desk_and_its_windows_keep_nobody_out(desk, shop, products, scheme):
     waiting(shop, *products, doubt=0.9, reason="weak_match", box=[0.1, 0.1, 0.6, 0.6], **ALIKE)
     waiting(shop, *products, **ALIKE)
-    log_in(ana)
-    page.emulate_media(color_scheme=scheme)
-    open_desk(page)
-    assert barriers(page) == []
-    assert overflow(page) == 0
-    page.keyboard.press("a")
-    expect(page.locator("[data-part=alike] input")).to_have_count(1)
-    assert barriers(page) == []
-    page.keyboard.press("a")
+    desk.emulate_media(color_scheme=scheme)
+    open_desk(desk)
+    assert barriers(desk) == []
+    assert overflow(desk) == 0
+    desk.keyboard.press("a")
+    expect(desk.locator("[data-part=alike] input")).to_have_count(1)
+    assert barriers(desk) == []
+    desk.keyboard.press("a")
     for key, name in WINDOWS.items():
-        page.keyboard.press(key)
-        expect(page.locator(f"#{name}")).to_be_visible()
+        desk.keyboard.press(key)
+        expect(desk.locator(f"#{name}")).to_be_visible()
         if name == "search":
-            page.keyboard.type("cup")
-            expect(page.locator("#found li")).to_have_count(4)
-        assert barriers(page) == [], name
-        page.keyboard.press("Escape")
-        expect(page.locator(f"#{name}")).to_be_hidden()
-    page.get_by_role("button", name="Filters").click()
-    expect(page.locator("#filters")).to_be_visible()
-    assert barriers(page) == []
+            desk.keyboard.type("cup")
+            expect(desk.locator("#found li")).to_have_count(4)
+        assert barriers(desk) == [], name
+        desk.keyboard.press("Escape")
+        expect(desk.locator(f"#{name}")).to_be_hidden()
+    desk.get_by_role("button", name="Filters").click()
+    expect(desk.locator("#filters")).to_be_visible()
+    assert barriers(desk) == []

@@ -5,39 +5,15 @@ from playwright.sync_api import expect
 
 from catalog.models import Decision, Item, Membership
 from tests.api_support import Shop
-from tests.browser.desk import decided, held_back, leave, open_desk, shows, taken_by_another, waiting
-from tests.review_support import reviewer
+from tests.browser.desk import decided, held_back, open_desk, shows, taken_by_another, waiting
 
 ALIKE = {"fingerprint": "5" * 128}  # of the same pixels
-
-
-@pytest.fixture
-def page(page):
-    yield page
-    leave(page)
-
-
-@pytest.fixture
-def shop(transactional_db):
-    return Shop("harbour")
 
 
 @pytest.fixture
 def cups(shop):
     """Three products in the order in which the search by words lists them."""
     return [shop.product(f"CUP-{letter}", title=f"Cup {letter}") for letter in "ABC"]
-
-
-@pytest.fixture
-def ana(shop):
-    return reviewer("ana", shop.merchant)
-
-
-@pytest.fixture
-def desk(page, log_in, ana):
-    """The page of a reviewer; opened once there is something to look at."""
-    log_in(ana)
-    return page
 
 
 def search(page, words):

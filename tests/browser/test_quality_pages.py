@@ -7,14 +7,8 @@ from playwright.sync_api import expect
 from catalog.models import Decision, Item, Lane, Opinion, Photo
 from catalog.services.review import item_accept, item_correct, item_reject
 from catalog.services.reviewing.opinions import items_make_gold
-from tests.api_support import Shop
 from tests.browser.conftest import overflow
 from tests.review_support import reviewer
-
-
-@pytest.fixture
-def shop(transactional_db):
-    return Shop("harbour")
 
 
 def test_a_gold_item_is_decided_and_only_an_opinion_comes_of_it(page, setting, log_in, shop):

@@ -11,7 +11,8 @@ from catalog.models import Job, Merchant
 from catalog.services.photo import photo_add
 from catalog.services.result import search_result_store
 from tests.api_support import Shop, candidate, search_result
-from tests.browser.conftest import overflow
+from tests.browser.conftest import overflow, watched
+from tests.browser.live import ONE_REQUEST
 from tests.drawing import jpeg
 
 PHOTO = {"name": "mine.jpg", "mimeType": "image/jpeg", "buffer": jpeg(1)}
@@ -44,20 +45,32 @@ def mug(shop):
 
 def photo_of(shop, product, number):
     data, name = jpeg(number), f"{number}.jpg"
-    return photo_add(merchant=shop.merchant, product=product, data=data, name=name, origin="upload", position=number)[0]
+    more = {"origin": "upload", "position": number}
+    with ONE_REQUEST:
+        return photo_add(merchant=shop.merchant, product=product, data=data, name=name, **more)[0]
 
 
 def the_job(after=0):
     """The search that the page has just started."""
     for _ in range(150):
-        if Job.objects.count() > after:
-            return Job.objects.latest("created_at")
+        with ONE_REQUEST:
+            if Job.objects.count() > after:
+                return Job.objects.latest("created_at")
         time.sleep(0.1)
     raise AssertionError("the page started no search")
 
 
+def taken(page, action):
+    """The search that an action starts, once the site has taken it: nothing of it is written any more."""
+    with page.expect_response(lambda told: told.request.method == "POST"):
+        action()
+    with ONE_REQUEST:
+        return Job.objects.latest("created_at")
+
+
 def answer(job, *found, **values):
-    assert search_result_store(result=search_result(job, *found, **values))
+    with ONE_REQUEST:
+        assert search_result_store(result=search_result(job, *found, **values))
 
 
 def give(page, kind, event):
@@ -220,6 +233,103 @@ def test_site_that_is_gone_is_told(page, shop, context):
     page.get_by_label("Words that describe it").fill("mug")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("alert")).to_contain_text("The site cannot be reached.")
+
+
+def test_a_reload_and_back_and_forward_find_the_search_again(page, shop, mug):
+    page.expected = ["net::ERR_ABORTED"]  # what a page that is left had asked for
+    lamp = shop.product("LAMP-1", title="Lamp", brand="Zen", price="20.00", currency="EUR")
+    found = [candidate(mug, photo_of(shop, mug, 2)), candidate(lamp, photo_of(shop, lamp, 3))]
+    cards = page.locator("#answer .card")
+    words, brand = page.get_by_label("Words that describe it"), page.get_by_label("Hearth")
+    price, weight = page.get_by_label("Lowest price"), page.get_by_label("How much the photo counts beside the words")
+    page.goto("/")
+    first = taken(page, lambda: page.set_input_files("#photo", PHOTO))
+    answer(first, *found, verdict="SURE")
+    expect(cards).to_have_count(2)
+
+    words.fill("green mug")
+    price.fill("9.50")
+    answer(taken(page, lambda: price.press("Enter")), *found, verdict="SURE")
+    settled(page)
+    answer(taken(page, lambda: weight.fill("0.8")), *found, verdict="SURE")
+    settled(page)
+    answer(taken(page, brand.check), found[0], verdict="SURE")
+    expect(cards).to_have_count(1)
+    address = page.url
+
+    for leave in (page.reload, lambda: (page.goto("about:blank"), page.go_back())):
+        leave()
+        expect(cards).to_have_count(1)
+        assert page.url == address
+        assert (words.input_value(), price.input_value(), weight.input_value()) == ("green mug", "9.5", "0.8")
+        expect(brand).to_be_checked()
+        expect(page.get_by_alt_text("Your photo: mine.jpg")).to_be_visible()
+    assert Job.objects.count() == 4  # nothing was asked again
+
+    job = taken(page, brand.uncheck)
+    filters = job.request["filters"]
+    assert (job.request["words"], filters["price_min"], filters["brands"]) == ("green mug", 9.5, [])
+    assert (job.key, job.request["photo_weight"]) == (first.key, 0.2)
+    answer(job, *found)
+    expect(cards).to_have_count(2)
+
+    page.go_back()
+    expect(cards).to_have_count(1)
+    expect(brand).to_be_checked()
+    page.go_forward()
+    expect(cards).to_have_count(2)
+    expect(brand).not_to_be_checked()
+
+
+def settled(page):
+    expect(page.locator("main")).to_have_attribute("data-phase", "answered")
+
+
+def test_an_emptied_page_is_empty_after_a_reload_and_back_brings_the_search(page, shop, mug):
+    page.expected = ["net::ERR_ABORTED"]
+    found, cards = candidate(mug, photo_of(shop, mug, 2)), page.locator("#answer .card")
+    page.goto("/?merchant=harbour")
+    answer(taken(page, lambda: page.set_input_files("#photo", PHOTO)), found, verdict="SURE")
+    expect(cards).to_have_count(1)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("main")).to_have_attribute("data-phase", "idle")
+    page.reload()
+    expect(page.locator("main")).to_have_attribute("data-phase", "idle")
+    assert page.url.endswith("/?merchant=harbour")
+    page.go_back()
+    expect(cards).to_have_count(1)
+    expect(page.get_by_alt_text("Your photo: mine.jpg")).to_be_visible()
+
+
+def test_a_search_that_runs_is_waited_for_after_a_reload(page, shop, mug):
+    page.expected = ["net::ERR_ABORTED"]
+    found, words = candidate(mug, photo_of(shop, mug, 2)), page.get_by_label("Words that describe it")
+    page.goto("/")
+    words.fill("mug")
+    job = taken(page, lambda: words.press("Enter"))
+    page.wait_for_url("**/?search=*")
+    page.reload()
+    expect(page.locator("[data-part=progress]")).to_be_visible()
+    expect(words).to_have_value("mug")
+    answer(job, found)
+    expect(page.locator("#answer .card")).to_have_count(1)
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
+    expect(page.locator("#answer .card")).to_have_count(1)
+
+
+def test_another_browser_is_shown_nothing_of_a_search(page, browser, live_server, shop, mug):
+    found = candidate(mug, photo_of(shop, mug, 2))
+    page.goto("/")
+    answer(taken(page, lambda: page.set_input_files("#photo", PHOTO)), found, verdict="SURE")
+    expect(page.locator("#answer .card")).to_have_count(1)
+    elsewhere = browser.new_context(base_url=live_server.url)
+    with watched(elsewhere.new_page()) as stranger:
+        stranger.goto(page.url)
+        expect(stranger.get_by_role("alert")).to_contain_text("This search is gone.")
+        expect(stranger.locator("#answer .card")).to_have_count(0)
+        expect(stranger.locator("[data-part=stage]")).to_be_hidden()
+    elsewhere.close()
 
 
 def test_another_shop_is_chosen(page, shop, mug):

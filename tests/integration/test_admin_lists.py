@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Decision, LedgerState, Membership, Opinion, Threshold, Upload, UploadState
+from catalog.models import Decision, Lane, LedgerState, Membership, Opinion, Threshold, Upload, UploadState
 from catalog.services.result import search_result_store
 from catalog.services.synonyms import synonyms_create
 from catalog.services.webhooks.endpoint import endpoint_create, endpoint_test
@@ -110,31 +110,38 @@ def test_dashboard_tells_the_numbers(admin, shop):
     product = shop.product()
     for state in (LedgerState.DONE, LedgerState.DONE, LedgerState.FAILED):
         shop.photo(product, state=state)
-    shop.item(product)
+    shop.item(product, lane=Lane.UNCERTAIN)
+    shop.item(product, lane=Lane.MISTAKE, state="auto")
+    shop.item(product, lane=Lane.CONTROL, state="auto")
+    shop.item(product, state="auto")  # nobody need look at it
+    shop.item(product, lane=Lane.UNCERTAIN, state="rejected")
     Upload.objects.create(merchant=shop.merchant, name="a.zip", source="x", state=UploadState.IMPORTING)
     Upload.objects.create(merchant=shop.merchant, name="b.zip", source="x", state=UploadState.DONE)
     context = admin.get(reverse("admin:index")).context
     assert [(each["label"], each["number"]) for each in context["figures"]] == [
-        ("Items to review", 1),
+        ("Items to review", 3),
         ("Uploads in progress", 1),
         ("Products", 1),
     ]
+    assert (context["queue"]["total"], [each["number"] for each in context["queue"]["lanes"]]) == (3, [1, 1, 1])
     assert {each["state"]: each["number"] for each in context["photo_states"]["states"]} == {
-        "done": 4,
+        "done": 12,
         "dispatched": 0,
         "pending": 0,
         "failed": 1,
-    }  # fmt: skip  (an item's photo and its candidate's are done too)
+    }  # fmt: skip  (items' photos and their candidates' are done too)
     assert "broker_trouble" in context
 
 
 def test_dashboard_links_lead_to_what_they_count(admin, shop):
     product = shop.product()
-    shop.item(product)
-    shop.item(product, state="rejected")
+    shop.item(product, lane=Lane.UNCERTAIN)
+    shop.item(product, lane=Lane.CONTROL, state="auto")
+    shop.item(product, lane=Lane.UNCERTAIN, state="rejected")
     shop.photo(product, state=LedgerState.FAILED)
     context = admin.get(reverse("admin:index")).context
-    assert len(admin.get(context["figures"][0]["address"]).context["cl"].result_list) == 1
+    (row,) = admin.get(context["figures"][0]["address"]).context["shops"]
+    assert row.waiting == context["figures"][0]["number"] == 2
     failed = next(each for each in context["photo_states"]["states"] if each["state"] == "failed")
     assert len(admin.get(failed["address"]).context["cl"].result_list) == 1
 

@@ -42,6 +42,7 @@ MODELS = {
     models.SearchJob: ["SearchShape", "SearchSummary"],
     models.ItemPhoto: ["ItemPhoto"],
     models.Item: ["ItemShape"],
+    models.Claims: ["ClaimShape"],
     models.RecognitionRequest: ["RecognitionRequestShape"],
     models.RecognitionProgress: ["ProgressShape"],
     models.FailedPhoto: ["FailedPhoto"],

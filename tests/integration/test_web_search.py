@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from catalog.models import Job, JobState, Membership, Merchant, Product
 from catalog.services.job import job_cancel
+from catalog.services.product import product_delete
 from catalog.services.result import search_result_store
 from tests.api_support import Shop, candidate, search_result
 from tests.drawing import jpeg
@@ -381,6 +382,79 @@ def test_answer_counts_and_shows_where_was_looked(client, shop):
 
 def test_stream_is_offered_where_it_would_come_through(client, shop):
     assert ask(client, words="mug").json()["events"] is None  # this client speaks WSGI: threads hold a stream back
+
+
+def begins_with(client, token, **query):
+    """The search that the page begins with at this address."""
+    html = client.get("/", {"search": token, **query}).content.decode()
+    return json.loads(re.search(r'<script id="start" type="application/json">(.*?)</script>', html)[1])["search"]
+
+
+def test_the_page_begins_with_the_search_in_its_address(client, shop):
+    mug = shop.product("MUG-1", brand="Acme", title="Red <mug>")
+    photo = shop.photo(mug)
+    token = ask(client, photo=jpeg(1), words="red").json()["token"]
+    job = Job.objects.get()
+    running = begins_with(client, token)
+    assert (running["ended"], running["token"], running["address"]) == (False, token, f"/search/{token}")
+    search_result_store(result=search_result(job, candidate(mug, photo), verdict="SURE"))
+    answered = begins_with(client, token)
+    assert answered | client.get(f"/search/{token}").json() == answered
+    assert client.get(answered["question"]["photo"]).status_code == 200
+    assert answered["question"]["fields"] == {"words": ["red"], "sort": ["relevance"]}
+
+
+def test_a_question_is_told_as_the_form_sends_it(client, shop):
+    sizes = {"A": "S", "B": "M", "C": "S"}
+    mug, lamp, gone = (shop.product(sku, attributes={"size": size}) for sku, size in sizes.items())
+    photos = [shop.photo(each) for each in (mug, lamp, gone)]
+    fields = {
+        "words": "red", "brand": ["Hearth", "Zen"], "category": ["Mugs"], "price_min": "9,50", "price_max": "50",
+        "currency": "EUR", "in_stock": "true", "every_variant": "true", "sort": "price_asc", "photo_weight": "0.75",
+        "attribute.size": ["S", "M"],
+    }  # fmt: skip
+    response = ask(client, photo=jpeg(1), region="0.1,0.2,0.8,0.9", like=[mug.pk, gone.pk], unlike=[lamp.pk], **fields)
+    product_delete(product=gone)
+    question = begins_with(client, response.json()["token"])["question"]
+    assert question["fields"] == {
+        name: [value] if isinstance(value, str) else value for name, value in (fields | {"price_min": "9.5"}).items()
+    }
+    assert question["region"] == [0.1, 0.2, 0.8, 0.9]
+    assert [(each["id"], each["name"]) for each in question["like"]] == [(str(mug.pk), mug.title)]
+    assert [each["id"] for each in question["unlike"]] == [str(lamp.pk)]
+    assert f"/photos/{photos[0].pk}/medium?" in question["like"][0]["photo"]
+
+
+def test_ranges_are_told_by_their_ends(client, shop):
+    for number in range(9):
+        shop.product(f"P-{number}", attributes={"volume_ml": 100 + number})
+    ends = {"attribute_min.volume_ml": "102", "attribute_max.volume_ml": "104,5"}
+    token = ask(client, words="mug", **ends).json()["token"]
+    assert begins_with(client, token)["question"]["fields"] == {
+        "words": ["mug"], "sort": ["relevance"],
+        "attribute_min.volume_ml": ["102"], "attribute_max.volume_ml": ["104.5"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["a stranger", "somebody with a search of their own", "who made it up"])
+def test_the_page_begins_with_nobody_elses_search(client, shop, who):
+    token = ask(client, photo=jpeg(1), words="secret").json()["token"]
+    other = client if who == "who made it up" else Client()
+    if who == "somebody with a search of their own":
+        ask(other, words="mug")
+    begun = begins_with(other, f"{token}x" if who == "who made it up" else token)
+    assert (begun["code"], begun["ended"], begun.keys() & {"question", "token", "address"}) == (
+        "search_not_found", True, set(),
+    )  # fmt: skip
+
+
+def test_the_page_begins_with_no_search_of_a_shop_that_was_closed(client, shop):
+    open_one = Shop("open")
+    Merchant.objects.filter(pk=open_one.merchant.pk).update(public_search=True)
+    token = ask(client, words="mug").json()["token"]
+    assert begins_with(client, token, merchant="open")["question"]["fields"]["words"] == ["mug"]
+    Merchant.objects.filter(pk=shop.merchant.pk).update(public_search=False)
+    assert begins_with(client, token)["code"] == "search_not_found"
 
 
 def test_why_is_told_to_the_browser_that_asked_only(client, shop, redis_server):

@@ -9,6 +9,9 @@ from catalog.api.shapes.fields import Body, PhotoUrl, RegionField, shaped_rows, 
 from catalog.api.shapes.product import ProductBrief
 from catalog.api.shapes.search import HitShape
 from catalog.models import Item, ItemState, Photo
+from catalog.services.reviewing.claims import MOST
+
+SKIPPED_MOST = 500
 
 
 class ItemPhoto(serializers.ModelSerializer):
@@ -45,6 +48,27 @@ class ItemShape(serializers.ModelSerializer):
     def get_candidates(self, item: Item) -> list[dict[str, Any]]:
         """What it may be, the best first; no deleted products, and none that a reviewer said it is not."""
         return shaped_rows(HitShape, self.context["hits"][item.pk], self.context)
+
+
+class ClaimBody(Body):
+    """How many items a key wants to have."""
+
+    count = serializers.IntegerField(
+        min_value=0, max_value=MOST, help_text="So many in all, with those that the key has already."
+    )
+    skip = serializers.ListField(
+        child=serializers.UUIDField(),
+        required=False,
+        max_length=SKIPPED_MOST,
+        help_text="Items to give back, or not to be given now.",
+    )
+
+
+class ClaimShape(serializers.Serializer):
+    """What a key has now."""
+
+    claimed_until = serializers.DateTimeField(help_text="The claims lapse then, unless the key claims again before.")
+    items = ItemShape(many=True, help_text="All that it has, the most instructive first.")
 
 
 class ProductChoice(Body):

@@ -1,6 +1,6 @@
-"""Review items: the queue of what was recognised, the verbs that decide on one, and undo.
+"""Review items: the queue of what was recognised, claims, the verbs that decide on one, and undo.
 
-A key claims nothing: claims keep the reviewers at the desks apart, and bind no program.
+To claims a key is one reviewer at one desk: what it has nobody else decides on, and the other way round.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from catalog.api.filters import ItemFilters
 from catalog.api.schema import POST_PROBLEMS, VERB_PROBLEMS, problems
 from catalog.api.scopes import REVIEWS
 from catalog.api.shapes.fields import shaped_rows
-from catalog.api.shapes.item import ItemShape, ProductChoice
+from catalog.api.shapes.item import ClaimBody, ClaimShape, ItemShape, ProductChoice
 from catalog.api.shapes.product import ProductBody
 from catalog.api.views.products import EXAMPLE, body_values
 from catalog.models import Decision, Item, Merchant, Product
@@ -28,10 +28,12 @@ from catalog.selectors.rejections import items_hits
 from catalog.services.errors import Refused
 from catalog.services.review import item_accept, item_correct, item_new_product, item_reject, item_unknown
 from catalog.services.reviewing.acting import Act
+from catalog.services.reviewing.claims import items_claim_by_key
 from catalog.services.reviewing.undo import decision_undo
 
 BY_SKU = OpenApiExample("by sku", {"sku": "MUG-1"}, request_only=True)
-DECIDED = ("not_found", "product_not_found", "item_decided")
+STANDS = ("not_found", "item_decided", "item_claimed")
+DECIDED = ("product_not_found", *STANDS)
 
 
 def items_body(items: Sequence[Item], merchant: Merchant, context: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,6 +70,24 @@ class ItemViews(ApiView):
         return self._answer(self.get_object())
 
     @extend_schema(
+        summary="Claim items",
+        request=ClaimBody,
+        examples=[OpenApiExample("twenty", {"count": 20}, request_only=True)],
+        responses={200: OpenApiResponse(ClaimShape, "What the key has."), **problems(*POST_PROBLEMS, "invalid")},
+    )
+    def claim(self, request: Request) -> Response:
+        """Take the items that teach most, so that nobody else is given them or decides on them. A claim lapses by
+        itself; to keep it, claim again. Give each person who reviews a key of their own: a key's claims are one
+        reviewer's.
+        """
+        body = ClaimBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        items, until = items_claim_by_key(key=self.key, count=asked["count"], without=asked.get("skip", ()))
+        context = self.get_serializer_context() | {"hits": items_hits(merchant=self.merchant, items=items)}
+        return Response(ClaimShape({"claimed_until": until, "items": items}, context=context).data)
+
+    @extend_schema(
         summary="Accept an item",
         request=ProductChoice,
         examples=[OpenApiExample("the first candidate", {}, request_only=True), BY_SKU],
@@ -101,7 +121,7 @@ class ItemViews(ApiView):
         request=None,
         responses={
             200: OpenApiResponse(ItemShape, "The item."),
-            **problems(*VERB_PROBLEMS, "not_found", "item_decided"),
+            **problems(*VERB_PROBLEMS, *STANDS),
         },
     )
     def reject(self, request: Request, id: UUID) -> Response:
@@ -113,7 +133,7 @@ class ItemViews(ApiView):
         request=None,
         responses={
             200: OpenApiResponse(ItemShape, "The item."),
-            **problems(*VERB_PROBLEMS, "not_found", "item_decided"),
+            **problems(*VERB_PROBLEMS, *STANDS),
         },
     )
     def unknown(self, request: Request, id: UUID) -> Response:
@@ -126,7 +146,7 @@ class ItemViews(ApiView):
         examples=[EXAMPLE],
         responses={
             200: OpenApiResponse(ItemShape, "The item."),
-            **problems(*POST_PROBLEMS, "invalid", "not_found", "item_decided", "sku_duplicate"),
+            **problems(*POST_PROBLEMS, "invalid", *STANDS, "sku_duplicate"),
         },
     )
     def new_product(self, request: Request, id: UUID) -> Response:
@@ -158,7 +178,7 @@ class ItemViews(ApiView):
 
     def _decide(self, verb: Callable[..., Decision], **more: Any) -> Response:
         """Decided by a key: there is no user, the key's name is kept instead."""
-        verb(item=self.get_object(), act=Act(None, f"API key {self.key.name}"), **more)
+        verb(item=self.get_object(), act=Act(None, f"API key {self.key.name}", desk=self.key.pk), **more)
         return self._answer(self.get_object())
 
     def _answer(self, item: Item) -> Response:

@@ -17,8 +17,8 @@ class Act:
     """One act of a reviewer.
 
     ``reviewer`` is None for an API key, whose scopes were checked before; ``name`` is kept when the account goes.
-    ``desk`` is the open desk that it comes from, ``decision_id`` the id that the desk gave it: sent twice, it happens
-    once. ``seconds``: from the item being shown to the decision.
+    ``desk`` is the open desk that it comes from, or the key; ``decision_id`` the id that the desk gave it: sent twice,
+    it happens once. ``seconds``: from the item being shown to the decision.
     """
 
     reviewer: User | None
@@ -52,16 +52,20 @@ def check_may_review(act: Act, merchant_id: UUID) -> None:
 
 
 def check_claim(item: Item, act: Act) -> None:
-    """Raises ``Refused("item_claimed")`` (409) while another desk has the item.
+    """Raises ``Refused("item_claimed")`` (409) while another desk or another key has the item.
 
-    An API key asks no desk, and who decides on the item's own page may have it at a desk of their own.
+    Who decides on the item's own page may have it at a desk of their own.
     """
-    if act.reviewer is None or item.claim is None:
-        return
-    if item.claimed_by_id == act.reviewer.pk and act.desk in (None, item.claim):
+    if item.claim is None or _is_theirs(item, act):
         return
     if item.claimed_until is not None and item.claimed_until > timezone.now():
         raise Refused("item_claimed", "Another reviewer has this item open now.", status=409)
+
+
+def _is_theirs(item: Item, act: Act) -> bool:
+    if act.reviewer is None:
+        return item.claimed_by_id is None and item.claim == act.desk
+    return item.claimed_by_id == act.reviewer.pk and act.desk in (None, item.claim)
 
 
 def decided_before(item: Item, action: str, act: Act) -> Decision | None:

@@ -1,13 +1,14 @@
-"""Claims: which open desk has which items now, so that two reviewers never meet on one; and assignments.
+"""Claims: which open desk or API key has which items now, so that two reviewers never meet on one; and assignments.
 
 Among them are a few that are decided already (``opinions``): these any number of reviewers may have at once. Called by
 the desk before it shows items; a claim lapses by itself, so a browser that was closed gives its items back. The id of a
-desk opens nothing by itself: what it has is its reviewer's.
+desk opens nothing by itself: what it has is its reviewer's. A key is the desk of a program: its own id is the desk's,
+and there is no reviewer.
 """
 
 import random
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -16,14 +17,14 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from catalog.models import UNDECIDED, Item
-from catalog.selectors.queue import QueueFilters, queue_for, unclaimed
+from catalog.models import UNDECIDED, ApiKey, Item
+from catalog.selectors.queue import ORDER, QueueFilters, queue_for, queue_of, unclaimed
 from catalog.services.errors import Refused
 from catalog.services.reviewing.acting import may_review
 from catalog.services.reviewing.opinions import opinions_ask, opinions_open, opinions_release
 from config.env import load_env
 
-MOST = 100  # items that one desk has at once
+MOST = 100  # items that one desk, or one key, has at once
 
 
 def items_claim(
@@ -60,6 +61,26 @@ def items_claim(
     for item in _with_all(Item.objects.filter(pk__in=asked)) if asked else ():
         items.insert(random.randint(0, len(items)), item)
     return items
+
+
+def items_claim_by_key(*, key: ApiKey, count: int, without: Collection[UUID] = ()) -> tuple[list[Item], datetime]:
+    """Renew the claims of a key, and claim more for it until it has ``count`` items; returns all that it has, and until
+    when. ``without``: items that it gives back, and is not given now.
+
+    No opinions are asked of a key: they measure people.
+    """
+    now = timezone.now()
+    until = now + timedelta(seconds=load_env().review_claim_seconds)
+    with transaction.atomic():
+        held = Item.objects.filter(claim=key.pk, claimed_by=None)
+        held.filter(pk__in=without).update(claim=None, claimed_until=None)
+        known = held.filter(state__in=UNDECIDED).order_by("pk").select_for_update().values_list("pk", flat=True)
+        claimed = list(known)
+        if (wanted := min(count, MOST) - len(claimed)) > 0:
+            queue = queue_of(merchant=key.merchant).filter(unclaimed(now)).exclude(pk__in=[*claimed, *without])
+            claimed += _locked(queue)[:wanted]
+        Item.objects.filter(pk__in=claimed).update(claim=key.pk, claimed_by=None, claimed_until=until)
+    return list(_with_all(Item.objects.filter(pk__in=claimed).order_by(*ORDER))), until
 
 
 def items_held(*, reviewer: User, desk: UUID, among: Collection[UUID]) -> set[UUID]:

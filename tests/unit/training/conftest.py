@@ -36,6 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other photos of the same labels."""
+    return balls(tmp_path_factory.mktemp("others") / "balls", seed=5000)
+
+
+@pytest.fixture(scope="session")
 def small(weights: Path) -> Callable[..., list[str]]:
     """The arguments of a tiny `fit`: two epochs of photos of 64 px."""
 

@@ -15,10 +15,9 @@ from recognition.training.__main__ import main
 from recognition.training.data import DataSet, read_photos
 from recognition.training.label_calibration import fit_labels, judge_labels
 from recognition.training.record import contents, read_record
-from tests.training_data import draw_ball, shop
+from tests.training_data import shop
 
 LICENCE = ("--licence", "colours=drawn, CC0")
-LABELS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +30,6 @@ def fitted(folder, small, tmp_path_factory):
     tensors["heads.fine.colours.weight"] *= 40
     save_bundle(bundle, tensors, (out / "card.md").read_text(), out, read_record(out).as_json())
     return out
-
-
-@pytest.fixture(scope="module")
-def others(tmp_path_factory):
-    """Other photos of the same colours."""
-    root = tmp_path_factory.mktemp("others")
-    for number, label in enumerate(LABELS):
-        for view in range(8):
-            draw_ball(root / label / f"{view}.jpg", label, 5000 + 100 * number + view)
-    return root
 
 
 def command(bundle, out, *more: str) -> list[str]:

@@ -11,9 +11,6 @@ from recognition.training.__main__ import main
 from recognition.training.data import DataSet, read_photos
 from recognition.training.label_calibration import judge_labels
 from recognition.training.record import contents, read_record
-from tests.training_data import draw_ball
-
-LABELS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +19,6 @@ def fitted(folder, small, tmp_path_factory):
     out = tmp_path_factory.mktemp("teach") / "tiny"
     assert main(small(f"colours={folder}", out, "--epochs", "1")) == 0
     return out
-
-
-@pytest.fixture(scope="module")
-def others(tmp_path_factory):
-    """Other photos of the same colours: some to train on, some held out."""
-    root = tmp_path_factory.mktemp("others")
-    for number, label in enumerate(LABELS):
-        for view in range(8):
-            draw_ball(root / label / f"{view}.jpg", label, 7000 + 100 * number + view)
-    return root
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,22 @@ export class Filters {
     for (const end of this.element.querySelectorAll(`.range ${NUMBERS}`)) end.value = "";
   }
 
+  /** Set these: values by the names of their fields. What the shop offers no more is listed all the same. */
+  set(fields) {
+    for (const group of this.#groups()) {
+      const chosen = fields[group.dataset.name] ?? [];
+      const known = this.#known[group.dataset.facet] ?? [];
+      const gone = chosen.filter((value) => !known.some((each) => each.value === value));
+      this.#known[group.dataset.facet] = [...known, ...gone.map((value) => ({ value, count: 0 }))];
+      this.#list(group, new Set(chosen));
+    }
+    for (const field of this.element.querySelectorAll(".range input, .range select, .switches input")) {
+      const [value = ""] = fields[field.name] ?? [];
+      if (field.type === "checkbox") field.checked = Boolean(value);
+      else if (value || field.matches(NUMBERS)) field.value = value; // a currency stays where none was asked for
+    }
+  }
+
   /** Show what an answer counted. */
   counted(facets) {
     for (const group of this.#groups()) {
@@ -61,8 +77,7 @@ export class Filters {
     return new Set([...group.querySelectorAll("input:checked")].map((box) => box.value));
   }
 
-  #list(group) {
-    const chosen = this.#chosen(group);
+  #list(group, chosen = this.#chosen(group)) {
     const focused = group.contains(document.activeElement) ? document.activeElement.value : null;
     const isOpen = group.hasAttribute("data-all");
     const values = this.#known[group.dataset.facet] ?? [];

@@ -14,12 +14,13 @@ const SKELETONS = 12;
 
 const main = document.querySelector("main.search");
 const form = main.querySelector("form.layout");
-const { texts, facets } = JSON.parse(document.getElementById("start").textContent);
+const { texts, facets, search: earlier } = JSON.parse(document.getElementById("start").textContent);
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 
 /** What is asked beside the form's fields. `token` names the last search, whose photo need not be sent again. */
 const asked = { photo: null, token: "", region: null, like: [], unlike: [] };
 let running = null;
+let shown = inAddress(); // the search that the page shows, by its name in the address
 
 const crop = new CropBox({ texts, onChange: (region) => frame(region) });
 const filters = new Filters({ element: part("filters"), texts, facets });
@@ -53,6 +54,10 @@ function start() {
     filters.reset();
     refined();
   });
+  window.addEventListener("popstate", () => {
+    if (inAddress() !== shown) location.reload(); // not where only the fragment changed ("Skip to the results")
+  });
+  if (earlier) restore(earlier);
 }
 
 // The photo
@@ -171,9 +176,26 @@ function weighing() {
 }
 
 function refined() {
+  labelled();
+  if (main.dataset.phase !== "idle" && hasQuestion()) search();
+}
+
+function labelled() {
   const count = filters.count;
   part("filters-label").textContent = count ? fill(texts.filters_set, { count }) : texts.filters;
-  if (main.dataset.phase !== "idle" && hasQuestion()) search();
+}
+
+/** Put what was asked before into the form. */
+function fillIn({ fields, region, like, unlike }) {
+  const { words, sort, photo_weight } = form.elements;
+  words.value = fields.words?.[0] ?? "";
+  sort.value = fields.sort[0];
+  photo_weight.value = 1 - (fields.photo_weight?.[0] ?? 0.5);
+  filters.set(fields);
+  Object.assign(asked, { region, like, unlike });
+  crop.region = region;
+  labelled();
+  showExamples();
 }
 
 function openSheet() {
@@ -257,13 +279,61 @@ async function run(signal) {
       asked.token = ""; // kept no longer: send it again
       job = await post(question(), signal, progressed);
     }
-    if (job.token) asked.token = job.token;
+    if (job.token) {
+      asked.token = job.token;
+      putInAddress(job.token);
+    }
     answered(job.ended ? job : await followed(job, signal), job.address);
   } catch {
-    if (signal.aborted) return;
-    answered({ html: "", said: `${texts.unreachable_title} ${texts.unreachable}` });
-    part("answer").replaceChildren(trouble(texts.unreachable_title, texts.unreachable));
+    if (!signal.aborted) cutOff();
   }
+}
+
+function cutOff() {
+  answered({ html: "", said: `${texts.unreachable_title} ${texts.unreachable}` });
+  part("answer").replaceChildren(trouble(texts.unreachable_title, texts.unreachable));
+}
+
+/** Begin with the search that the page's address names: its question in the fields, its answer where answers are. */
+async function restore({ question, ...job }) {
+  running = new AbortController();
+  const { signal } = running;
+  try {
+    busy();
+    if (question) {
+      const photo = question.photo ? await fetched(question.photo, signal) : null;
+      showPhoto(photo);
+      fillIn(question);
+      if (photo) asked.token = job.token;
+    }
+    answered(job.ended ? job : await followed(job, signal), job.address);
+  } catch {
+    if (!signal.aborted) cutOff();
+  }
+}
+
+/** The photo of an earlier search, as if it had been chosen now; null where it is kept no more. */
+async function fetched(address, signal) {
+  const response = await fetch(address, { signal });
+  return response.ok ? new File([await response.blob()], history.state?.photo ?? "photo.webp") : null;
+}
+
+// The address names the search that is shown, so that a reload, Back and Forward find it again. Nobody else's browser
+// is answered by that name.
+
+function inAddress() {
+  return new URLSearchParams(location.search).get("search") ?? "";
+}
+
+function putInAddress(token) {
+  if (token === shown) return;
+  shown = token;
+  const address = new URL(location);
+  address.hash = "";
+  if (token) address.searchParams.set("search", token);
+  else address.searchParams.delete("search");
+  history.pushState({ photo: asked.photo?.name }, "", address);
+  document.querySelector(".languages [name=next]").value = address.pathname + address.search;
 }
 
 function followed(job, signal) {
@@ -353,6 +423,7 @@ function phase(name) {
 
 function idle() {
   running?.abort();
+  putInAddress("");
   phase("idle");
   part("answer").replaceChildren();
   part("answer").setAttribute("aria-busy", "false");

@@ -331,6 +331,13 @@ class Item(Model):
     decided_at: datetime | None
 
 
+class Claims(Model):
+    """The items that a key has now; nobody else is given them or decides on them until then."""
+
+    claimed_until: datetime
+    items: list[Item]
+
+
 class RecognitionRequest(Model):
     """What was asked for."""
 

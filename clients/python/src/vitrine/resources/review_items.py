@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
@@ -9,7 +10,7 @@ from typing import Any, Unpack
 from vitrine._calls import Mode, call, stream
 from vitrine._flows import downloaded
 from vitrine._steps import Flow, Stream
-from vitrine.models import Explanation, Item, Page
+from vitrine.models import Claims, Explanation, Item, Page
 from vitrine.params import Options, ProductCall
 from vitrine.resources._base import Calls, request, split
 
@@ -33,6 +34,15 @@ class ReviewItems(Calls[Mode]):
     def get(self, id: str, **options: Unpack[Options]) -> Flow[Item]:
         """Read an item."""
         return self._send(Item, request("GET", f"review-items/{id}", options))
+
+    @call
+    def claim(self, count: int = 20, *, skip: Sequence[str] = (), **options: Unpack[Options]) -> Flow[Claims]:
+        """Have so many items that nobody else is given or decides on, until ``claimed_until``; claim again to keep
+        them. ``skip``: items to give back, or not to be given now.
+        """
+        return self._send(
+            Claims, request("POST", "review-items/claims", options, json={"count": count, "skip": [*skip]})
+        )
 
     @call
     def accept(
