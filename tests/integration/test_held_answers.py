@@ -172,7 +172,7 @@ def start(site, key, wait=20, **more):
 
 def made(site):
     """The search that was started last, as soon as somebody waits for it; it becomes the hand's ``job``."""
-    latest = "job = Job.objects.order_by('-created_at').first(); answer = str(job.pk)"
+    latest = "job = Job.objects.order_by('-created_at').first(); answer = job and str(job.pk)"
     return site.line.wait_for(lambda: (job := site.do(latest)) and site.listeners(job) == 1 and job, "it is waited for")
 
 
