@@ -1,16 +1,18 @@
 """A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
-from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from django.test import Client, TransactionTestCase
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.api_support import Shop
 from tests.browser.desk import leave
@@ -24,6 +26,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",  # a camera that everybody may use
 ]  # fmt: skip
+PATIENCE_MS = 60_000  # of a test that will pass: a busy machine takes its time
+expect.set_options(timeout=PATIENCE_MS / 2)
 WIDTHS = {"phone": (390, 844), "desk": (1280, 860)}
 
 # Playwright's synchronous API runs an event loop in this thread, beside which Django refuses its ORM by default.
@@ -50,8 +54,15 @@ def one_request_at_a_time() -> Iterator[None]:
         with ONE_REQUEST:
             return answer(handler, environ, start_response)
 
+    empty = TransactionTestCase._fixture_teardown
+
+    def empty_alone(case):  # a page that was closed may have left a request behind
+        with ONE_REQUEST:
+            empty(case)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WSGIHandler, "__call__", alone)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_alone)
         yield
 
 
@@ -80,7 +91,7 @@ def size(request) -> tuple[int, int]:
 def context(browser, live_server) -> Iterator[BrowserContext]:
     cache.clear()
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
@@ -140,6 +151,14 @@ def log_in(context, live_server):
         context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
 
     return give
+
+
+def until_true(page: Page, expression: str, argument: Any = None) -> None:
+    """Wait until this is true in the page. Playwright's own wait asks by ``eval``, which our policy forbids."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, f"not so: {expression}"
+        page.wait_for_timeout(20)
 
 
 def overflow(page: Page) -> int:

@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from catalog.models import Job
-from tests.browser.conftest import WIDTHS, overflow, watched
+from tests.browser.conftest import PATIENCE_MS, WIDTHS, overflow, until_true, watched
 from tests.browser.test_search_page import PHOTO, mug, shop, the_job  # noqa: F401 - fixtures
 from workers import client
 
@@ -19,7 +19,7 @@ def phone(browser, live_server):
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": width, "height": height}, has_touch=True, is_mobile=True
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     with watched(context.new_page()) as page:
         page.expected = ["net::ERR_ABORTED"]  # of what is asked anew meanwhile
         yield page
@@ -61,7 +61,7 @@ def test_a_camera_window_that_is_closed_takes_nothing(page, shop):  # noqa: F811
     expect(window.get_by_role("button", name="Take the photo")).to_be_enabled()
     window.get_by_role("button", name="Close").click()
     expect(window).to_be_hidden()
-    page.wait_for_function("document.querySelector('dialog video').srcObject === null")
+    until_true(page, "document.querySelector('dialog video').srcObject === null")
     expect(page.locator("[data-part=stage]")).to_be_hidden()
     assert not Job.objects.exists()
 

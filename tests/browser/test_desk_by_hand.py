@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from catalog.models import Decision, DeskKeys, Item
 from tests.browser.axe import barriers
-from tests.browser.conftest import overflow, watched
+from tests.browser.conftest import PATIENCE_MS, overflow, watched
 from tests.browser.desk import decided, leave, open_desk, shows, waiting
 
 TABLET = {"width": 1024, "height": 768}
@@ -22,7 +22,7 @@ def tablet(browser, live_server, ana, log_in, context):
     """A page that is touched, of a browser in which ana is logged in."""
     log_in(ana)
     touched = browser.new_context(base_url=live_server.url, viewport=TABLET, has_touch=True)
-    touched.set_default_timeout(15_000)
+    touched.set_default_timeout(PATIENCE_MS)
     touched.add_cookies(context.cookies())
     with watched(touched.new_page()) as page:
         yield page

@@ -8,6 +8,7 @@ from django.test import Client
 from playwright.sync_api import expect
 
 from catalog.models import Decision, Item
+from tests.browser.conftest import until_true
 from tests.browser.desk import decided, open_desk, shows, waiting
 from tests.review_support import reviewer
 
@@ -92,7 +93,7 @@ def test_what_one_person_decided_is_never_sent_as_anothers(desk_page, context, s
     desk_page.reload()
     expect(desk_page.locator("body")).to_have_attribute("data-user", "ana")
     saved_state(desk_page, "Saved")
-    desk_page.wait_for_function("() => sessionStorage.getItem('vitrine.desk.outbox.ana') === '[]'")
+    until_true(desk_page, "sessionStorage.getItem('vitrine.desk.outbox.ana') === '[]'")
     decision = Decision.objects.get()
     assert (decision.item, decision.reviewer, decision.action) == (item, ana, "reject")
 
@@ -106,5 +107,5 @@ def test_what_is_to_be_tried_again_is_tried_again(desk_page, session, shop, ana,
     desk_page.route("**/desk/decide/*", lambda route: route.fulfill(status=status, body="Later"), times=1)
     desk_page.keyboard.press("r")
     decided(desk_page, 1)
-    desk_page.wait_for_function("() => sessionStorage.getItem('vitrine.desk.outbox.ana') === '[]'")
+    until_true(desk_page, "sessionStorage.getItem('vitrine.desk.outbox.ana') === '[]'")
     assert Item.objects.get(pk=item.pk).state == "rejected"

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 def test_the_page_to_try_the_api_works_without_inline_scripts(page, transactional_db):
     answer = page.goto("/api/docs")
     assert "script-src 'self'; " in answer.headers["content-security-policy"]
-    expect(page.get_by_role("heading", name="Vitrine API")).to_be_visible(timeout=30_000)  # the schema is drawn first
+    expect(page.get_by_role("heading", name="Vitrine API")).to_be_visible()  # the schema is drawn first
     page.locator(".opblock-summary").first.click()
     expect(page.locator(".opblock.is-open")).to_be_visible()
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until_true
 from tests.desk_line import (
     customer_photos,
     desk_line,
@@ -66,9 +67,10 @@ def desks(browser):
 
 def next_shown(page, before):
     """Wait for another item than this one; the site may be slower than these fingers."""
-    page.wait_for_function(
+    until_true(
+        page,
         "id => (document.querySelector('article.item') ?? { dataset: { item: id } }).dataset.item !== id",
-        arg=before["id"],
+        before["id"],
     )
     return shown(page)
 
@@ -116,7 +118,7 @@ def test_fifty_items_by_keyboard_alone(line, desks):
             page.keyboard.press("r")
             assert next_shown(page, item)["id"] != item["id"]
             page.keyboard.press("z")
-            page.wait_for_function("id => document.querySelector('article.item').dataset.item === id", arg=item["id"])
+            until_true(page, "id => document.querySelector('article.item').dataset.item === id", item["id"])
         if number == 20:
             page.keyboard.press("r")
             expected[item["id"]] = ("rejected", None)
@@ -180,7 +182,7 @@ def finds_itself(client, name):
 
 def test_what_is_decided_without_a_network_is_kept_and_sent_once_in_order(line, desks):
     page = desks(line, "dan")
-    page.wait_for_function("document.querySelector('[data-part=waiting]').textContent === '4'")
+    until_true(page, "document.querySelector('[data-part=waiting]').textContent === '4'")
     page.context.set_offline(True)
     made, item = [], shown(page)
     for key, state in (("u", "unknown"), ("r", "rejected"), ("u", "unknown")):

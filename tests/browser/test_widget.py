@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.axe import barriers
-from tests.browser.conftest import WIDTHS, overflow, watched
+from tests.browser.conftest import PATIENCE_MS, WIDTHS, overflow, until_true, watched
 from tests.browser.test_photo_search import LET_GO
 from tests.line import ROOT
 
@@ -59,7 +59,7 @@ def visit(browser):
     def opened(address, size="desk", **options):
         width, height = WIDTHS[size] if isinstance(size, str) else size
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 500, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         with watched(context.new_page()) as page:
             page.expected = [LET_GO]
             page.goto(address)
@@ -97,7 +97,7 @@ def test_photo_frame_result_and_what_the_page_hears(visit, corner_shop, shop_sit
         page.get_by_role("slider", name="Left edge").focus()
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("button", name="Whole photo")).to_be_visible()
-        page.wait_for_function("document.getElementById('heard').textContent.split('vitrine:results').length === 3")
+        until_true(page, "document.getElementById('heard').textContent.split('vitrine:results').length === 3")
         assert overflow(page) == 0
         first.get_by_role("link").click()
         assert page.url.endswith("#/products/BAG-281")

@@ -17,11 +17,12 @@ from config import stack as stack_module
 from config.demo.sample import customers
 from config.env import ROOT, load_env
 from config.management.commands import demo
-from config.stack import Child, port_is_free
+from config.stack import STOP_SECONDS, Child, port_is_free
 from tests.broker import free_port
 from tests.databases import empty_database, execute
 from tests.worker import bundle_folder, wait_until
 
+PATIENCE = 5 * STOP_SECONDS  # each process may need that long to end
 OLD_PHOTO = """
 from django.core.management import call_command
 from catalog.models import *
@@ -135,7 +136,7 @@ def test_a_closed_terminal_ends_everything(command):
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # an impatient operator
         time.sleep(0.1)
         command.process.send_signal(number)
-    assert command.process.wait(60) == 0
+    assert command.process.wait(PATIENCE) == 0
     assert command.alive() == {}
     assert not command.broker_file.exists()
 
@@ -143,7 +144,7 @@ def test_a_closed_terminal_ends_everything(command):
 def test_an_interrupted_demo_did_not_succeed(command):
     command.begin("demo")
     command.process.send_signal(signal.SIGINT)
-    assert command.process.wait(60) == 130
+    assert command.process.wait(PATIENCE) == 130
     assert "Stopped before the end." in (command.folder / "demo.out").read_text()
 
 

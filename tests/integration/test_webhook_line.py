@@ -33,7 +33,7 @@ def line(tmp_path_factory):
     fast = {
         "VITRINE_DISPATCH_SECONDS": "0.5",
         "VITRINE_OUTBOUND_NETWORKS": "127.0.0.0/8",
-        "VITRINE_WEBHOOK_TIMEOUT_SECONDS": "3",  # and a lease four times as long
+        "VITRINE_WEBHOOK_TIMEOUT_SECONDS": "6",  # and a lease four times as long
     }
     with running_line(tmp_path_factory.mktemp("line"), **fast) as line:
         yield line
