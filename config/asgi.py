@@ -6,6 +6,7 @@ and view, runs in one thread. Only waiting is done on the event loop: for what a
 """
 
 import os
+import resource
 from typing import cast
 
 import django
@@ -15,6 +16,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 from django.views.decorators.csrf import csrf_exempt
+
+FILES = 65_536  # every client that waits has two; shells give 1,024, and the system lets a process have more
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
@@ -53,4 +56,13 @@ class OneThread(ASGIHandler):
         return ResolverMatch(csrf_exempt(lambda _: held.rest()), (), {}) if held else super().resolve_request(request)
 
 
+def may_open(files: int) -> None:
+    """Let this process have so many files open, or as many as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+may_open(FILES)
 application = BodyLimit(OneThread())

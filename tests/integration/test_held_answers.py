@@ -1,8 +1,10 @@
 """Answers that a real web process holds (``Prefer: wait``): on no thread, and as if a thread had waited."""
 
 import re
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,6 +26,7 @@ Merchant.objects.filter(pk=shop.merchant.pk).update(public_search=True)
 answer = [shop.token, shop.public_token]
 """
 MANY = 60
+SHELLS_FILES = 1024
 
 
 class Site:
@@ -57,6 +60,9 @@ class Site:
     def threads(self):
         return int(re.search(r"Threads:\s+(\d+)", Path(f"/proc/{self.web.pid}/status").read_text())[1])
 
+    def files_allowed(self):
+        return resource.prlimit(self.web.pid, resource.RLIMIT_NOFILE)[0]
+
     def connections(self):
         """How many connections to the database the web process holds; the hand has one more."""
         if self.line.database_url:
@@ -76,13 +82,31 @@ class Site:
         return found
 
 
+@contextmanager
+def few_files(soft):
+    """Processes that begin in this block may open no more than this, until they ask for more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with running_line(tmp_path_factory.mktemp("held")) as line:
+    with running_line(tmp_path_factory.mktemp("held")) as line, few_files(SHELLS_FILES):
         web = line.start("web")
         line.wait_for(line.web_answers, "the site answers")
         with hand(line) as do:
             yield Site(line, web, do)
+
+
+def test_the_site_takes_the_files_that_those_who_wait_need(site):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(65_536, hard)
+    assert wanted > SHELLS_FILES
+    assert site.files_allowed() == wanted
 
 
 @pytest.fixture
