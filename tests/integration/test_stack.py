@@ -33,6 +33,11 @@ Photo.objects.create(merchant=shop, product=mug, sha256="0" * 64, key="00/00/0",
 """
 
 
+def heed_interrupts():
+    """As from a terminal: what a script puts into the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """``manage.py start`` or ``demo`` in a folder of its own, in a session of its own."""
 
@@ -68,6 +73,7 @@ class Command:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
         wait_until(lambda: log.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, (self.folder / f"{name}.out").read_text()
