@@ -11,7 +11,7 @@ import json
 import zipfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
@@ -227,7 +227,8 @@ def test_the_catalogue_and_its_settings(client):
     assert newest == [rotated.id, key.id]
 
 
-def test_what_goes_wrong_is_said(client, line):
+def test_what_goes_wrong_is_said(client, merchant, line):
+    ended = Event()
     with pytest.raises(Invalid) as refused:
         client.search(words="mug", filters={"price_min": "-1", "currency": "EUR"})
     assert [(each.field, each.code) for each in refused.value.errors] == [("filters.price_min", "min_value")]
@@ -236,8 +237,11 @@ def test_what_goes_wrong_is_said(client, line):
         client.recognition_jobs.wait(client.recognition_jobs.create([draw_photo(2)]), seconds=0)
     assert not running.value.job.is_finished
     assert client.search_jobs.wait(job).is_finished
-    with pytest.raises(TimedOut):
-        client.products.get(job.id, timeout=0.0001)
+    with Receiver() as slow:
+        slow.before = lambda request: ended.wait(60)
+        with pytest.raises(TimedOut):
+            merchant.client(slow.url).products.get(job.id, timeout=0.1)
+        ended.set()
     with pytest.raises(NotAuthenticated), Vitrine("vit_sk_wrong", line.url) as wrong:
         next(wrong.products.list())
     with pytest.raises(ConnectionFailed), Vitrine("vit_sk_x", "http://127.0.0.1:1", retries=0) as nowhere:
