@@ -185,7 +185,7 @@ def test_who_may_follow(site):
 def test_a_head_is_no_stream(site):
     job = site.do("answer = str(shop.search().pk)")
     address = f"{site.line.url}/api/v1/search-jobs/{job}/events"
-    response = httpx.head(address, headers={"Authorization": f"Bearer {site.token}"}, timeout=10)
+    response = httpx.head(address, headers={"Authorization": f"Bearer {site.token}"}, timeout=60)
     assert (response.status_code, response.headers["Content-Type"], response.content) == (200, "text/event-stream", b"")
 
 

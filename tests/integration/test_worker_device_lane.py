@@ -336,7 +336,7 @@ def both_occupied(cores, lanes):
     """Both lanes have a photo of bulk work in hand."""
     first = [photo(20), photo(21)]
     lanes.submit_bulk(first)
-    assert {cores.in_hand.get(timeout=10) for _ in first} == {20, 21}
+    assert {cores.in_hand.get(timeout=60) for _ in first} == {20, 21}
     return first
 
 
@@ -345,12 +345,12 @@ def test_a_search_waits_for_one_photo_of_bulk_work_at_most(lanes, cores):
     lanes.submit_bulk([photo(22), photo(23)])
     search = lanes.submit_search(photo(1))
     cores.finish(21)
-    assert cores.in_hand.get(timeout=10) == 1
+    assert cores.in_hand.get(timeout=60) == 1
     cores.finish(1)
     assert search.result(10).image[0] == 1
-    assert cores.in_hand.get(timeout=10) == 22
+    assert cores.in_hand.get(timeout=60) == 22
     cores.finish(20, 22)
-    assert cores.in_hand.get(timeout=10) == 23
+    assert cores.in_hand.get(timeout=60) == 23
     cores.finish(23)
     lanes.close()
     assert sorted(cores.batches) == [[1], [20], [21], [22], [23]]
@@ -360,7 +360,7 @@ def test_waiting_searches_are_shared_out_among_the_lanes(lanes, cores):
     both_occupied(cores, lanes)
     searches = [lanes.submit_search(photo(value)) for value in (1, 2)]
     cores.finish(20, 21)
-    assert {cores.in_hand.get(timeout=10) for _ in searches} == {1, 2}
+    assert {cores.in_hand.get(timeout=60) for _ in searches} == {1, 2}
     cores.finish(1, 2)
     assert [search.result(10).image[0] for search in searches] == [1, 2]
 
@@ -399,7 +399,7 @@ def test_a_lane_whose_photo_is_under_way_finishes_it_when_another_dies(lanes, co
 
     bulk = photo(20)
     lanes.submit_bulk([bulk])
-    assert cores.in_hand.get(timeout=10) == 20
+    assert cores.in_hand.get(timeout=60) == 20
     lost = lanes.submit_call(DeviceCall(lose))
     assert lost.exception(10).code == "device_lost"
     cores.finish(20)

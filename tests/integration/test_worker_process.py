@@ -66,7 +66,7 @@ def test_an_index_that_cannot_be_had_stops_the_start(server, tmp_path):
 
 def test_the_other_way_to_start_says_how_to_start():
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode != 0
     assert "Start a worker with: python -m workers" in done.stderr
 

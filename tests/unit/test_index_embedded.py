@@ -72,7 +72,7 @@ def test_acknowledged_photos_survive_kill_nine_and_a_second_process_is_refused(t
         assert str(tmp_path) in refused.value.message
     finally:
         os.kill(writer.pid, signal.SIGKILL)
-        rest, _ = writer.communicate(timeout=10)
+        rest, _ = writer.communicate(timeout=60)
     acknowledged = max([acknowledged, *(int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n"))])
 
     index = open_index(str(tmp_path), version="v")

@@ -21,7 +21,7 @@ class Ledger:
     def look(self, place):
         self.begun += 1
         number = self.begun
-        assert self.may_end.acquire(timeout=10)
+        assert self.may_end.acquire(timeout=60)
         if number == 3:
             raise RuntimeError("the database is away")
         return Seen({"number": number}, finished=False)
