@@ -145,6 +145,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "PATH_CONVERTER_OVERRIDES": {"sku": str},
     "COMPONENT_SPLIT_REQUEST": True,
     "WEBHOOKS": "catalog.api.webhooks.WEBHOOKS",
     "ENUM_NAME_OVERRIDES": {  # several resources have a kind

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.encoding import iri_to_uri
 
 from config.logs import told
 
@@ -41,9 +42,9 @@ def name_of(request: HttpRequest) -> str:
 
 
 def _told(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
-    """The path without what is asked behind it: that may hold a signature."""
+    """The path without what is asked behind it, which may hold a signature; a line break in it begins no line here."""
     response.headers[REQUEST_ID] = name_of(request)
     if not request.path.startswith(UNLOGGED):
         seconds = time.perf_counter() - started
-        log.info("%s %s %d seconds=%.3f", request.method, request.path, response.status_code, seconds)
+        log.info("%s %s %d seconds=%.3f", request.method, iri_to_uri(request.path), response.status_code, seconds)
     return response

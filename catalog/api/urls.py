@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import PathConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from catalog.api import health, metrics
@@ -26,6 +27,15 @@ V1 = "api/v1"
 ONE_JOB: dict[str, Any] = {"get": "retrieve", "delete": "destroy"}
 LISTED: dict[str, Any] = {"get": "list", "post": "create"}
 
+
+class SkuConverter(PathConverter):
+    """All of what follows, slashes and line breaks too: a spreadsheet's cell may have both."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(SkuConverter, "sku")
+
 urlpatterns = [
     path(f"{V1}/products", ProductViews.as_view(LISTED), name="api-products"),
     path(
@@ -37,7 +47,7 @@ urlpatterns = [
     path(f"{V1}/products/bulk", BulkViews.as_view({"post": "bulk"}), name="api-products-bulk"),
     path(f"{V1}/products/export.zip", ExportView.as_view({"get": "export"}), name="api-products-export"),
     path(
-        f"{V1}/products/by-sku/<path:sku>",
+        f"{V1}/products/by-sku/<sku:sku>",
         ProductViews.as_view(
             {"get": "retrieve_by_sku", "put": "upsert", "patch": "update_by_sku", "delete": "destroy_by_sku"}
         ),

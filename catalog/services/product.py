@@ -15,7 +15,7 @@ from catalog.services.enqueue import dispatch_soon
 from catalog.services.errors import Refused
 from catalog.services.photo import photos_owe, photos_requeue
 from catalog.services.problems import Problem, problem
-from catalog.services.product_values import INDEXED, apply_values, clean_values, currency_problem
+from catalog.services.product_values import INDEXED, apply_values, clean_values, currency_problem, sku_stored
 
 Outcome = Literal["created", "updated", "unchanged"]
 
@@ -51,7 +51,7 @@ def product_upsert(*, merchant: Merchant, sku: str, values: Mapping[str, Any]) -
     Raises ``Refused("invalid")`` with every problem; then nothing was changed.
     """
     with transaction.atomic():
-        held = _locked(merchant, str(sku).strip())
+        held = _locked(merchant, sku_stored(str(sku)))
         alive = held is not None and held.deleted_at is None
         cleaned = _cleaned({**values, "sku": sku}, partial=alive)
         if held is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog.models import Product
 from catalog.services.currencies import CURRENCIES
-from catalog.services.problems import Problem, problem
+from catalog.services.problems import Problem, problem, storable
 
 REQUIRED = ("sku", "title")
 LENGTHS = {"sku": 100, "variant_group": 100, "title": 300, "brand": 120, "category": 200, "description": 10_000}
@@ -53,6 +53,11 @@ def clean_values(values: Mapping[str, Any], *, partial: bool = False) -> tuple[d
         if field not in values and not partial:
             problems.append(_missing(field))
     return cleaned, problems
+
+
+def sku_stored(sku: str) -> str:
+    """What ``clean_values`` makes of a sku: the product that an address or an upsert means has this one."""
+    return " ".join(storable(sku).split())
 
 
 def currency_problem(price: Decimal | None, currency: str) -> Problem | None:

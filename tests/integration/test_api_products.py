@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from urllib.parse import quote
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -75,27 +76,29 @@ def test_a_refused_change_changes_nothing(shop):
     assert product.title == "Mug MUG-1"
 
 
-@pytest.mark.parametrize("sku", ["MUG-1", "a/b c", "ü#?", "photos"])
+@pytest.mark.parametrize("sku", ["MUG-1", "a/b c", "ü#?", "photos", "two\nlines", "two  blanks"])
 def test_upsert_by_sku(shop, sku):
-    address = f"{API}/products/by-sku/" + sku.replace("#", "%23").replace("?", "%3F")
+    """A sku is one line: what an address says with line breaks and several blanks is stored with one blank."""
+    address = f"{API}/products/by-sku/" + quote(sku)
     made = shop.client.put(address, {"title": "One", "brand": "Hearth"}, format="json")
-    assert (made.status_code, made.json()["sku"]) == (201, sku)
+    assert (made.status_code, made.json()["sku"]) == (201, " ".join(sku.split()))
     changed = shop.client.put(address, {"title": "Two"}, format="json")
     assert (changed.status_code, changed.json()["title"], changed.json()["brand"]) == (200, "Two", "Hearth")
     assert changed.json()["id"] == made.json()["id"]
 
 
-@pytest.mark.parametrize("sku", ["MUG-1", "a/b c", "ü#?", "photos"])
+@pytest.mark.parametrize("sku", ["MUG-1", "a/b c", "ü#?", "photos", "two\nlines"])
 def test_read_change_and_delete_by_sku(shop, other, sku):
-    address = f"{API}/products/by-sku/" + sku.replace("#", "%23").replace("?", "%3F")
+    address = f"{API}/products/by-sku/" + quote(sku)
     problem(shop.client.get(address), 404, "not_found")
     problem(shop.client.patch(address, {"title": "New"}, format="json"), 404, "not_found")
     problem(shop.client.delete(address), 404, "not_found")
     assert not Product.objects.exists()
-    theirs, mine = other.product(sku, title="Theirs"), shop.product(sku)
+    stored = " ".join(sku.split())
+    theirs, mine = other.product(stored, title="Theirs"), shop.product(stored)
     assert shop.client.get(address).json() == shop.client.get(f"{API}/products/{mine.pk}").json()
     changed = shop.client.patch(address, {"price": "9.90", "currency": "EUR"}, format="json")
-    assert (changed.status_code, changed.json()["price"], changed.json()["title"]) == (200, "9.90", f"Mug {sku}")
+    assert (changed.status_code, changed.json()["price"], changed.json()["title"]) == (200, "9.90", f"Mug {stored}")
     problem(shop.client.patch(address, {"price": "x"}, format="json"), 422, "invalid")
     taken = shop.product("TAKEN")
     problem(shop.client.patch(address, {"sku": taken.sku}, format="json"), 409, "sku_duplicate")
@@ -253,3 +256,10 @@ def test_a_photo_must_be_there(shop, body):
     product = shop.product()
     response = shop.client.post(f"{API}/products/{product.pk}/photos", body, format="json")
     assert list(faults(problem(response, 422, "invalid"))) == ["photo"]
+
+
+def test_a_line_break_in_an_address_begins_no_line_of_the_log(shop, caplog):
+    with caplog.at_level("INFO", logger="catalog.api.requests"):
+        shop.client.get(f"{API}/products/by-sku/two%0A2026-01-01%20INFO%20all%20is%20well")
+    (line,) = (each.getMessage() for each in caplog.records if each.name == "catalog.api.requests")
+    assert line.startswith(f"GET {API}/products/by-sku/two%0A2026-01-01%20INFO%20all%20is%20well 404 ")

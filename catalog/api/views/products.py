@@ -18,6 +18,7 @@ from catalog.api.shapes.product import ProductBody, ProductChange, ProductFactsB
 from catalog.models import Product
 from catalog.selectors.product import product_list, with_photos
 from catalog.services.product import product_create, product_delete, product_update, product_upsert
+from catalog.services.product_values import sku_stored
 
 MUG = {
     "sku": "MUG-1",
@@ -150,8 +151,8 @@ class ProductViews(ApiView):
         return Response(status=204)
 
     def _of_sku(self, sku: str) -> Product:
-        """Read as ``upsert`` reads it. No sku has a NUL in it, which PostgreSQL does not even take in a question."""
-        return get_object_or_404(self.get_queryset(), sku=sku.strip().replace("\0", "\N{REPLACEMENT CHARACTER}"))
+        """Read as ``upsert`` reads it."""
+        return get_object_or_404(self.get_queryset(), sku=sku_stored(sku))
 
     def _made(self, product: Product) -> Response:
         location = self.request.build_absolute_uri(reverse("api-product", args=[product.pk]))
