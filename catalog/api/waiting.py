@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +36,16 @@ def answer_when_finished(row: Job | Upload, request: Request, answer: Callable[[
         return rest()
     wait = job_wait(job=row, seconds=seconds) if isinstance(row, Job) else upload_wait(upload=row, seconds=seconds)
     return after(wait, request._request, rest)
+
+
+def answer_of_start(row: Job | Upload, request: Request, location: str, body: Callable[[], Any]) -> Response:
+    """The answer to the POST that started the row: 200 where it was finished while the caller waited, else 202."""
+
+    def answer(waited: dict[str, str]) -> Response:
+        finished = bool(waited) and not is_unfinished(row)
+        return Response(body(), status=200 if finished else 202, headers=waited | {"Location": location})
+
+    return answer_when_finished(row, request, answer)
 
 
 def is_unfinished(row: Job | Upload) -> bool:

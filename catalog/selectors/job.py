@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Avg, Count, Min, Q, QuerySet
+from django.db.models import Avg, Count, Min, QuerySet
 from django.utils import timezone
 
 from catalog.models import Job, JobKind, JobState, LedgerState, Merchant, Photo
+from catalog.selectors import kept
 from config.env import load_env
 
 OWED = (JobState.PENDING, JobState.DISPATCHED)
@@ -52,17 +53,17 @@ def job_list(*, merchant: Merchant, kind: JobKind) -> QuerySet[Job]:
 
 def jobs_kept(*, jobs: QuerySet[Job]) -> QuerySet[Job]:
     """Of these, those whose results are still kept."""
-    return jobs.filter(Q(finished_at=None) | Q(finished_at__gte=kept_since()), forgotten_at=None)
+    return kept.filtered(jobs, load_env().jobs_kept_days)
 
 
 def is_kept(*, job: Job) -> bool:
     """Whether its results are still kept: it is not finished, or that is not long ago."""
-    return job.forgotten_at is None and (job.finished_at is None or job.finished_at >= kept_since())
+    return kept.is_kept(job, load_env().jobs_kept_days)
 
 
 def kept_since() -> datetime:
     """What finished before this is kept no longer."""
-    return timezone.now() - timedelta(days=load_env().jobs_kept_days)
+    return kept.since(load_env().jobs_kept_days)
 
 
 def search_place(*, job: Job) -> QueuePlace | None:

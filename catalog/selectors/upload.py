@@ -15,6 +15,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import LedgerState, Photo, RowVerdict, Upload, UploadRow, UploadState
+from catalog.selectors import kept
 from catalog.services.uploading.manifest import RESERVED
 from config.env import load_env
 
@@ -48,18 +49,17 @@ class UploadProgress:
 
 def uploads_kept(*, uploads: QuerySet[Upload]) -> QuerySet[Upload]:
     """Of these, those whose rows are still kept."""
-    return uploads.filter(Q(finished_at=None) | Q(finished_at__gte=uploads_kept_since()), forgotten_at=None)
+    return kept.filtered(uploads, load_env().uploads_kept_days)
 
 
 def upload_is_kept(*, upload: Upload) -> bool:
     """Whether its rows are still kept: it is not finished, or that is not long ago."""
-    recent = upload.finished_at is None or upload.finished_at >= uploads_kept_since()
-    return recent and upload.forgotten_at is None
+    return kept.is_kept(upload, load_env().uploads_kept_days)
 
 
 def uploads_kept_since() -> datetime:
     """What finished before this is kept no longer."""
-    return timezone.now() - timedelta(days=load_env().uploads_kept_days)
+    return kept.since(load_env().uploads_kept_days)
 
 
 def upload_progress(upload: Upload) -> UploadProgress:

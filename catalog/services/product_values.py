@@ -57,7 +57,7 @@ def clean_values(values: Mapping[str, Any], *, partial: bool = False) -> tuple[d
 
 def sku_stored(sku: str) -> str:
     """What ``clean_values`` makes of a sku: the product that an address or an upsert means has this one."""
-    return " ".join(storable(sku).split())
+    return _one_line(storable(sku))
 
 
 def currency_problem(price: Decimal | None, currency: str) -> Problem | None:
@@ -97,7 +97,11 @@ def _missing(field: str) -> Problem:
 
 def _line(field: str, value: Any) -> str | list[Problem]:
     """One line of text: outer blanks go, line ends inside become blanks."""
-    return _text(field, " ".join(value.split()) if isinstance(value, str) and text_is_clean(value) else value)
+    return _text(field, _one_line(value) if isinstance(value, str) and text_is_clean(value) else value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _text(field: str, value: Any) -> str | list[Problem]:

@@ -42,7 +42,7 @@ from catalog.api.shapes.recognition import (
     RecognitionSummary,
 )
 from catalog.api.views.items import items_body
-from catalog.api.waiting import answer_when_finished
+from catalog.api.waiting import answer_of_start, answer_when_finished
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.item import job_items, job_items_after
 from catalog.selectors.job import OWED, failed_photos, job_list, recognition_progress
@@ -131,13 +131,7 @@ class RecognitionViews(KeepsJobs, FetchesPhotos):
             asked = self._asked(request, files)
             job = recognition_job_create(merchant=self.merchant, **asked, job_id=made_by(request))
         location = request.build_absolute_uri(reverse("api-recognition", args=[job.pk]))
-
-        def answer(waited: dict[str, str]) -> Response:
-            finished = bool(waited) and job.state not in OWED
-            headers = waited | {"Location": location}
-            return Response(self._body(job), status=200 if finished else 202, headers=headers)
-
-        return answer_when_finished(job, request, answer)
+        return answer_of_start(job, request, location, lambda: self._body(job))
 
     @extend_schema(
         summary="Read a recognition",

@@ -24,7 +24,7 @@ from catalog.api.shapes.fields import shaped_rows
 from catalog.api.shapes.photo import EXAMPLE_PHOTO
 from catalog.api.shapes.search import HitShape, SearchBody, SearchForm, SearchShape, SearchSummary
 from catalog.api.views.photos import PHOTO_PROBLEMS
-from catalog.api.waiting import answer_when_finished
+from catalog.api.waiting import answer_of_start, answer_when_finished
 from catalog.models import Job, JobKind, Merchant
 from catalog.selectors.job import OWED, job_list
 from catalog.selectors.search import search_answer
@@ -121,13 +121,7 @@ class SearchViews(OpenToPages, KeepsJobs, FetchesPhotos, TakesPhoto):
         asked = self._fetched(body.validated_data)
         job = search_job_create(merchant=self.merchant, **asked, job_id=made_by(request))
         location = request.build_absolute_uri(reverse("api-search", args=[job.pk]))
-
-        def answer(waited: dict[str, str]) -> Response:
-            finished = bool(waited) and job.state not in OWED
-            headers = waited | {"Location": location}
-            return Response(self.shaped(job), status=200 if finished else 202, headers=headers)
-
-        return answer_when_finished(job, request, answer)
+        return answer_of_start(job, request, location, lambda: self.shaped(job))
 
     def _fetched(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What was asked with every photo that was named by its address, fetched together.

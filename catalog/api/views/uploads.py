@@ -21,7 +21,7 @@ from catalog.api.idempotency import made_by
 from catalog.api.schema import LOCATION, POST_PROBLEMS, PREFER, VERB_PROBLEMS, problems
 from catalog.api.scopes import UPLOADS
 from catalog.api.shapes.upload import RowShape, UploadDetail, UploadForm, UploadShape
-from catalog.api.waiting import answer_when_finished, is_unfinished
+from catalog.api.waiting import answer_of_start, answer_when_finished, is_unfinished
 from catalog.models import Merchant, Upload, UploadRow
 from catalog.selectors.upload import upload_bad_rows_csv, upload_is_kept, uploads_kept
 from catalog.services.errors import Refused
@@ -96,13 +96,7 @@ class UploadViews(ApiView):
             upload_id=made_by(request),
         )
         location = request.build_absolute_uri(reverse("api-upload", args=[upload.pk]))
-
-        def answer(waited: dict[str, str]) -> Response:
-            finished = bool(waited) and not is_unfinished(upload)
-            headers = waited | {"Location": location}
-            return Response(self.shaped(upload), status=200 if finished else 202, headers=headers)
-
-        return answer_when_finished(upload, request, answer)
+        return answer_of_start(upload, request, location, lambda: self.shaped(upload))
 
     @extend_schema(
         summary="Read an upload",
