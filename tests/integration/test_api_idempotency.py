@@ -235,7 +235,7 @@ def test_who_died_after_the_work_and_before_the_answer_made_it_once(shop, monkey
 
 def test_a_wait_that_breaks_off_after_the_job_was_made(shop, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("catalog.api.views.searches.answer_when_finished", lambda *_: 1 / 0)
+        patched.setattr("catalog.api.waiting.answer_when_finished", lambda *_: 1 / 0)
         problem(search(shop.client), 500, "internal_error")
     made = Job.objects.get()
     retried = search(shop.client)
