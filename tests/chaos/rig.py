@@ -10,7 +10,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,10 @@ class Rig(Line):
         self.launch(*ended)
         return ended
 
+    def keep_until(self, condition: Callable[[], Any], what: str) -> None:
+        """Wait for it with the keeper at work: a coordinator that lost Redis, or found it full, may end after that."""
+        self.wait_for(lambda: not self.keep_alive() and condition(), what)
+
     def is_up(self) -> bool:
         """Whether all three parts work. Asked a few times a second at most: starting needs the processor.
 
@@ -108,7 +112,7 @@ class Rig(Line):
 
     def assert_clean(self, *, photos: int, failed: int = 0) -> None:
         """Every photo is indexed exactly once or failed with its reason, all is finished, nothing is left over."""
-        self.wait_for(lambda: not self.keep_alive() and self.is_at_rest(), "nothing is owed any more")
+        self.keep_until(self.is_at_rest, "nothing is owed any more")
         self.wait_for(self.is_up, "the line is up")
         seen = self.verify()
         assert (seen["found"], seen["unproven"]) == ({}, {}), seen

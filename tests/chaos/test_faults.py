@@ -98,15 +98,10 @@ def test_the_broker_is_in_trouble(rig, upload):
     for number, trouble in enumerate((comes_back_empty, hangs, has_no_memory), start=1):
         done = rig.done()
         upload()
-        rig.wait_for(lambda done=done: rig.done() > done, "the first photos are done")
+        rig.keep_until(lambda done=done: rig.done() > done, "the first photos are done")
         trouble(rig.redis)
         expected = before + number * PHOTOS
-
-        def imported(expected: int = expected) -> bool:
-            rig.keep_alive()  # without memory in Redis, the coordinator ends
-            return rig.photos() == expected
-
-        rig.wait_for(imported, "its rows are imported")
+        rig.keep_until(lambda expected=expected: rig.photos() == expected, "its rows are imported")
     rig.assert_clean(photos=before + 3 * PHOTOS)
 
 
@@ -155,7 +150,7 @@ def test_bytes_that_cannot_be_read_fail_their_photo_alone_and_sent_again_it_is_i
     data = bad.read_bytes()
     bad.unlink()
     bad.mkdir()  # whoever reads it is told EISDIR, as a bad sector says EIO
-    rig.wait_for(lambda: not rig.keep_alive() and rig.is_at_rest(), "its upload ends all the same")
+    rig.keep_until(rig.is_at_rest, "its upload ends all the same")
     ended = rig.rows("SELECT state, error_code FROM catalog_photo WHERE key = ?", key)
     assert ended == [("failed", "photo_bytes_unreadable")]
     assert rig.done() == before + PHOTOS - 1
