@@ -31,8 +31,10 @@ def main() -> None:
     options = parse()
     figures = common.report(options.quick)
     with common.vitrine("web", "coordinator", "worker") as line:
-        upload(line, options)
-        photos = [path.read_bytes() for path in common.photo_files(options.photos, 200)]
+        files = common.photo_files(options.photos, options.count)
+        figures["photo_source"] = common.photo_source(options.photos, files)
+        upload(files, options.count)
+        photos = [path.read_bytes() for path in files[:200]]
         bare_times = bare(photos, options)
         client = Shopper(line)
         client.searches(photos, 20)

@@ -59,7 +59,7 @@ def measure(workers: int, options: Namespace) -> list[float]:
         for number in range(workers):
             line.start("worker", VITRINE_INDEX_URL=str(line.folder / f"index-{number}"))
         line.wait_for(lambda: line.workers_alive() == workers, "the workers serve", 300)
-        upload(line, options)
+        upload(common.photo_files(options.photos, options.count), options.count)
         return [options.count / whole_line(options.count) for _ in range(options.rounds)]
 
 

@@ -70,8 +70,11 @@ class Photo(Ledger):
         ]
         indexes = [
             # The dispatcher's reads touch only what is owed, however many photos are done.
+            # In their whole order: an upload owes its photos from one moment on; they would be sorted for each chunk.
             models.Index(
-                fields=["merchant", "queued_at"], condition=models.Q(state=LedgerState.PENDING), name="photo_owed"
+                fields=["merchant", "queued_at", "id"],
+                condition=models.Q(state=LedgerState.PENDING),
+                name="photo_owed_in_order",
             ),
             models.Index(fields=["lease_until"], condition=models.Q(state=LedgerState.DISPATCHED), name="photo_leased"),
             models.Index(fields=["chunk_id"], condition=models.Q(state=LedgerState.DISPATCHED), name="photo_chunk"),

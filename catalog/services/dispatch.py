@@ -111,19 +111,20 @@ def _lease_next() -> Chunk | None:
 
 def _take(owed: QuerySet[Photo]) -> list[Photo]:
     """The longest-waiting photos with one purpose, as many as one lease carries; a suspicious photo comes alone."""
-    skip_locked = connection.features.has_select_for_update_skip_locked
-    locked = owed.select_for_update(skip_locked=skip_locked)
-    first = locked.order_by("queued_at", "pk").first()
-    if first is None:
+    skip_locked, most = connection.features.has_select_for_update_skip_locked, load_env().chunk_size
+    locked = owed.select_for_update(skip_locked=skip_locked).order_by("queued_at", "pk")
+    photos = list(locked[:most])
+    if not photos:
         return []
-    photos = [first]
-    if first.attempts < ALONE_AFTER:
-        same = locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)
-        photos = list(same.order_by("queued_at", "pk")[: load_env().chunk_size])
+    first = photos[0]
+    if first.attempts >= ALONE_AFTER:
+        photos = [first]
+    elif any(photo.purpose != first.purpose or photo.attempts >= ALONE_AFTER for photo in photos):
+        photos = list(locked.filter(purpose=first.purpose, attempts__lt=ALONE_AFTER)[:most])
     # Once the photos are locked, and not in the same statement: that could still see a product as it was before.
     prefetch_related_objects(photos, "product", "job")
     carried = accumulate(WEIGHT_OF_MANY if _wants_many(photo) else 1 for photo in photos)
-    fitting = [photo for photo, weight in zip(photos, carried, strict=True) if weight <= load_env().chunk_size]
+    fitting = [photo for photo, weight in zip(photos, carried, strict=True) if weight <= most]
     return fitting or [first]
 
 

@@ -168,6 +168,21 @@ def test_a_chunk_holds_one_purpose(worker_alive, merchant, product):
         assert Photo.objects.filter(chunk_id=chunk_id).values("purpose").distinct().count() == 1
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the plan is read as SQLite tells it")
+def test_the_next_chunk_is_read_from_an_index_in_its_order_however_many_are_owed_from_one_moment_on(
+    worker_alive, merchant, product
+):
+    owe(merchant, 3, product=product)
+    with CaptureQueriesContext(connection) as seen:
+        assert chunks_dispatch() == 1
+    (read,) = [query["sql"] for query in seen if ' ORDER BY "catalog_photo"."queued_at"' in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {read}")
+        plan = [words for _, parent, _, words in cursor.fetchall() if parent == 0]
+    assert plan[0] == "SEARCH catalog_photo USING INDEX photo_owed_in_order (merchant_id=?)"
+    assert not any("TEMP B-TREE" in words for words in plan)
+
+
 def test_a_lost_lease_heals(worker_alive, merchant):
     now = timezone.now()
     owe(merchant, 2, state=LedgerState.DISPATCHED, lease_until=now - timedelta(seconds=1))
@@ -187,6 +202,15 @@ def test_a_photo_that_kills_workers_travels_alone_and_is_given_up(worker_alive, 
     assert leases_reconcile(now=late) == (1, 3)
     poison.refresh_from_db()
     assert (poison.state, poison.error_code) == (LedgerState.FAILED, "worker_lost")
+
+
+def test_a_photo_that_kills_workers_and_stands_behind_others_does_not_come_with_them(worker_alive, merchant):
+    owe(merchant, 1)
+    (poison,) = owe(merchant, 1, attempts=2)
+    owe(merchant, 2)
+    assert chunks_dispatch() == 2
+    alone = Photo.objects.get(pk=poison.pk).chunk_id
+    assert Counter(Photo.objects.values_list("chunk_id", flat=True))[alone] == 1
 
 
 def test_a_result_is_stored_once(worker_alive, merchant, product):
