@@ -35,7 +35,8 @@ chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="-
 
 lint: $(STAMP) ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy config catalog workers recognition \
-		&& cd clients/python && ../../$(VENV)/bin/mypy src typed.py
+		&& (cd clients/python && ../../$(VENV)/bin/mypy src typed.py) \
+		&& cd benchmarks && ../$(VENV)/bin/mypy --config-file= --ignore-missing-imports --follow-imports silent *.py
 
 format: $(STAMP) ## ruff's fixes
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import common
 import numpy as np
@@ -44,7 +45,8 @@ def main() -> None:
     figures = common.report(options.quick) | {"threads": options.threads}
     recogniser = Recogniser.load(load_env().bundle, device="cpu", precision="float32")
     stored, asked = (photos(recogniser, folder, options.quick) for folder in ("photos", "customer"))
-    told, wanted = {}, None
+    told: dict[str, dict[str, Any]] = {}
+    wanted = None
     for name, make in runtimes(recogniser).items():
         if options.quick and "compile" in name:
             continue

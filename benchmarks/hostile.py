@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
 def run(line: HostileLine, files: int, seed: int) -> dict:
     outcomes: dict[str, list[Outcome]] = {"upload": [], "search": []}
-    seconds = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for part in in_parts(files, seed):
         for way, send in (("upload", line.upload), ("search", line.search)):
             started = time.monotonic()

@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 import uuid
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -161,7 +162,7 @@ def measure(engine: str, index: PhotoIndex, shelf: Shelf, count: int, dice: np.r
     rows = []
     for name, queries in searches(shelf, count, dice).items():
         index.nearest(queries[:3])
-        times, recalls = [], []
+        times, recalls = list[float](), list[float]()
         for query in queries:
             started = time.perf_counter()
             (hits,) = index.nearest([query])
@@ -235,7 +236,7 @@ def main() -> None:
     write(options, figures, rows, upserts)
 
 
-def write(options: object, figures: dict, rows: list[Row], upserts: list[dict]) -> None:
+def write(options: Namespace, figures: dict, rows: list[Row], upserts: list[dict]) -> None:
     ours = {(each.photos, each.search): each for each in rows if each.engine == "embedded"}
     beside = [each for each in upserts if each["bare_engine"]][-1]
     figures |= {

@@ -134,7 +134,7 @@ def search(queue: Redis, key: str, done: list[int] | None = None) -> float:
 @contextmanager
 def shadow_work(server: RedisServer, keys: list[str], version: str) -> Iterator[list[int]]:
     """Keep the shadow queue filled while the block runs."""
-    stop, done = threading.Event(), []
+    stop, done = threading.Event(), list[int]()
 
     def fill() -> None:
         with server.client() as redis:

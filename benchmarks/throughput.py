@@ -19,6 +19,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -54,8 +55,7 @@ def main() -> None:
         absent = {}
         for name in options.peers:
             try:
-                send = stack.enter_context(running(name, line))
-                ways[name] = lambda send=send: send(keys)
+                ways[name] = partial(stack.enter_context(running(name, line)), keys)
             except Absent as reason:
                 absent[name] = str(reason)
                 print(f"{name}: absent, {reason}")
