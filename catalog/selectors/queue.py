@@ -4,6 +4,7 @@ Uncertain items come first, then likely mistakes, then random control samples of
 the most doubtful first. Read by claims, by the desk's page, by the overview and by the page of an item.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -59,8 +60,12 @@ def queue_for(*, reviewer: User, filters: QueueFilters, lost: bool = False) -> Q
 
 def queue_of(*, merchant: Merchant) -> QuerySet[Item]:
     """What an API key may be given of its merchant, in the same order; what is assigned to reviewers is theirs."""
-    items = Item.objects.filter(merchant=merchant, state__in=UNDECIDED, lane__isnull=False)
-    return items.filter(_nobodys()).order_by(*ORDER)
+    return queue_whole(merchants=[merchant.pk]).filter(_nobodys()).order_by(*ORDER)
+
+
+def queue_whole(*, merchants: Collection[UUID]) -> QuerySet[Item]:
+    """All that waits for a decision in these shops, whoever it is assigned to; in no order."""
+    return Item.objects.filter(merchant__in=merchants, state__in=UNDECIDED, lane__isnull=False)
 
 
 def unclaimed(now: datetime) -> Q:

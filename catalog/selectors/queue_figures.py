@@ -14,7 +14,7 @@ from django.db.models import Avg, Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog.models import UNDECIDED, Decision, DecisionAction, Item, Lane, Membership, Merchant, Upload
-from catalog.selectors.queue import merchants_reviewed, still_assigned
+from catalog.selectors.queue import merchants_reviewed, queue_whole, still_assigned
 
 CHOICES = 100
 DAY = timedelta(days=1)
@@ -32,7 +32,7 @@ class QueueChoices:
 def queue_choices(*, reviewer: User) -> QueueChoices:
     """The shops of a reviewer, and the categories and uploads of what waits there. Three queries."""
     merchants = list(merchants_reviewed(reviewer))
-    waiting = _waiting([merchant.pk for merchant in merchants])
+    waiting = queue_whole(merchants=[merchant.pk for merchant in merchants])
     categories = waiting.exclude(best_product__category="").exclude(best_product=None)
     names = categories.order_by("best_product__category").values_list("best_product__category", flat=True).distinct()
     uploads = Upload.objects.filter(pk__in=waiting.order_by().values("photo__upload")).order_by("-created_at")
@@ -41,7 +41,7 @@ def queue_choices(*, reviewer: User) -> QueueChoices:
 
 def lanes_waiting(*, merchants: Collection[UUID]) -> dict[Lane, int]:
     """How many items of these merchants wait in each lane, in the order in which they are served. One query."""
-    counted = dict(_waiting(merchants).order_by().values_list("lane").annotate(Count("pk")))
+    counted = dict(queue_whole(merchants=merchants).order_by().values_list("lane").annotate(Count("pk")))
     return {lane: counted.get(lane, 0) for lane in Lane}
 
 
@@ -75,7 +75,7 @@ def shop_rows(*, merchants: QuerySet[Merchant]) -> list[ShopRow]:
     rows = list(merchants)
     counted: Mapping[UUID, Mapping[str, Any]] = {
         row["merchant"]: row
-        for row in _waiting([merchant.pk for merchant in rows])
+        for row in queue_whole(merchants=[merchant.pk for merchant in rows])
         .order_by()
         .values("merchant")
         .annotate(
@@ -123,7 +123,3 @@ def _made(row: Mapping[str, Any] | None) -> dict[str, Any]:
 def _shop_row(merchant: Merchant, row: Mapping[str, Any], decided: int) -> ShopRow:
     lanes = [(str(lane.label), row.get(f"lane_{lane.value}", 0)) for lane in Lane]
     return ShopRow(merchant, row.get("total", 0), lanes, row.get("open_now", 0), row.get("oldest"), decided)
-
-
-def _waiting(merchant_ids: Collection[UUID]) -> QuerySet[Item]:
-    return Item.objects.filter(merchant__in=merchant_ids, state__in=UNDECIDED, lane__isnull=False)
