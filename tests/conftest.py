@@ -4,12 +4,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from config.env import load_env
 from tests.broker import RedisServer
 from tests.environment import REDIS
 from workers.contract import WORKER_KEY_PREFIX, WorkerCard
+
+
+def pytest_configure() -> None:
+    """Each test's client begins with new middleware: WhiteNoise need not look through all static files every time."""
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(scope="session")

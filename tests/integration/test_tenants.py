@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from catalog.services.result import search_result_store
 from catalog.web.photos import photo_address
 from tests.api_support import candidate, client_of, search_result
 from tests.tenant_cases import ADMIN, API, REACHES, WEB, Case, Open, Theirs, admin_pages
-from tests.tenant_world import Tenant, belongings, owned_models, tenant
+from tests.tenant_world import Rows, Tenant, belongings, owned_models, tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +43,7 @@ def addresses(resolver: Any = None, spaces: tuple[str, ...] = ()) -> Iterator[tu
             yield (":".join((*spaces, entry.name or str(entry.pattern))), str(entry.pattern))
 
 
+@cache
 def named() -> dict[str, str]:
     """Pattern by name. The admin's nameless ones, one a model, are told apart by the path before them."""
     found = {}
@@ -150,23 +152,26 @@ def in_vain(response: HttpResponse) -> bool:
 
 
 def test_what_belongs_to_another_does_not_exist(world, subtests):
+    before = belongings(world[0])
     for name, case in CASES.items():
         if isinstance(case, Theirs):
             with subtests.test(name), rolled_back():
-                attack_theirs(*world, name, case)
+                attack_theirs(*world, name, case, before)
 
 
 def test_addresses_without_ids_show_ones_own(world, subtests):
+    before = belongings(world[0])
     for name, case in CASES.items():
         if not isinstance(case, Theirs):
             with subtests.test(name), rolled_back():
-                attack_own(*world, name, case)
+                attack_own(*world, name, case, before)
 
 
 def test_nothing_reaches_from_ones_own_to_anothers(world, subtests):
+    before = belongings(world[0])
     for name, case in REACHES.items():
         with subtests.test(name), rolled_back():
-            attack_own(*world, name, case)
+            attack_own(*world, name, case, before)
 
 
 @contextmanager
@@ -181,10 +186,9 @@ def test_the_attacked_merchant_has_a_row_of_everything(world):
     assert owned_models() - belongings(theirs).keys() == set()
 
 
-def attack_theirs(theirs: Tenant, mine: Tenant, name: str, case: Case) -> None:
+def attack_theirs(theirs: Tenant, mine: Tenant, name: str, case: Case, before: Rows) -> None:
     names = theirs.names | {f"own_{key}": value for key, value in mine.names.items()}
     path = path_of(name, case, theirs.names)
-    before = belongings(theirs)
     welcome = 0
     for method, body, query in requests(case, names):
         for who, client in callers(name, mine).items():
@@ -198,10 +202,9 @@ def attack_theirs(theirs: Tenant, mine: Tenant, name: str, case: Case) -> None:
     assert welcome or not case.owner, f"A is refused too: the case of {name} in {HERE} asks wrongly"
 
 
-def attack_own(theirs: Tenant, mine: Tenant, name: str, case: Case) -> None:
+def attack_own(theirs: Tenant, mine: Tenant, name: str, case: Case, before: Rows) -> None:
     names = theirs.names | {f"own_{key}": value for key, value in mine.names.items()}
     path = path_of(name, case, mine.names)
-    before = belongings(theirs)
     for who, client in callers(name, mine).items():
         for method, body, query in requests(case, names):
             mine.browser.force_login(mine.user)  # logging out is one of the addresses
