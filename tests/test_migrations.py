@@ -1,7 +1,8 @@
 """Migrations that old and new code both survive: while a release is rolled out, both run over one database.
 
-So a migration after the first seven only adds: tables, columns that the old code need not fill, indexes. What goes away
-goes in a later release, when no process knows it any more: its migration says so with ``after_release = "…"``.
+So a migration after the first seven only adds: tables, columns that the old code need not fill, indexes (one may be
+exchanged for another). What else goes away goes in a later release, when no process knows it any more: its migration
+says so with ``after_release = "…"``.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from django.db.models import NOT_PROVIDED
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalog" / "migrations"
 FROM = 8  # before it nothing was in production
-ADDED = (migrations.CreateModel, migrations.AddIndex, migrations.AlterModelOptions, migrations.AlterModelManagers)
+HARMLESS = (
+    *(migrations.CreateModel, migrations.AddIndex, migrations.AlterModelOptions, migrations.AlterModelManagers),
+    migrations.RemoveIndex,  # what it found is found without it; what must be unique is a constraint
+)
 LOADER = MigrationLoader(None)
 NAMES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py") if int(path.stem[:4]) >= FROM)
 
@@ -25,7 +29,7 @@ def problem(operation, made: set[str], before: Callable[[str, str], models.Field
 
     ``before`` gives the field of a model as the migrations before this one left it.
     """
-    if isinstance(operation, ADDED):
+    if isinstance(operation, HARMLESS):
         return ""
     if getattr(operation, "model_name", "") in made or getattr(operation, "model_name_lower", "") in made:
         return ""  # of a table that the old code does not know
