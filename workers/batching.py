@@ -301,8 +301,7 @@ def _vectors(own: Recogniser, items: list[DeviceItem]) -> list[ItemVectors]:
         image = subject = words = iter(())
         if photos:
             batch(len(photos))
-            shown = [item.pixels for item in photos if item.pixels is not None]
-            pixels = np.stack(shown) if len(shown) > 1 else shown[0][None]
+            pixels = np.stack([item.pixels for item in photos if item.pixels is not None])
             looks = recogniser.look(pixels, subject=any(item.subject for item in photos))
             image, subject = iter(looks.image), iter(looks.subject)
         if worded:

@@ -10,12 +10,12 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveIndex(
-            model_name='photo',
-            name='photo_owed',
-        ),
         migrations.AddIndex(
             model_name='photo',
             index=models.Index(condition=models.Q(('state', 'pending')), fields=['merchant', 'queued_at', 'id'], name='photo_owed_in_order'),
+        ),
+        migrations.RemoveIndex(
+            model_name='photo',
+            name='photo_owed',
         ),
     ]

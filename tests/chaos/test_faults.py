@@ -51,7 +51,7 @@ def midst_of(rig, upload, photos=PHOTOS) -> Iterator[None]:
     """Something happens while an upload is under way; afterwards nothing is lost and nothing is there twice."""
     before = rig.photos()
     upload()
-    rig.wait_for(lambda: rig.done() > before, "the first photos are done")
+    rig.keep_until(lambda: rig.done() > before, "the first photos are done")
     yield
     rig.keep_alive()
     rig.assert_clean(photos=before + photos)
@@ -69,8 +69,7 @@ def test_the_index_is_killed_while_it_is_written(rig, upload):
         for _ in range(2):
             before = rig.done()
             rig.parts["worker"].kill()  # the engine lies in its process
-            rig.keep_alive()
-            rig.wait_for(lambda before=before: rig.done() > before or rig.is_at_rest(), "it goes on")
+            rig.keep_until(lambda before=before: rig.done() > before or rig.is_at_rest(), "it goes on")
 
 
 def comes_back_empty(broker):
