@@ -99,14 +99,14 @@ def test_no_import_cycle():
 
 def test_no_import_hides_inside_a_function():
     hidden = [
-        f"{name}:{node.lineno}"
+        name
         for name, path in MODULES.items()
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
-    assert hidden == []
+    assert hidden == ["recognition.index"]  # the engine that is not used: see the test of the worker below
 
 
 def test_every_module_says_its_place():
@@ -138,6 +138,7 @@ def test_the_coordinator_loads_no_torch():
 
 def test_the_worker_loads_no_django():
     loaded = loaded_after("import workers.app; workers.app.app.loader.import_default_modules()")
-    assert {"torch", "celery", "workers"} <= loaded
+    assert {"torch", "celery", "workers", "qdrant_edge"} <= loaded
+    assert "qdrant_client" not in loaded, "a second of each start; only an index server needs it"
     # kombu looks for django.utils where Django is installed; nothing that would be Django at work may follow.
     assert loaded & {"django.apps", "django.conf", "django.db", "config.settings", "catalog", "psycopg"} == set()

@@ -7,7 +7,6 @@ the process (a folder) and a Qdrant server (an address). See docs/decisions/inde
 from pathlib import Path
 
 from recognition.index._embedded import EmbeddedIndex
-from recognition.index._server import ServerIndex
 from recognition.index.types import (
     AttributeFilter,
     Filters,
@@ -50,6 +49,9 @@ def open_index(
         raise ValueError(f"image_weight is a share between 0 and 1, not {image_weight}")
     scheme, separator, rest = url.partition("://")
     if separator and scheme in {"http", "https", "memory"}:
+        # Here, because its client takes a second to import: each start of a worker with an embedded index would pay it.
+        from recognition.index._server import ServerIndex  # noqa: PLC0415
+
         return ServerIndex(url, version, dim, image_weight, api_key=api_key)
     if separator and scheme != "edge":
         raise ValueError(f"not an index address: {url!r} (a folder, edge:///path, http(s)://host:port or memory://)")

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -49,18 +50,21 @@ def payload_index(name: str) -> m.KeywordIndexParams | m.FloatIndexParams | m.In
     return m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER, lookup=True, range=False, enable_hnsw=False)
 
 
-def to_point(point: PhotoPoint, dim: int) -> m.PointStruct:
-    """ValueError on vectors of the wrong shape."""
-    vectors: dict[str, m.Vector] = {
-        _schema.IMAGE: _schema.checked_vector(point.image, dim, "image").tolist(),
-        _schema.FUSED: _schema.checked_vector(point.fused, dim, "fused").tolist(),
-    }
-    words = document_words(point.words)
-    if words is not None:
-        vectors[_schema.WORDS] = _sparse(words)
-    return m.PointStruct(
-        id=_schema.point_id(point.payload.photo_id), vector=vectors, payload=_schema.to_payload(point.payload)
-    )
+def to_points(points: Sequence[PhotoPoint], image: np.ndarray, fused: np.ndarray) -> list[m.PointStruct]:
+    """The client's form of points whose vectors are checked (``_schema.batches``)."""
+    return [
+        m.PointStruct(
+            id=_schema.point_id(point.payload.photo_id),
+            vector={_schema.IMAGE: its_image, _schema.FUSED: its_fused, **_words(point.words)},
+            payload=_schema.to_payload(point.payload),
+        )
+        for point, its_image, its_fused in zip(points, image.tolist(), fused.tolist(), strict=True)
+    ]
+
+
+def _words(text: str) -> dict[str, m.SparseVector]:
+    words = document_words(text)
+    return {} if words is None else {_schema.WORDS: _sparse(words)}
 
 
 def to_filter(filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING) -> m.Filter:
@@ -113,23 +117,14 @@ def candidates_request(ask: Ask, params: m.SearchParams | None) -> m.QueryReques
     if len(ask.parts) == 1:
         part = ask.parts[0]
         return m.QueryRequest(
-            query=_vector(part),
-            using=part.using,
-            filter=allowed,
-            params=params,
-            limit=ask.limit,
-            with_payload=_schema.ANSWERED,
+            query=_vector(part), using=part.using, filter=allowed, params=params, limit=ask.depth, with_payload=False
         )
     prefetches = [
         m.Prefetch(query=_vector(part), using=part.using, filter=allowed, params=params, limit=ask.depth)
         for part in ask.parts
     ]
-    return m.QueryRequest(
-        prefetch=prefetches,
-        query=m.FusionQuery(fusion=m.Fusion.DBSF),
-        limit=ask.limit,
-        with_payload=_schema.ANSWERED,
-    )
+    fused = m.FusionQuery(fusion=m.Fusion.DBSF)
+    return m.QueryRequest(prefetch=prefetches, query=fused, limit=ask.depth, with_payload=False)
 
 
 def score_request(part: Part, ids: list[PointId], params: m.SearchParams | None) -> m.QueryRequest:

@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
+from uuid import UUID
 
+import numpy as np
 from qdrant_edge import (
     CountRequest,
     Distance,
@@ -12,6 +15,7 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
+    FacetRequest,
     FieldCondition,
     Filter,
     Fusion,
@@ -41,7 +45,7 @@ from qdrant_edge import (
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Found, Part, PointId
+from recognition.index._query import NOTHING, Ask, Part, PointId
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
@@ -49,7 +53,7 @@ _Condition: TypeAlias = (
     FieldCondition | IsEmptyCondition | IsNullCondition | HasIdCondition | HasVectorCondition | NestedCondition | Filter
 )
 
-EXACT_BELOW = 5_000  # matching photos; up to there every one is compared exactly, which takes less than a millisecond
+EXACT_BELOW = 1_000  # matching photos; up to there all are compared exactly, which takes no longer than by codes
 OVERSAMPLING = 4.0  # above, so many times the wanted candidates are taken by their codes, then compared exactly
 
 _CODES = TurboQuantQuantizationConfig(bits=TurboQuantBitSize.Bits4)
@@ -63,41 +67,54 @@ _INDEX_TYPES = {
 
 class EdgeEngine:
     """The calls a search makes (``_query.Engine``) on an open shard. Every photo that passes the filters is looked at:
-    as it is where they are few, else by its codes of four bits a value first."""
+    as it is where they are few, else by its codes of four bits a value first.
 
-    def __init__(self, shard: EdgeShard) -> None:
-        self._shard = shard
+    ``sole``: the merchant whose photos are all that the shard holds, None where it is not known that there is but one.
+    """
+
+    def __init__(self, shard: EdgeShard, sole: str | None = None) -> None:
+        self._shard, self._sole = shard, sole
+        self._ids: dict[PointId, PointId] = {}
         self._exact = SearchParams(exact=True)
         self._by_codes = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
 
-    def fetch(self, asks: Sequence[Ask]) -> list[list[Found]]:
+    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
         answers = self._shard.query_batch(QueryBatchRequest([self._request(ask) for ask in asks]))
-        return [[Found(point.id, point.score, point.payload or {}) for point in points] for points in answers]
+        return [{self._number(point.id): point.score for point in points} for points in answers]
 
     def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
         requests = [
             QueryRequest(
-                len(ids), query=_nearest(part), filter=Filter(must=[HasIdCondition(set(ids))]), params=self._exact
+                len(points),
+                query=_nearest(part),
+                filter=Filter(must=[HasIdCondition({self._ids[point] for point in points})]),
+                params=self._exact,
             )
-            for part, ids in asks
+            for part, points in asks
         ]
         answers = self._shard.query_batch(QueryBatchRequest(requests))
-        return [{point.id: point.score for point in points} for points in answers]
+        return [{self._number(point.id): point.score for point in points} for points in answers]
+
+    def payloads(self, points: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+        named = [self._ids[point] for point in points]
+        records = self._shard.retrieve(named, with_payload=_schema.ANSWERED, with_vector=False)
+        told = ((record.id, record.payload) for record in records)  # either is made anew at each look
+        return {self._number(point): payload for point, payload in told if payload}
+
+    def _number(self, point: PointId) -> PointId:
+        """A point goes by its UUID's number: that is hashed in C, the UUID in Python, a thousand times a search."""
+        number = point.int if isinstance(point, UUID) else point
+        self._ids[number] = point
+        return number
 
     def _request(self, ask: Ask) -> QueryRequest:
-        allowed = to_filter(ask.filters, ask.without)
+        allowed = to_filter(ask.filters, ask.without, sole=self._sole)
         matching = self._shard.count(CountRequest(filter=allowed, exact=False))
         params = self._exact if matching <= EXACT_BELOW else self._by_codes
         if len(ask.parts) == 1:
-            return QueryRequest(
-                ask.limit,
-                query=_nearest(ask.parts[0]),
-                filter=allowed,
-                params=params,
-                with_payload=_schema.ANSWERED,
-            )
+            return QueryRequest(ask.depth, query=_nearest(ask.parts[0]), filter=allowed, params=params)
         prefetches = [Prefetch(ask.depth, query=_nearest(part), filter=allowed, params=params) for part in ask.parts]
-        return QueryRequest(ask.limit, prefetches=prefetches, query=_DBSF, with_payload=_schema.ANSWERED)
+        return QueryRequest(ask.depth, prefetches=prefetches, query=_DBSF)
 
 
 def config(dim: int) -> EdgeConfig:
@@ -127,6 +144,14 @@ def load_shard(folder: Path, dim: int) -> EdgeShard:
     return shard
 
 
+def merchants_of(shard: EdgeShard) -> set[str] | None:
+    """The merchants whose photos the shard holds; None for more than one, or with points that are nobody's."""
+    hits = shard.facet(FacetRequest(_schema.TENANT, limit=2, exact=True)).hits
+    if len(hits) > 1 or sum(hit.count for hit in hits) != shard.info().points_count:
+        return None
+    return {str(hit.value) for hit in hits}
+
+
 def _index_payload(shard: EdgeShard) -> None:
     for name in _schema.PAYLOAD_INDEXES.keys() - shard.info().payload_schema.keys():
         kind = _INDEX_TYPES[_schema.PAYLOAD_INDEXES[name]]
@@ -134,16 +159,22 @@ def _index_payload(shard: EdgeShard) -> None:
         shard.update(UpdateOperation.create_field_index(name, schema))
 
 
-def to_point(point: PhotoPoint, dim: int) -> Point:
-    """ValueError on vectors of the wrong shape."""
-    vectors = {
-        _schema.IMAGE: _schema.checked_vector(point.image, dim, "image").tolist(),
-        _schema.FUSED: _schema.checked_vector(point.fused, dim, "fused").tolist(),
-    }
-    words = document_words(point.words)
-    if words is not None:
-        vectors[_schema.WORDS] = _sparse(words)
-    return Point(_schema.point_id(point.payload.photo_id), vectors, _schema.to_payload(point.payload))
+def to_points(points: Sequence[PhotoPoint], image: np.ndarray, fused: np.ndarray) -> list[Point]:
+    """The engine's form of points whose vectors are checked (``_schema.batches``)."""
+    return [
+        Point(
+            _schema.point_id(point.payload.photo_id),
+            {_schema.IMAGE: its_image.tolist(), _schema.FUSED: its_fused.tolist(), **_words(point.words)},
+            _schema.to_payload(point.payload),
+        )
+        for point, its_image, its_fused in zip(points, image, fused, strict=True)
+    ]
+
+
+@lru_cache(maxsize=256)  # the photos of a product come one after the other, with the same words
+def _words(text: str) -> Mapping[str, SparseVector]:
+    words = document_words(text)
+    return {} if words is None else {_schema.WORDS: _sparse(words)}
 
 
 def equals(key: str, value: str | int) -> FieldCondition:
@@ -151,12 +182,15 @@ def equals(key: str, value: str | int) -> FieldCondition:
     return FieldCondition(key, match=MatchValue(value))
 
 
-def to_filter(filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING) -> Filter:
-    """The merchant always, the rest where given. ``without``: fields with values that a point must not have."""
-    must: list[_Condition] = [equals(_schema.TENANT, filters.merchant_id)]
+def to_filter(
+    filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING, *, sole: str | None = None
+) -> Filter | None:
+    """The merchant, unless all photos are his (``sole``), and the rest where given. ``without``: fields with values
+    that a point must not have. None where every photo passes."""
+    must: list[_Condition] = [] if filters.merchant_id == sole else [equals(_schema.TENANT, filters.merchant_id)]
     for key, values in (("category", filters.categories), ("brand", filters.brands)):
         if values:
-            must.append(FieldCondition(key, match=MatchAny(list(values))))
+            must.append(_one_of(key, values))
     if filters.price_min is not None or filters.price_max is not None:
         must.append(FieldCondition("price", range=RangeFloat(gte=filters.price_min, lte=filters.price_max)))
     if filters.currency is not None:
@@ -168,15 +202,18 @@ def to_filter(filters: Filters, without: Mapping[str, Sequence[str]] = NOTHING) 
     if filters.exclude_photo_ids:
         must_not.append(HasIdCondition({_schema.point_id(photo_id) for photo_id in filters.exclude_photo_ids}))
     for key, unwanted in without.items():
-        must_not.append(FieldCondition(key, match=MatchAny(list(unwanted))))
-    return Filter(must=must, must_not=must_not)
+        must_not.append(_one_of(key, unwanted))
+    return Filter(must=must, must_not=must_not) if must or must_not else None
+
+
+def _one_of(key: str, values: Sequence[str]) -> FieldCondition:
+    """For one value a set takes a quarter longer to look through."""
+    return equals(key, values[0]) if len(values) == 1 else FieldCondition(key, match=MatchAny(list(values)))
 
 
 def _attribute(wanted: AttributeFilter) -> Iterator[_Condition]:
     if wanted.values:
-        yield FieldCondition(
-            "attributes", match=MatchAny([_schema.term(wanted.name, value) for value in wanted.values])
-        )
+        yield _one_of("attributes", [_schema.term(wanted.name, value) for value in wanted.values])
     if wanted.min is not None or wanted.max is not None:
         between = FieldCondition("value", range=RangeFloat(gte=wanted.min, lte=wanted.max))
         yield NestedCondition("numbers", Filter(must=[equals("name", wanted.name), between]))

@@ -49,6 +49,9 @@ class EmbeddedIndex:
         self._flush_took = 0.0  # seconds, the last time
         self._flush_error = ""
         self._shard: EdgeShard | None = _open_shard(folder, version, dim)
+        # All whose photos may be in the shard: nobody else writes to it. To check that each photo is of the one
+        # merchant there is takes as long as to compare it. None: more than one, or not known.
+        self._merchants: set[str] | None = _edge.merchants_of(self._shard)
         self._closing = threading.Event()
         self._flusher = threading.Thread(
             target=self._flush_regularly, args=(flush_seconds,), name=f"index-flush-{version}", daemon=True
@@ -56,9 +59,12 @@ class EmbeddedIndex:
         self._flusher.start()
 
     def upsert(self, points: Sequence[PhotoPoint]) -> None:
-        stored = [_edge.to_point(point, self._dim) for point in points]
-        for start in range(0, len(stored), _schema.UPSERT_BATCH):
-            self._update(UpdateOperation.upsert_points(stored[start : start + _schema.UPSERT_BATCH]))
+        for some, image, fused in _schema.batches(points, self._dim):
+            stored = UpdateOperation.upsert_points(_edge.to_points(some, image, fused))
+            with self._lock:
+                if self._merchants is not None:
+                    self._merchants |= {point.payload.merchant_id for point in some}  # before one can be found
+                self._update(stored)
 
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
         hits: list[list[ProductHit]] = []
@@ -67,7 +73,8 @@ class EmbeddedIndex:
                 time.sleep(YIELD_SECONDS)
             some = queries[start : start + QUERIES_AT_ONCE]
             with self._engine() as shard:
-                hits += search(_edge.EdgeEngine(shard), some, dim=self._dim, image_weight=self._image_weight)
+                engine = _edge.EdgeEngine(shard, self._sole_merchant())
+                hits += search(engine, some, dim=self._dim, image_weight=self._image_weight)
         return hits
 
     def is_behind(self, filters: Filters | None = None) -> bool:
@@ -182,6 +189,9 @@ class EmbeddedIndex:
         with self._engine() as shard:
             self._unflushed = True
             shard.update(operation)
+
+    def _sole_merchant(self) -> str | None:
+        return next(iter(self._merchants)) if self._merchants and len(self._merchants) == 1 else None
 
     @contextlib.contextmanager
     def _engine(self) -> Iterator[EdgeShard]:

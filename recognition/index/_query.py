@@ -1,11 +1,12 @@
 """A search, engine-neutral: what to ask, exact scores, grouping by product. Both engines run through here.
 
-``IndexQuery`` -> one Qdrant query (one prefetch for each vector asked, fused in the engine, filtered in the engine)
--> exact scores of the candidates by point id -> rank -> group by product -> ``ProductHit``.
+``IndexQuery`` -> the nearest photos by each vector asked, filtered in the engine, and fused there where its fusion
+ranks -> the exact scores that are still missing, by point id -> rank -> payloads of the best -> group by product ->
+``ProductHit``.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -36,40 +37,76 @@ class Part:
 
 @dataclass(frozen=True)
 class Ask:
-    """One Qdrant query: the ``depth`` nearest by each part, fused; at most ``limit`` points come back, none of them
-    with a value that ``without`` names for a field."""
+    """One Qdrant query: the ``depth`` nearest by its part, or by each of its parts and then fused; none of them with a
+    value that ``without`` names for a field."""
 
     filters: Filters
     parts: tuple[Part, ...]
     depth: int
-    limit: int
     without: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True)
-class Found:
-    """A point as the engine returns it, its id in the engine's own type; ``score`` is the fused one."""
-
-    id: PointId
-    score: float
-    payload: Mapping[str, Any]
-
-
 class Engine(Protocol):
-    """The two batched calls that a search needs."""
+    """The batched calls that a search needs. Points go by their ids, in the engine's own type."""
 
-    def fetch(self, asks: Sequence[Ask]) -> list[list[Found]]:
-        """Candidates of each ask."""
+    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
+        """Candidates of each ask, the best first, with their scores: exact ones for an ask of one part, for one of
+        several what the fusion made of them."""
 
     def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
         """Exact score of each named point for one part; a point that no query word occurs in is left out."""
 
+    def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+        """What the points tell of their products (``_schema.ANSWERED``); one that is gone is left out."""
 
-@dataclass(frozen=True)
-class _Candidate:
+
+class _Round:
+    """What one round of a search has found: its photos with the engine's scores, and their exact scores by part."""
+
+    def __init__(self, asks: Sequence[Ask]) -> None:
+        self.asks = asks
+        self.parts = [part for ask in asks for part in ask.parts]
+        self.found: dict[PointId, float] = {}
+        self.exact: dict[str, dict[PointId, float]] = {part.using: {} for part in self.parts}
+
+    def add(self, ask: Ask, scores: dict[PointId, float]) -> None:
+        """An ask of one part has told the exact scores of what it found."""
+        self.found |= scores
+        if len(ask.parts) == 1:
+            self.exact[ask.parts[0].using] = scores
+
+    def missing(self) -> Iterator[tuple[Part, list[PointId]]]:
+        """What must still be scored: each photo by the parts that did not find it."""
+        for part in self.parts:
+            ids = [point for point in self.found if point not in self.exact[part.using]]
+            if ids:
+                yield part, ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product found, by its best photo; most of them never become a hit."""
+
     score: float
-    scores: Mapping[str, float]
+    product_id: str
+    group: str
+    votes: int
+    point: PointId
     stored: Mapping[str, Any]  # the payload
+    exact: Mapping[str, Mapping[PointId, float]]
+
+    def hit(self) -> ProductHit:
+        scores = {using: told.get(self.point, 0.0) for using, told in self.exact.items()}
+        return ProductHit(
+            product_id=self.product_id,
+            photo_id=self.stored["photo_id"],
+            score=self.score,
+            image_score=scores.get(IMAGE),
+            fused_score=scores.get(FUSED),
+            text_score=scores.get(WORDS),
+            votes=self.votes,
+            payload=from_payload(self.stored),
+        )
 
 
 @dataclass
@@ -79,7 +116,7 @@ class _Search:
     query: IndexQuery
     parts: tuple[Part, ...]
     image_weight: float
-    hits: list[ProductHit] = field(default_factory=list)
+    products: list[_Product] = field(default_factory=list)
     done: bool = False
 
     @cached_property
@@ -92,75 +129,97 @@ class _Search:
         """The photo's share, where photo and words are weighed against each other here."""
         return self.query.photo_weight if len(self.parts) == 3 else None
 
+    @cached_property
+    def by_fusion(self) -> bool:
+        """The engine ranks: its fusion needs the parts in one query, and tells none of their exact scores."""
+        return len(self.parts) > 1 and not self.by_cosines and self.by_weight is None
+
     @property
     def depth(self) -> int:
         return max(OVERFETCH * self.query.limit, MIN_FETCH)
 
-    def ask(self) -> Ask:
-        """The next round; where candidates are ranked here, all of them are wanted and not the best fused."""
-        ranked_here = self.by_cosines or self.by_weight is not None
-        limit = self.depth * len(self.parts) if ranked_here else self.depth
-        return Ask(self.query.filters, self.parts, self.depth, limit, self._known())
+    def asks(self) -> list[Ask]:
+        """The next round: one query for all parts where the engine fuses them, else one for each."""
+        known = self._known()
+        together = [self.parts] if self.by_fusion else [(part,) for part in self.parts]
+        return [Ask(self.query.filters, parts, self.depth, known) for parts in together]
 
-    def take(self, found: Sequence[Found], exact: Mapping[str, Mapping[PointId, float]]) -> None:
-        """Rank one round of candidates and add the products in it; the search is done with enough or with no more.
+    def rank(self, found: _Round) -> dict[PointId, float]:
+        """The ``depth`` best photos of a round, best first, with what they rank by."""
+        scores, exact = found.found, found.exact
+        if self.by_cosines or self.by_weight is not None:
+            weight, image, fused = self.image_weight, exact[IMAGE], exact[FUSED]
+            scores = {p: weight * image.get(p, 0.0) + (1 - weight) * fused.get(p, 0.0) for p in scores}
+        if self.by_weight is not None:
+            best = max(exact[WORDS].values(), default=0.0) or math.inf
+            spoken = exact[WORDS]
+            scores = {
+                p: self.by_weight * s + (1 - self.by_weight) * spoken.get(p, 0.0) / best for p, s in scores.items()
+            }
+        return dict(sorted(scores.items(), key=lambda scored: -scored[1])[: self.depth])
+
+    def take(
+        self, ranked: Mapping[PointId, float], payloads: Mapping[PointId, Mapping[str, Any]], found: _Round
+    ) -> None:
+        """Add the products of a round; the search is done with enough or with no more.
 
         Fused and weighed scores are relative to their round, so a product of a later round stays below those of the
         rounds before; cosines and BM25 are absolute and sort freely.
         """
-        best_words = max(exact.get(WORDS, {}).values(), default=0.0)
-        candidates = [self._candidate(point, exact, best_words) for point in found]
-        candidates.sort(key=lambda c: (-c.score, c.stored["product_id"], c.stored["photo_id"]))
-        if len(self.parts) > 1 and not self.by_cosines:
-            self.hits += _grouped(candidates[: self.depth], ceiling=self.hits[-1].score if self.hits else math.inf)
-        else:
-            self.hits += _grouped(candidates[: self.depth])
-            self.hits.sort(key=lambda hit: (-hit.score, hit.product_id))
+        relative = len(self.parts) > 1 and not self.by_cosines
+        ceiling = self.products[-1].score if relative and self.products else math.inf
+        self.products += _grouped(ranked, payloads, found.exact, ceiling)
+        if not relative:
+            self.products.sort(key=lambda product: (-product.score, product.product_id))
         count = self._keep_wanted()
-        self.done = count >= self.query.limit or len(found) < self.depth
+        self.done = count >= self.query.limit or len(found.found) < self.depth
 
     def _known(self) -> Mapping[str, Sequence[str]]:
         """What the next round leaves out: the products of the rounds before, whole articles where they count once."""
-        alone = [hit.product_id for hit in self.hits if not (self.query.grouped and hit.payload.group)]
-        groups = {hit.payload.group: None for hit in self.hits if self.query.grouped and hit.payload.group}
+        alone = [each.product_id for each in self.products if not (self.query.grouped and each.group)]
+        groups = {each.group: None for each in self.products if self.query.grouped and each.group}
         return {key: values for key, values in (("product_id", alone), ("group", list(groups))) if values}
 
     def _keep_wanted(self) -> int:
         """Drop what is more than was asked for; returns how many products, or articles, are left."""
-        kept: dict[str, list[ProductHit]] = {}
-        for hit in self.hits:
-            grouped = self.query.grouped and hit.payload.group
-            kept.setdefault(f"group {grouped}" if grouped else hit.product_id, []).append(hit)
+        kept: dict[str, list[_Product]] = {}
+        for product in self.products:
+            grouped = self.query.grouped and product.group
+            kept.setdefault(f"group {grouped}" if grouped else product.product_id, []).append(product)
         wanted = list(kept.values())[: self.query.limit]
-        chosen = {hit.product_id for hits in wanted for hit in hits[:VARIANTS_KEPT]}
-        self.hits = [hit for hit in self.hits if hit.product_id in chosen]
+        chosen = {product.product_id for some in wanted for product in some[:VARIANTS_KEPT]}
+        self.products = [product for product in self.products if product.product_id in chosen]
         return len(wanted)
-
-    def _candidate(self, point: Found, exact: Mapping[str, Mapping[PointId, float]], best_words: float) -> _Candidate:
-        scores = {part.using: exact[part.using].get(point.id, 0.0) for part in self.parts}
-        score = point.score
-        if self.by_cosines or self.by_weight is not None:
-            score = self.image_weight * scores[IMAGE] + (1 - self.image_weight) * scores[FUSED]
-        if self.by_weight is not None:
-            spoken = scores[WORDS] / best_words if best_words else 0.0
-            score = self.by_weight * score + (1 - self.by_weight) * spoken
-        return _Candidate(score, scores, point.payload)
 
 
 def search(engine: Engine, queries: Sequence[IndexQuery], *, dim: int, image_weight: float) -> list[list[ProductHit]]:
     """Answer all queries together. A round that finds fewer products than asked for (many photos of the same few)
     is followed by one without those products, until there are enough or no more."""
     searches = [_Search(query, _parts(query, dim), image_weight) for query in queries]
-    waiting = [s for s in searches if s.parts and s.query.limit > 0]
+    waiting = [each for each in searches if each.parts and each.query.limit > 0]
     while waiting:
-        rounds = engine.fetch([s.ask() for s in waiting])
-        ids = [[point.id for point in found] for found in rounds]
-        wanted = [(part, ids[i]) for i, s in enumerate(waiting) for part in s.parts if ids[i]]
-        scored = iter(engine.score(wanted) if wanted else ())
-        for s, found in zip(waiting, rounds, strict=True):
-            s.take(found, {part.using: next(scored) for part in s.parts} if found else {})
-        waiting = [s for s in waiting if not s.done]
-    return [s.hits for s in searches]
+        rounds = _rounds(engine, waiting)
+        ranked = [each.rank(its) for each, its in zip(waiting, rounds, strict=True)]
+        wanted = list({point: None for some in ranked for point in some})
+        payloads = engine.payloads(wanted) if wanted else {}
+        for each, some, its in zip(waiting, ranked, rounds, strict=True):
+            each.take(some, payloads, its)
+        waiting = [each for each in waiting if not each.done]
+    return [[product.hit() for product in each.products] for each in searches]
+
+
+def _rounds(engine: Engine, searches: Sequence[_Search]) -> list[_Round]:
+    """One round of each search, all its photos with all their exact scores."""
+    rounds = [_Round(each.asks()) for each in searches]
+    answers = iter(engine.fetch([ask for its in rounds for ask in its.asks]))
+    for its in rounds:
+        for ask in its.asks:
+            its.add(ask, next(answers))
+    missing = [(its, *asked) for its in rounds for asked in its.missing()]
+    scores = engine.score([(part, ids) for _, part, ids in missing]) if missing else []
+    for (its, part, _), told in zip(missing, scores, strict=True):
+        its.exact[part.using] |= told
+    return rounds
 
 
 def _parts(query: IndexQuery, dim: int) -> tuple[Part, ...]:
@@ -176,7 +235,8 @@ def _parts(query: IndexQuery, dim: int) -> tuple[Part, ...]:
     if query.image is not None:
         parts.append(Part(IMAGE, units[0].tolist()))
     if units:
-        parts.append(Part(FUSED, _unit(_middle(units, query.photo_weight)).tolist()))
+        fused = units[0] if len(units) == 1 else _unit(_middle(units, query.photo_weight))
+        parts.append(Part(FUSED, fused.tolist()))
     words = query_words(query.words)
     if words is not None:
         parts.append(Part(WORDS, words))
@@ -185,7 +245,7 @@ def _parts(query: IndexQuery, dim: int) -> tuple[Part, ...]:
 
 def _middle(units: Sequence[np.ndarray], photo_weight: float | None) -> np.ndarray:
     """The direction between photo and text: half-way, or as much nearer to the photo as it counts more."""
-    if photo_weight is None or len(units) < 2:
+    if photo_weight is None:
         return np.sum(units, axis=0)
     return photo_weight * units[0] + (1 - photo_weight) * units[1]
 
@@ -195,25 +255,26 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / length if length else vector
 
 
-def _grouped(candidates: Sequence[_Candidate], ceiling: float = math.inf) -> list[ProductHit]:
-    """The best candidate of each product, in order, with the number of its photos among the candidates; no score
-    exceeds ``ceiling``."""
-    best: dict[str, _Candidate] = {}
+def _grouped(
+    ranked: Mapping[PointId, float],
+    payloads: Mapping[PointId, Mapping[str, Any]],
+    exact: Mapping[str, Mapping[PointId, float]],
+    ceiling: float,
+) -> list[_Product]:
+    """The best photo of each product, in order, with the number of its photos among the ranked; no score exceeds
+    ``ceiling``. Equal scores are told apart by product, then photo."""
+    photos = [
+        (-score, stored["product_id"], stored["photo_id"], point)
+        for point, score in ranked.items()
+        if (stored := payloads.get(point)) is not None
+    ]
+    photos.sort()
+    best: dict[str, tuple[float, PointId]] = {}
     votes: dict[str, int] = {}
-    for candidate in candidates:
-        product_id = candidate.stored["product_id"]
-        best.setdefault(product_id, candidate)
+    for below, product_id, _, point in photos:
+        best.setdefault(product_id, (min(-below, ceiling), point))
         votes[product_id] = votes.get(product_id, 0) + 1
     return [
-        ProductHit(
-            product_id=product_id,
-            photo_id=candidate.stored["photo_id"],
-            score=min(candidate.score, ceiling),
-            image_score=candidate.scores.get(IMAGE),
-            fused_score=candidate.scores.get(FUSED),
-            text_score=candidate.scores.get(WORDS),
-            votes=votes[product_id],
-            payload=from_payload(candidate.stored),
-        )
-        for product_id, candidate in best.items()
+        _Product(score, product_id, payloads[point].get("group", ""), votes[product_id], point, payloads[point], exact)
+        for product_id, (score, point) in best.items()
     ]

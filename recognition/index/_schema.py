@@ -2,13 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from recognition.index.types import PointPayload, StoredPoint
+from recognition.index.types import PhotoPoint, PointPayload, StoredPoint
 
 ALIAS = "photos"
 IMAGE, FUSED, WORDS = "image", "fused", "words"
@@ -57,7 +57,7 @@ def point_id(photo_id: str) -> str:
 
 def to_payload(payload: PointPayload) -> dict[str, Any]:
     """The stored form of a payload: what is empty is left out, as the engine does where a field is set to null."""
-    return {key: value for key, value in stored_changes(vars(payload)).items() if value not in (None, "", [])}
+    return {key: value for key, value in stored_changes(vars(payload)).items() if value or value == 0}
 
 
 def from_payload(stored: Mapping[str, Any]) -> PointPayload:
@@ -92,7 +92,9 @@ def checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def stored_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Payload fields as they are stored: ``in_stock`` as 0 or 1, attributes as terms, and as numbers where they are."""
-    stored: dict[str, Any] = {key: int(value) if key == "in_stock" else value for key, value in changes.items()}
+    stored = dict(changes)
+    if "in_stock" in stored:
+        stored["in_stock"] = int(stored["in_stock"])
     if "attributes" in stored:
         pairs = stored.pop("attributes")
         numbers = ((name, number_of(value)) for name, value in pairs)
@@ -114,12 +116,30 @@ def number_of(value: str) -> float | None:
 
 def checked_vector(vector: np.ndarray, dim: int, what: str) -> np.ndarray:
     """``vector`` as float32 ``[dim]``; ValueError (our bug) on another shape or on values that are not finite."""
-    checked = np.ascontiguousarray(vector, dtype=np.float32)
-    if checked.shape != (dim,):
-        raise ValueError(f"{what} vector has shape {checked.shape}, the index stores ({dim},)")
+    return checked_vectors([vector], dim, what)[0]
+
+
+def checked_vectors(vectors: Sequence[np.ndarray], dim: int, what: str) -> np.ndarray:
+    """The same of many, as float32 ``[len(vectors), dim]``."""
+    for vector in vectors:
+        if np.shape(vector) != (dim,):
+            raise ValueError(f"{what} vector has shape {np.shape(vector)}, the index stores ({dim},)")
+    checked = np.array(vectors, dtype=np.float32).reshape(-1, dim)
     if not np.isfinite(checked).all():
         raise ValueError(f"{what} vector holds values that are not finite")
     return checked
+
+
+def batches(points: Sequence[PhotoPoint], dim: int) -> Iterator[tuple[Sequence[PhotoPoint], np.ndarray, np.ndarray]]:
+    """Points to write, ``UPSERT_BATCH`` at a time, with their image and fused vectors as float32 ``[batch, dim]``.
+
+    All vectors are checked before the first batch is given (``checked_vectors``), so refused input writes nothing.
+    """
+    image = checked_vectors([point.image for point in points], dim, "image")
+    fused = checked_vectors([point.fused for point in points], dim, "fused")
+    for first in range(0, len(points), UPSERT_BATCH):
+        some = slice(first, first + UPSERT_BATCH)
+        yield points[some], image[some], fused[some]
 
 
 def live_notes(served: str, live: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ payload indexes, and warns about them, so neither is sent to it.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -18,7 +19,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from recognition.errors import Unavailable
 from recognition.index import _client, _schema
-from recognition.index._query import Ask, Found, Part, PointId, search
+from recognition.index._query import Ask, Part, PointId, search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 TIMEOUT_SECONDS = 10
@@ -46,31 +47,36 @@ class ServerIndex:
             self._ensure_collection(client)
 
     def upsert(self, points: Sequence[PhotoPoint]) -> None:
-        stored = [_client.to_point(point, self._dim) for point in points]
-        for start in range(0, len(stored), _schema.UPSERT_BATCH):
+        for some, image, fused in _schema.batches(points, self._dim):
             if self._server_is_behind():
                 time.sleep(PAUSE_SECONDS)
             with self._engine() as client:
-                client.upsert(self._collection, stored[start : start + _schema.UPSERT_BATCH], wait=True)
+                client.upsert(self._collection, _client.to_points(some, image, fused), wait=True)
 
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
         return search(self, queries, dim=self._dim, image_weight=self._image_weight)
 
-    def fetch(self, asks: Sequence[Ask]) -> list[list[Found]]:
+    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
         """Candidates of a search (``_query.Engine``)."""
         behind = self._server_is_behind()
         params = [self._params(self._is_selective(ask.filters, behind=behind), behind=behind) for ask in asks]
         requests = [_client.candidates_request(ask, its) for ask, its in zip(asks, params, strict=True)]
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
-        return [[Found(p.id, p.score, p.payload or {}) for p in answer.points] for answer in answers]
+        return [{point.id: point.score for point in answer.points} for answer in answers]
 
     def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
         """Exact scores of a search's candidates (``_query.Engine``)."""
         requests = [_client.score_request(part, ids, self._params(exact=True)) for part, ids in asks]
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
-        return [{p.id: p.score for p in answer.points} for answer in answers]
+        return [{point.id: point.score for point in answer.points} for answer in answers]
+
+    def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+        """What a search's best photos tell of their products (``_query.Engine``)."""
+        with self._engine() as client:
+            records = client.retrieve(self._collection, ids, with_payload=_schema.ANSWERED, with_vectors=False)
+        return {record.id: record.payload for record in records if record.payload}
 
     def is_behind(self, filters: Filters | None = None) -> bool:
         """What a selective filter leaves is compared photo by photo, whether it has its graph or not: nothing is

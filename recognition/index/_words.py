@@ -5,6 +5,7 @@ one language and harm the others. The engine multiplies in the inverse document 
 """
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, StopwordsSet, Tokeniz
 AVERAGE_TERMS = 32.0  # of a product's text; BM25's length normalisation turns around it
 
 _WORD, _UNSPACED, _JOINER, _GAP = range(4)
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _JOINERS = frozenset("-_/.+#'’‐–")
 # Scripts written without spaces (and Hangul, whose particles stick to the word): searched by pairs of characters.
 _UNSPACED_BLOCKS = (
@@ -100,8 +102,9 @@ def _parts(text: str, *, singles: bool) -> Iterator[str]:
 
 def _fold(text: str) -> str:
     """Full-width to plain, case folded, Latin, Greek and Cyrillic accents dropped (other scripts keep their marks)."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFKC", "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f"))
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
 
 
 @lru_cache(maxsize=8192)

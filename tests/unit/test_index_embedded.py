@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_edge import Point, UpdateOperation
 
 from recognition.errors import Unavailable
 from recognition.index import Filters, IndexQuery, PhotoPoint, PointPayload, _edge, _embedded, _schema, open_index
@@ -129,6 +130,40 @@ def test_searches_by_codes_find_what_exact_ones_find_with_and_without_a_filter(t
             found = [len(set(some) & set(all_)) for some, all_ in zip(by_codes, wanted, strict=True)]
             assert sum(found) / (10 * len(asked)) >= 0.99
         assert index.is_behind() is index.is_behind(ACME) is False
+
+
+def test_where_all_photos_are_one_merchants_nobody_is_asked_whose_they_are_and_a_second_one_is_noticed(tmp_path):
+    def filtered(index, merchant="acme"):
+        return _edge.to_filter(Filters(merchant), sole=index._sole_merchant()) is not None
+
+    def found(index, merchant):
+        (hits,) = index.nearest([IndexQuery(Filters(merchant), image=point(1).image, limit=50)])
+        return sorted(hit.product_id for hit in hits)
+
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert (filtered(index), found(index, "acme")) == (True, []), "an empty shard is nobody's"
+        index.upsert([point(number) for number in range(3)])
+        assert (filtered(index), filtered(index, "kiln")) == (False, True)
+        assert (found(index, "acme"), found(index, "kiln")) == (["p0", "p1", "p2"], [])
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert filtered(index) is False, "known from what is stored"
+        index.upsert([point(3, "kiln")])
+        assert filtered(index) is True
+        assert (found(index, "acme"), found(index, "kiln")) == (["p0", "p1", "p2"], ["p3"])
+        index.forget(["photo3"])
+        assert filtered(index) is True, "who was there once is not forgotten while it is open"
+        index.upsert([point(0, "kiln")])  # a photo that changes hands
+        assert (found(index, "acme"), found(index, "kiln")) == (["p1", "p2"], ["p0"])
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert (filtered(index), filtered(index, "kiln")) == (True, True)
+        assert (found(index, "acme"), found(index, "kiln")) == (["p1", "p2"], ["p0"])
+        index.forget(["photo1", "photo2"])
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert (filtered(index), filtered(index, "kiln")) == (True, False), "the deleted ones do not count"
+        index._shard.update(UpdateOperation.upsert_points([Point(7, {"image": [1.0] * 256, "fused": [1.0] * 256}, {})]))
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert filtered(index, "kiln") is True, "a point that is nobody's"
+        assert found(index, "kiln") == ["p0"]
 
 
 def test_a_shard_made_without_codes_opens_and_is_searched(tmp_path, monkeypatch):

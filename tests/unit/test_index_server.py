@@ -55,7 +55,7 @@ def stub():
     }
     client.get_collection.return_value.payload_schema = {}
     client.get_collection.return_value.status = m.CollectionStatus.GREEN
-    client.query_batch_points.return_value = [SimpleNamespace(points=[])]
+    client.query_batch_points.side_effect = lambda _, requests: [SimpleNamespace(points=[]) for _ in requests]
     with mock.patch.object(_server, "_http_client", return_value=client):
         yield client
 
@@ -135,17 +135,18 @@ def test_a_selective_filter_is_searched_exactly(stub, matches, exact):
     for photo_id in ("a", "b"):
         filters = Filters("acme", categories=("mugs",), exclude_photo_ids=(photo_id,))
         assert index.nearest([IndexQuery(filters, image=ONE)]) == [[]]
-    (request,) = stub.query_batch_points.call_args.args[1]
-    assert [prefetch.params.exact for prefetch in request.prefetch] == [exact, exact]
-    assert all(prefetch.filter.must[0].key == "merchant_id" for prefetch in request.prefetch)
+    requests = stub.query_batch_points.call_args.args[1]
+    assert [request.using for request in requests] == ["image", "fused"]
+    assert [request.params.exact for request in requests] == [exact, exact]
+    assert all(request.filter.must[0].key == "merchant_id" for request in requests)
     stub.count.assert_called_once()
 
 
 def test_a_merchant_alone_is_searched_in_his_graph(stub):
     index = open_index("http://qdrant:6333", version="v")
     index.nearest([IndexQuery(Filters("acme", exclude_photo_ids=("a",)), image=ONE)])
-    (request,) = stub.query_batch_points.call_args.args[1]
-    assert [prefetch.params.exact for prefetch in request.prefetch] == [False, False]
+    requests = stub.query_batch_points.call_args.args[1]
+    assert [request.params.exact for request in requests] == [False, False]
     stub.count.assert_not_called()
     made = stub.create_collection.call_args.kwargs["hnsw_config"]
     assert (made.m, made.payload_m) == (0, 16)
@@ -164,12 +165,12 @@ def test_while_the_server_is_behind_searches_leave_out_what_has_no_graph_and_wri
     acme, kiln = Filters("acme"), Filters("acme", brands=("Kiln",))
     stub.count.side_effect = [SimpleNamespace(count=50_001)] * behind + [SimpleNamespace(count=10)] * 2
     index.nearest([IndexQuery(acme, image=ONE)])
-    (whole,) = stub.query_batch_points.call_args.args[1]
+    whole = stub.query_batch_points.call_args.args[1]
     index.nearest([IndexQuery(kiln, image=ONE)])
-    (selective,) = stub.query_batch_points.call_args.args[1]
-    assert [(each.prefetch[0].params.exact, each.prefetch[0].params.indexed_only) for each in (whole, selective)] == [
-        (False, behind),
-        (True, False),
+    selective = stub.query_batch_points.call_args.args[1]
+    assert [(each.params.exact, each.params.indexed_only) for each in (*whole, *selective)] == [
+        *[(False, behind)] * 2,
+        *[(True, False)] * 2,
     ]
     index.upsert([PhotoPoint(PointPayload("acme", "p", "photo", "mugs", "Kiln", None, None, True), ONE, ONE, "mug")])
     assert pauses == [_server.PAUSE_SECONDS] * behind
@@ -184,8 +185,8 @@ def test_a_small_merchant_finds_everything_while_the_server_is_behind_with_anoth
     info.status, info.points_count, info.indexed_vectors_count = m.CollectionStatus.YELLOW, 1_000_050, 1_000_050
     stub.count.return_value.count = 50
     index.nearest([IndexQuery(Filters("small", exclude_photo_ids=("a",)), image=ONE)])
-    (request,) = stub.query_batch_points.call_args.args[1]
-    assert [(each.params.exact, each.params.indexed_only) for each in request.prefetch] == [(True, False)] * 2
+    requests = stub.query_batch_points.call_args.args[1]
+    assert [(each.params.exact, each.params.indexed_only) for each in requests] == [(True, False)] * 2
     assert index.is_behind(Filters("small")) is False, "the answer is whole"
     stub.count.assert_called_once()
 
@@ -215,6 +216,34 @@ def test_a_server_that_has_nothing_to_do_is_not_behind(stub):
     info = stub.get_collection.return_value
     info.points_count, info.indexed_vectors_count = 100_000, 0  # small segments are never given a graph
     assert index.is_behind() is False
+
+
+def test_what_one_vector_did_not_find_is_scored_and_what_is_gone_since_is_left_out(stub):
+    """A photo without words: the nearest by each vector, then what is missing, then the payloads of the best."""
+    told = {("image", False): {"a": 0.9, "b": 0.8}, ("fused", False): {"a": 0.7, "c": 0.6}}
+    missing = {("image", True): {"c": 0.2}, ("fused", True): {"b": 0.5}}
+
+    def answers(_, requests):
+        scored = [bool(r.filter.must and isinstance(r.filter.must[0], m.HasIdCondition)) for r in requests]
+        points = [(told | missing)[r.using, its] for r, its in zip(requests, scored, strict=True)]
+        return [SimpleNamespace(points=[SimpleNamespace(id=i, score=s) for i, s in its.items()]) for its in points]
+
+    payload = {"merchant_id": "acme", "photo_id": "x", "in_stock": 1}
+    stub.query_batch_points.side_effect = answers
+    stub.retrieve.return_value = [  # "b" was forgotten between the two calls
+        SimpleNamespace(id="a", payload=payload | {"product_id": "pa"}),
+        SimpleNamespace(id="c", payload=payload | {"product_id": "pc"}),
+    ]
+    index = open_index("http://qdrant:6333", version="v")
+    (hits,) = index.nearest([IndexQuery(Filters("acme"), image=ONE)])
+    found = [(hit.product_id, round(hit.score, 6), hit.image_score, hit.fused_score, hit.votes) for hit in hits]
+    assert found == [("pa", 0.8, 0.9, 0.7, 1), ("pc", 0.4, 0.2, 0.6, 1)]
+    (_, missed) = (call.args[1] for call in stub.query_batch_points.call_args_list)
+    assert [(request.using, request.filter.must[0].has_id) for request in missed] == [
+        ("image", ["c"]),
+        ("fused", ["b"]),
+    ]
+    assert stub.retrieve.call_args.args[1] == ["a", "b", "c"], "the best first"
 
 
 def test_promote_replaces_the_alias_in_one_call(stub):
