@@ -115,7 +115,7 @@ def test_a_gallery_is_what_the_run_stored_and_is_asked_for_what_it_reported(reco
     copy = next(place for place, photo in enumerate(photos) if photo.role == "train")
     photos[copy] = replace(photos[copy], role="copy", stored=False)
     write_photos(photos, tmp_path)
-    training = recognition.Training("seed-1", ("catalogues",), ())
+    training = recognition.Training("seed-1", ("catalogues",), (), ())
     known = recognition.photos_of_run(training, tmp_path, tmp_path)
     recognition.write_table(tmp_path / "asked.csv", [photo for photo in known if photo.role == "report"])
     recognition.write_table(tmp_path / "stored.csv", [photo for photo in known if photo.stored])
