@@ -18,6 +18,7 @@ REDIS = RedisServer(free_port(), VAR / "redis")  # nobody listens there until a 
 
 for name in [name for name in os.environ if name.startswith("VITRINE_") and not name.startswith("VITRINE_TEST_")]:
     del os.environ[name]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would each compile the project anew
 os.environ["VITRINE_VAR"] = str(VAR)
 os.environ |= {"VITRINE_GOLD_SHARE": "0", "VITRINE_SECOND_SHARE": "0"}  # by chance; tests of opinions ask for them
 os.environ["REDIS_URL"] = REDIS.url
