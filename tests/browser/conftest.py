@@ -14,6 +14,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client, TransactionTestCase
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from catalog.services import notify
 from tests.api_support import Shop
 from tests.browser.desk import leave
 from tests.browser.live import ONE_REQUEST
@@ -46,13 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def one_request_at_a_time() -> Iterator[None]:
     """The live server's threads share one connection to SQLite in memory: two requests at once would meet in one
-    transaction, and nobody waits for a lock there. Requests at once are tested on real servers, which have a file.
+    transaction, and nobody waits for a lock there. A request that waits for a result lets others through meanwhile.
+    Requests at once are tested on real servers, which have a file.
     """
-    answer = WSGIHandler.__call__
+    answer, listen = WSGIHandler.__call__, notify._listen
 
     def alone(handler, environ, start_response):
         with ONE_REQUEST:
             return answer(handler, environ, start_response)
+
+    def listen_aside(listener, seconds):
+        ONE_REQUEST.release()
+        try:
+            listen(listener, seconds)
+        finally:
+            ONE_REQUEST.acquire()
 
     empty = TransactionTestCase._fixture_teardown
 
@@ -62,6 +71,7 @@ def one_request_at_a_time() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WSGIHandler, "__call__", alone)
+        patch.setattr(notify, "_listen", listen_aside)
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_alone)
         yield
 
