@@ -51,7 +51,8 @@ class EmbeddedIndex:
         self._shard: EdgeShard | None = _open_shard(folder, version, dim)
         # All whose photos may be in the shard: nobody else writes to it. To check that each photo is of the one
         # merchant there is takes as long as to compare it. None: more than one, or not known.
-        self._merchants: set[str] | None = _edge.merchants_of(self._shard)
+        with _edge.translated(folder):
+            self._merchants: set[str] | None = _edge.merchants_of(self._shard)
         self._closing = threading.Event()
         self._flusher = threading.Thread(
             target=self._flush_regularly, args=(flush_seconds,), name=f"index-flush-{version}", daemon=True
@@ -61,7 +62,7 @@ class EmbeddedIndex:
     def upsert(self, points: Sequence[PhotoPoint]) -> None:
         for some, image, fused in _schema.batches(points, self._dim):
             stored = UpdateOperation.upsert_points(_edge.to_points(some, image, fused))
-            with self._lock:
+            with self._engine():
                 if self._merchants is not None:
                     self._merchants |= {point.payload.merchant_id for point in some}  # before one can be found
                 self._update(stored)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import numpy as np
 
-from recognition.index._schema import FUSED, IMAGE, WORDS, checked_vector, from_payload
+from recognition.index._schema import FUSED, IMAGE, TENANT, WORDS, checked_vector, from_payload
 from recognition.index._words import SparseWords, query_words
 from recognition.index.types import Filters, IndexQuery, ProductHit
 
@@ -145,7 +145,8 @@ class _Search:
         return [Ask(self.query.filters, parts, self.depth, known) for parts in together]
 
     def rank(self, found: _Round) -> dict[PointId, float]:
-        """The ``depth`` best photos of a round, best first, with what they rank by."""
+        """The ``depth`` best photos of a round, best first, with what they rank by. Which of equal ones are the last of
+        them, the engine says: products are known for these alone."""
         scores, exact = found.found, found.exact
         if self.by_cosines or self.by_weight is not None:
             weight, image, fused = self.image_weight, exact[IMAGE], exact[FUSED]
@@ -161,18 +162,22 @@ class _Search:
     def take(
         self, ranked: Mapping[PointId, float], payloads: Mapping[PointId, Mapping[str, Any]], found: _Round
     ) -> None:
-        """Add the products of a round; the search is done with enough or with no more.
+        """Add the products of a round that are new; the search is done with enough, or where there are no more.
 
         Fused and weighed scores are relative to their round, so a product of a later round stays below those of the
         rounds before; cosines and BM25 are absolute and sort freely.
         """
         relative = len(self.parts) > 1 and not self.by_cosines
         ceiling = self.products[-1].score if relative and self.products else math.inf
-        self.products += _grouped(ranked, payloads, found.exact, ceiling)
+        known = {product.product_id for product in self.products}
+        theirs = self.query.filters.merchant_id
+        stored = {point: payload for point, payload in payloads.items() if payload.get(TENANT) == theirs}
+        new = [each for each in _grouped(ranked, stored, found.exact, ceiling) if each.product_id not in known]
+        self.products += new
         if not relative:
             self.products.sort(key=lambda product: (-product.score, product.product_id))
         count = self._keep_wanted()
-        self.done = count >= self.query.limit or len(found.found) < self.depth
+        self.done = count >= self.query.limit or len(found.found) < self.depth or not new
 
     def _known(self) -> Mapping[str, Sequence[str]]:
         """What the next round leaves out: the products of the rounds before, whole articles where they count once."""
@@ -268,7 +273,7 @@ def _grouped(
         for point, score in ranked.items()
         if (stored := payloads.get(point)) is not None
     ]
-    photos.sort()
+    photos.sort(key=lambda photo: photo[:3])
     best: dict[str, tuple[float, PointId]] = {}
     votes: dict[str, int] = {}
     for below, product_id, _, point in photos:

@@ -133,7 +133,7 @@ def checked_vectors(vectors: Sequence[np.ndarray], dim: int, what: str) -> np.nd
 def batches(points: Sequence[PhotoPoint], dim: int) -> Iterator[tuple[Sequence[PhotoPoint], np.ndarray, np.ndarray]]:
     """Points to write, ``UPSERT_BATCH`` at a time, with their image and fused vectors as float32 ``[batch, dim]``.
 
-    All vectors are checked before the first batch is given (``checked_vectors``), so refused input writes nothing.
+    All vectors are checked before the first batch is given (``checked_vectors``): beside a bad one nothing is written.
     """
     image = checked_vectors([point.image for point in points], dim, "image")
     fused = checked_vectors([point.fused for point in points], dim, "fused")

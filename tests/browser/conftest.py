@@ -1,6 +1,7 @@
 """A real Chromium (Debian's) against Django's live server. Each page remembers what its console complained about."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,23 +51,33 @@ def one_request_at_a_time() -> Iterator[None]:
     transaction, and nobody waits for a lock there. A request that waits for a result lets others through meanwhile.
     Requests at once are tested on real servers, which have a file.
     """
-    answer, listen = WSGIHandler.__call__, notify._listen
+    answer, listen, empty = WSGIHandler.__call__, notify._listen, TransactionTestCase._fixture_teardown
+    here, tests_over = threading.local(), 0
 
     def alone(handler, environ, start_response):
         with ONE_REQUEST:
-            return answer(handler, environ, start_response)
+            here.answers = True
+            try:
+                return answer(handler, environ, start_response)
+            finally:
+                here.answers = False
 
     def listen_aside(listener, seconds):
+        if not getattr(here, "answers", False):  # no request of the live server
+            return listen(listener, seconds)
+        began = tests_over
         ONE_REQUEST.release()
         try:
             listen(listener, seconds)
         finally:
             ONE_REQUEST.acquire()
-
-    empty = TransactionTestCase._fixture_teardown
+        if tests_over != began:
+            raise ConnectionAbortedError("the test is over, and its tables are empty")
 
     def empty_alone(case):  # a page that was closed may have left a request behind
+        nonlocal tests_over
         with ONE_REQUEST:
+            tests_over += 1
             empty(case)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -29,7 +29,8 @@ index = open_index(sys.argv[1], version="v")
 index.promote("v")
 one = np.ones(256)
 for number in range(1_000_000):
-    payload = PointPayload("acme", f"p{number}", f"photo{number}", "c", "b", None, None, True)
+    merchant = "kiln" if number == 100 else "acme"
+    payload = PointPayload(merchant, f"p{number}", f"photo{number}", "c", "b", None, None, True)
     index.upsert([PhotoPoint(payload, one, one, f"mug {number}")])
     print(number, flush=True)
 """
@@ -77,8 +78,10 @@ def test_acknowledged_photos_survive_kill_nine_and_a_second_process_is_refused(t
     acknowledged = max([acknowledged, *(int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n"))])
 
     index = open_index(str(tmp_path), version="v")
-    stored = set(index.photo_ids("acme"))
+    stored = {*index.photo_ids("acme"), *index.photo_ids("kiln")}
     assert {f"photo{number}" for number in range(acknowledged + 1)} <= stored
+    (hits,) = index.nearest([IndexQuery(Filters("kiln"), image=np.ones(256))])
+    assert [hit.photo_id for hit in hits] == ["photo100"], "what the log holds is still told apart"
     assert len(stored) <= acknowledged + 2
     (hits,) = index.nearest([IndexQuery(ACME, words=str(acknowledged))])
     assert hits[0].photo_id == f"photo{acknowledged}"
@@ -276,8 +279,9 @@ def test_a_forked_child_is_told_instead_of_corrupting(tmp_path, monkeypatch):
     index = open_index(str(tmp_path), version="v")
     with monkeypatch.context() as patched:
         patched.setattr(_embedded.os, "getpid", lambda: -1)
-        with pytest.raises(RuntimeError, match="fork"):
-            index.count()
+        for use in (index.count, lambda: index.upsert([point(1)])):
+            with pytest.raises(RuntimeError, match="fork"):
+                use()
     index.close()
 
 

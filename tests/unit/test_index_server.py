@@ -246,6 +246,17 @@ def test_what_one_vector_did_not_find_is_scored_and_what_is_gone_since_is_left_o
     assert stub.retrieve.call_args.args[1] == ["a", "b", "c"], "the best first"
 
 
+@pytest.mark.parametrize("payload", [None, {"merchant_id": "kiln", "product_id": "p", "photo_id": "x", "in_stock": 1}])
+def test_photos_that_were_forgotten_or_changed_hands_end_the_search(stub, payload):
+    """As many as one vector is asked for, so another round would be asked, and another."""
+    found = [SimpleNamespace(id=f"{number}", score=0.5) for number in range(60)]
+    stub.query_batch_points.side_effect = lambda _, requests: [SimpleNamespace(points=found) for _ in requests]
+    stub.retrieve.side_effect = lambda _, ids, **__: [SimpleNamespace(id=each, payload=payload) for each in ids]
+    index = open_index("http://qdrant:6333", version="v")
+    assert index.nearest([IndexQuery(Filters("acme"), image=ONE)]) == [[]]
+    assert stub.retrieve.call_count == 1
+
+
 def test_promote_replaces_the_alias_in_one_call(stub):
     index = open_index("http://qdrant:6333", version="v")
     stub.get_collections.return_value.collections = [
