@@ -12,6 +12,7 @@ import pytest
 
 from config.env import DEVELOPMENT_SECRET, ROOT
 from tests.drawing import jpeg
+from tests.hand import hand
 from tests.line import running_line
 
 SECRET = "-".join(f"part{number}of-it" for number in range(8))
@@ -24,8 +25,11 @@ SAFE = {
 FILL = """
 from django.contrib.auth.models import User
 from catalog.models import Merchant
-Merchant.objects.create(slug="shop", name="Shop", public_search=True)
+from catalog.services.key import api_key_create
+shop = Merchant.objects.create(slug="shop", name="Shop", public_search=True)
 User.objects.create_superuser("rita", password="long-enough")
+page = dict(kind="publishable", origins=["https://shop.test"])
+answer = [api_key_create(merchant=shop, name="test", **settings)[1] for settings in ({}, page)]
 """
 THROUGH_TLS = {"Host": "vitrine.test", "X-Forwarded-Proto": "https"}
 STARTS = {
@@ -42,10 +46,8 @@ def site(tmp_path_factory):
     limits = {"VITRINE_PHOTO_MAX_BYTES": "1000000", "VITRINE_UPLOAD_MAX_BYTES": "12000000"}
     with running_line(tmp_path_factory.mktemp("production"), **SAFE, **limits) as line:
         line.manage("collectstatic", "--no-input", "--verbosity", "0")
-        line.manage("shell", "-c", FILL)
-        line.token = line.manage("apikey", "--merchant", "shop").stdout.strip()
-        page = line.manage("apikey", "--merchant", "shop", "--publishable", "--origin", "https://shop.test")
-        line.page_token = page.stdout.strip()
+        with hand(line) as do:
+            line.token, line.page_token = do(FILL)
         line.start("web")
         line.wait_for(line.web_answers, "the site answers")
         yield line
