@@ -12,8 +12,8 @@ Temperatures are fitted on the validation photos, so their calibration error is 
 half is judged by the temperature of the other. Unknown photos are the other set's to a classifier (garments to the
 groceries' and the other way round), and to a gallery the left-out views once more with their product taken out.
 
-Every training and every evaluation leaves a file under --runs, so a benchmark that was stopped goes on where it was; a
-whole one takes most of a day on two CPU cores. ``--quick`` trains one epoch of one seed and one fold at 96 px: it shows
+Every training and every evaluation leaves a file under --runs, so a benchmark that was stopped goes on where it was. On
+two CPU cores the folds take an hour, the seeds several. ``--quick`` trains one epoch of one seed and one fold at 96 px: it shows
 that the road is open, its figures mean nothing.
 """
 
