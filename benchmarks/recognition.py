@@ -13,8 +13,8 @@ half is judged by the temperature of the other. Unknown photos are the other set
 groceries' and the other way round), and to a gallery the left-out views once more with their product taken out.
 
 Every training and every evaluation leaves a file under --runs, so a benchmark that was stopped goes on where it was. On
-two CPU cores the folds take an hour, the seeds several. ``--quick`` trains one epoch of one seed and one fold at 96 px: it shows
-that the road is open, its figures mean nothing.
+two CPU cores the folds take an hour, the seeds several. ``--quick`` trains one epoch of one seed and one fold at 96 px:
+it shows that the road is open, its figures mean nothing.
 """
 
 import csv
