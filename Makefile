@@ -26,7 +26,7 @@ start: $(STAMP) ## run the site, the coordinator and one worker over what is in 
 test: $(STAMP) ## every test that this machine can run but those of tests/chaos; says what it skipped and why
 	@$(PY) -m pytest -n 2 --dist loadfile --ignore tests/chaos $(PYTEST)
 
-faults: $(STAMP) ## tests/chaos: kills, full disks, cut cables, and what becomes of the photos (seven minutes)
+faults: $(STAMP) ## tests/chaos: kills, full disks, cut cables, and what becomes of the photos (ten minutes)
 	@$(PY) -m pytest tests/chaos
 
 chaos: $(STAMP) ## 100 kills over one upload, Redis flushed in another; CHAOS="--seed 7 --postgres" says how
