@@ -15,10 +15,9 @@ import tempfile
 import time
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import common
@@ -146,23 +145,19 @@ def bare_upsert(shard: EdgeShard, ready: list[tuple]) -> None:
 def fill(index: PhotoIndex, shelf: Shelf, bare: EdgeShard | None) -> tuple[float, float]:
     """Photos a second through the façade, and into the bare engine, batch by batch. Each goes first every second time:
     who comes second finds the vectors in the processor's cache."""
-    took = {"ours": 0.0, "engine's": 0.0}
-
-    def timed(whose: str, write: Callable[[], None]) -> None:
-        started = time.perf_counter()
-        write()
-        took[whose] += time.perf_counter() - started
-
+    facade = engine = 0.0
     for i, points in enumerate(shelf.batches()):
-        ours = partial(timed, "ours", partial(index.upsert, points))
-        if not bare:
-            ours()
-            continue
-        engines = partial(timed, "engine's", partial(bare_upsert, bare, bare_points(points)))
-        for write in (ours, engines) if i % 2 else (engines, ours):
-            write()
+        ready = bare_points(points) if bare else []
+        for is_facade in (i % 2 == 1, i % 2 == 0):
+            started = time.perf_counter()
+            if is_facade:
+                index.upsert(points)
+                facade += time.perf_counter() - started
+            elif bare:
+                bare_upsert(bare, ready)
+                engine += time.perf_counter() - started
     index.flush()
-    return len(shelf.products) / took["ours"], len(shelf.products) / took["engine's"] if bare else 0.0
+    return len(shelf.products) / facade, len(shelf.products) / engine if bare else 0.0
 
 
 def measure(engine: str, index: PhotoIndex, shelf: Shelf, count: int, dice: np.random.Generator) -> list[Row]:

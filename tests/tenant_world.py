@@ -146,7 +146,7 @@ def belongings(it: Tenant) -> Rows:
     database gives them: some hundred reads for each case of the walk, which take Django longer to build than to make.
     """
     models = [model for model in apps.get_models() if model._meta.app_label in ("catalog", "auth")]
-    new = {type(row): _rows(row, row._meta.pk, {_stored(row)}) for row in (it.shop.merchant, it.user)}
+    new = {type(row): _rows(type(row), row._meta.pk, {_stored(row)}) for row in (it.shop.merchant, it.user)}
     found: dict[type[Model], dict[Any, dict[str, Any]]] = {}
     while new:
         for model, rows in new.items():
@@ -166,7 +166,7 @@ def _stored(row: Model) -> Any:
     return row._meta.pk.get_db_prep_value(row.pk, connection)
 
 
-def _rows(model: type[Model] | Model, field: Field, values: Collection[Any]) -> dict[Any, dict[str, Any]]:
+def _rows(model: type[Model], field: Field, values: Collection[Any]) -> dict[Any, dict[str, Any]]:
     """The rows of a table whose column has one of these values, by their keys."""
     if not values:
         return {}

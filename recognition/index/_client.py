@@ -55,10 +55,10 @@ def to_points(points: Sequence[PhotoPoint], image: np.ndarray, fused: np.ndarray
     return [
         m.PointStruct(
             id=_schema.point_id(point.payload.photo_id),
-            vector={_schema.IMAGE: its_image, _schema.FUSED: its_fused, **_words(point.words)},
+            vector={_schema.IMAGE: its_image.tolist(), _schema.FUSED: its_fused.tolist(), **_words(point.words)},
             payload=_schema.to_payload(point.payload),
         )
-        for point, its_image, its_fused in zip(points, image.tolist(), fused.tolist(), strict=True)
+        for point, its_image, its_fused in zip(points, image, fused, strict=True)
     ]
 
 

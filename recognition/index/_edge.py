@@ -95,8 +95,8 @@ class EdgeEngine:
         answers = self._shard.query_batch(QueryBatchRequest(requests))
         return [{self._number(point.id): point.score for point in points} for points in answers]
 
-    def payloads(self, points: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
-        named = [self._ids[point] for point in points]
+    def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+        named = [self._ids[point] for point in ids]
         records = self._shard.retrieve(named, with_payload=_schema.ANSWERED, with_vector=False)
         told = ((record.id, record.payload) for record in records)  # either is made anew at each look
         return {self._number(point): payload for point, payload in told if payload}

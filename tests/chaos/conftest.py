@@ -1,4 +1,4 @@
-"""One line for all faults of this folder, with its photos on a small disk.
+"""One line for the faults that share one, with its photos on a small disk; what needs a line of its own brings it.
 
 Over PostgreSQL where there is one, but for ``VITRINE_TEST_CHAOS_DATABASE=sqlite``.
 """
