@@ -1,7 +1,7 @@
 """The ASGI entry that uvicorn serves.
 
 Comes after the server has a request's head; ``config.bodies`` judges its size, then all that answers it, middlewares
-and view, runs in one thread. Only waiting is done on the event loop: for what an answer streams
+and view, runs in one thread (``config.threads``). Only waiting is done on the event loop: for what an answer streams
 (``catalog.api.events``), and before an answer that is held (``catalog.api.held``).
 """
 
@@ -12,18 +12,20 @@ from typing import cast
 import django
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 from django.views.decorators.csrf import csrf_exempt
 
-FILES = 65_536  # every client that waits has two; shells give 1,024, and the system lets a process have more
+FILES = 65_536  # every client that waits has one; shells give 1,024, and the system lets a process have more
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
 from catalog.api.held import Held, HoldableRequest  # noqa: E402 - they need Django set up
 from config.bodies import BodyLimit  # noqa: E402
+from config.threads import RequestThreads  # noqa: E402
 
 
 class OneThread(ASGIHandler):
@@ -41,7 +43,7 @@ class OneThread(ASGIHandler):
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """The whole chain in the request's thread; once more, in another, for a request that waited between the two."""
-        answered = sync_to_async(self.get_response, thread_sensitive=True)
+        answered = sync_to_async(self._answer, thread_sensitive=True)
         try:
             return await answered(request)
         except Held as thrown:
@@ -49,6 +51,11 @@ class OneThread(ASGIHandler):
         await held.over()
         cast(HoldableRequest, request).held = held
         return await answered(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        """Django looks after kept connections as a request starts, but only after that of the thread it has then."""
+        close_old_connections()
+        return self.get_response(request)
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """The view, or what is left of it. Nothing is left to be judged: who asks was let in before the wait."""
@@ -65,4 +72,4 @@ def may_open(files: int) -> None:
 
 
 may_open(FILES)
-application = BodyLimit(OneThread())
+application = RequestThreads(BodyLimit(OneThread()))

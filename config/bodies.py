@@ -15,7 +15,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.db import connection
+from django.db import close_old_connections
 
 from catalog.api.shapes.examples import PHOTOS_LIMIT
 from catalog.models import KeyKind
@@ -82,19 +82,17 @@ def _allowed(headers: dict[str, str]) -> tuple[int, bool]:
     """How many bytes whoever shows this key or session may send, and whether the key is a wrong one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     cookie = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    try:
-        if scheme.lower() == "bearer":
-            key = api_key_find(token.strip())
-            if key is None:
-                return _stranger(), True
-            if key.kind == KeyKind.PUBLISHABLE:
-                return _stranger() + PHOTOS_LIMIT * load_env().photo_max_bytes, False
-            return load_env().upload_max_bytes + FORM, False
-        store = import_module(settings.SESSION_ENGINE).SessionStore
-        is_known = cookie is not None and SESSION_KEY in store(cookie.value).load()
-        return load_env().upload_max_bytes + FORM if is_known else _stranger(), False
-    finally:
-        connection.close()
+    close_old_connections()
+    if scheme.lower() == "bearer":
+        key = api_key_find(token.strip())
+        if key is None:
+            return _stranger(), True
+        if key.kind == KeyKind.PUBLISHABLE:
+            return _stranger() + PHOTOS_LIMIT * load_env().photo_max_bytes, False
+        return load_env().upload_max_bytes + FORM, False
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    is_known = cookie is not None and SESSION_KEY in store(cookie.value).load()
+    return load_env().upload_max_bytes + FORM if is_known else _stranger(), False
 
 
 async def _refuse(scope: Scope, headers: dict[str, str], send: Send, *, is_guess: bool) -> None:

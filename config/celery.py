@@ -20,11 +20,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 ENV = load_env()
 
-# How long one of the coordinator's threads keeps its database connection. Each is asked whether it still lives before
-# a task uses it. To open one costs as much as a small task; and whoever closes SQLite's last one writes its whole log
-# back into the file, with an fsync, while somebody waits for a search.
-CONNECTION_SECONDS = 60
-
 app = Celery("vitrine-coordinator")
 app.conf.update(
     celery_settings(),
@@ -55,7 +50,6 @@ def _keep_django_logging(**_: object) -> None:
 
 
 @worker_init.connect
-def _keep_connections(**_: object) -> None:
-    """Only here: in the web each request has a thread of its own, which would leave its connection behind."""
-    connections.close_all()  # of the checks before: the beat is forked off with what is open
-    connections.settings["default"] |= {"CONN_MAX_AGE": CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": True}
+def _close_connections(**_: object) -> None:
+    """Of the checks before: the beat is forked off with what is open."""
+    connections.close_all()

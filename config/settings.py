@@ -70,13 +70,18 @@ TEMPLATES = [
 ]
 
 
+CONNECTION_SECONDS = 60
+
+
 def _database() -> dict[str, Any]:
     """The one database. SQLite gets a write-ahead log and takes its write lock at the start of a transaction.
 
-    Connections are not kept between requests: under ASGI each request has a thread of its own, and would leave its
-    connection behind.
+    A thread keeps its connection for what it does next, and asks it first whether it still lives: the web's threads are
+    few (``config.threads``), the coordinator's too. To open one costs as much as a small task; and whoever closes
+    SQLite's last one writes its whole log back into the file, with an fsync, while somebody waits for a search.
     """
     database: dict[str, Any] = {**dj_database_url.parse(ENV.database)}
+    database |= {"CONN_MAX_AGE": CONNECTION_SECONDS, "CONN_HEALTH_CHECKS": True}
     if database["ENGINE"].endswith("sqlite3"):
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {

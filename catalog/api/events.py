@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import get_language
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -28,7 +27,7 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from catalog.api.authentication import key_of
-from catalog.api.lookers import let_go_of_thread, looked
+from catalog.api.lookers import looked
 from catalog.models import Item, KeyKind
 from catalog.services.listen import Listener, listening
 from catalog.services.streams import Share, stream_begin
@@ -158,8 +157,6 @@ def event_stream(
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter: nginx passes it on at once
     if request.method == "HEAD":
         return HttpResponse(content_type=MEDIA_TYPE, headers=headers)
-    if not connection.in_atomic_block:
-        connection.close()  # its thread is let go
     shares = _shares(request)
     give_back = stream_begin(shares)
     # Whoever asks with the same key, or on the same page in the same language, at the same address is told the same.
@@ -208,7 +205,6 @@ def _shares(request: Request | HttpRequest) -> list[Share]:
 
 
 async def _stream(topic: str, channel: str, look: FreshLook, place: Place, every: float) -> AsyncIterator[bytes]:
-    let_go_of_thread()
     yield f"retry: {RETRY_MS}\n\n".encode()
     async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
         async for event in events:

@@ -14,10 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpRequest
 
-from catalog.api.lookers import let_go_of_thread, look_aside, looked
+from catalog.api.lookers import look_aside, looked
 from catalog.services.listen import listening
 from catalog.services.notify import LOOK_SECONDS, Wait, wait_here
 
@@ -43,7 +42,6 @@ class Held(BaseException):  # no ``Exception``: for those on the way that answer
     async def over(self) -> None:
         """Wait, on no thread. What goes wrong meanwhile is raised by ``rest``, where somebody answers it."""
         self.__traceback__ = None  # it would keep all that the view held
-        let_go_of_thread()
         try:
             await self._over()
         except asyncio.CancelledError:
@@ -79,9 +77,7 @@ class HoldableRequest(ASGIRequest):
 
 
 def after(wait: Wait, request: HttpRequest, rest: Callable[[], T]) -> T:
-    """What ``rest`` gives when the wait is over. No database connection is kept meanwhile."""
-    if not connection.in_atomic_block:
-        connection.close()
+    """What ``rest`` gives when the wait is over."""
     if isinstance(request, HoldableRequest):
         raise Held(wait, rest)
     wait_here(wait)

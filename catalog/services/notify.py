@@ -88,6 +88,7 @@ def wait_here(wait: Wait) -> None:
     The first look comes when the subscription stands, which is at once: nothing is announced between the two.
     """
     until = time.monotonic() + wait.seconds
+    _close_connection()
     listener = _connection().pubsub(ignore_subscribe_messages=True)
     try:
         _subscribe(listener, wait.channel)
@@ -95,18 +96,20 @@ def wait_here(wait: Wait) -> None:
             _listen(listener, min(left, LOOK_SECONDS))
             if not wait.is_owed():
                 return
+            _close_connection()
     finally:
         _close(listener)
 
 
 def _is_owed(row: Job | Upload, owed: Collection[str]) -> bool:
-    """Read the row again; hold no database connection while waiting for the next look, for waiters may be many."""
     row.refresh_from_db()
-    if row.state not in owed:
-        return False
+    return row.state in owed
+
+
+def _close_connection() -> None:
+    """Hold none until the next look: of threads that wait there may be many."""
     if not connection.in_atomic_block:
         connection.close()
-    return True
 
 
 def _subscribe(listener: redis.client.PubSub, channel: str) -> None:
