@@ -12,7 +12,8 @@ from typing import cast
 import django
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
-from django.db import close_old_connections
+from django.core.signals import request_started
+from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
@@ -53,7 +54,7 @@ class OneThread(ASGIHandler):
         return await answered(request)
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        """Django looks after kept connections as a request starts, but only after that of the thread it has then."""
+        """Looks after the connection that the thread kept, as Django does when a request starts."""
         close_old_connections()
         return self.get_response(request)
 
@@ -72,4 +73,6 @@ def may_open(files: int) -> None:
 
 
 may_open(FILES)
+for each in (reset_queries, close_old_connections):  # else every request has a thread twice, once for these alone
+    request_started.disconnect(each)
 application = RequestThreads(BodyLimit(OneThread()))
