@@ -6,6 +6,7 @@ Redis: to open one took longer than all else that waiting costs.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakKeyDictionary
@@ -89,10 +90,11 @@ class Ear:
     async def _read(self) -> None:
         try:
             while self._listeners:
+                began = time.monotonic()
                 with suppress(RedisError, OSError):
                     await self._read_until_lost()
                 self._tell(list(self._listeners))
-                await asyncio.sleep(AWAY_SECONDS)
+                await asyncio.sleep(began + AWAY_SECONDS - time.monotonic())  # at once, if it lasted longer
         finally:
             self._reader = None
 
