@@ -32,7 +32,7 @@ class Env(BaseSettings):
     visitor_searches: int = Field(60, ge=1)  # a minute with a publishable key or on the search page, from one address
     visitor_reads: int = Field(600, ge=1)
     visitor_guesses: int = Field(60, ge=1)  # wrong keys a minute from one address
-    server_streams: int = Field(400, ge=1)  # open at once in a web process: two open files each (config.asgi)
+    server_streams: int = Field(400, ge=1)  # open at once in a web process
     key_streams: int = Field(100, ge=1)  # of these, with one API key
     visitor_streams: int = Field(10, ge=1)  # of these, with a publishable key, from one address
 

@@ -8,7 +8,6 @@ is not limited here: whoever finds no thread gets a new one, and what is more th
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext
@@ -22,41 +21,71 @@ Application = Callable[..., Awaitable[None]]
 KEPT = 4  # threads, and so database connections; more would wait for one another's turn of the interpreter
 
 
-class KeptThreads(Executor):
-    """Runs each call in a thread of its own; at most ``kept`` idle ones stay, the last one used goes first."""
+class Threads:
+    """Threads that do nothing now: at most ``kept``, the last one used goes first."""
 
-    def __init__(self, kept: int) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._idle: list[ThreadPoolExecutor] = []  # of one thread each
         self._lock = threading.Lock()
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Never waits for a thread."""
+    def take(self) -> ThreadPoolExecutor:
+        """One that is idle, or a new one."""
         with self._lock:
-            thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
-        future = thread.submit(fn, *args, **kwargs)
-        future.add_done_callback(partial(self._is_idle, thread))  # called in that thread
-        return future
+            return self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
 
-    def _is_idle(self, thread: ThreadPoolExecutor, _: Future) -> None:
+    def give_back(self, thread: ThreadPoolExecutor) -> None:
+        """It has nothing to do any more, or will be done at once."""
         with self._lock:
             if stays := len(self._idle) < self._kept:
                 self._idle.append(thread)
         if not stays:
-            connections.close_all()
+            thread.submit(connections.close_all)
             thread.shutdown(wait=False)
 
 
+class RequestThread(Executor):
+    """What runs the synchronous parts of one request, one after the other. It has a thread only while one of them runs.
+
+    One that is still running, because nobody waits for it any more (the client hung up), keeps the thread, and the next
+    one comes after it, as in a thread of the request's own: what it works on is not closed under its hands.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._thread: ThreadPoolExecutor | None = None
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Waits for no thread, but for what this request began before."""
+        with self._lock:
+            self._under_way += 1
+            self._thread = self._thread or self._threads.take()
+            future = self._thread.submit(fn, *args, **kwargs)
+        future.add_done_callback(self._is_done)
+        return future
+
+    def _is_done(self, _: Future) -> None:
+        with self._lock:
+            self._under_way -= 1
+            thread = None if self._under_way else self._thread
+            if thread:
+                self._thread = None
+        if thread:
+            self._threads.give_back(thread)
+
+
 class RequestThreads:
-    """An ASGI application whose synchronous parts run in kept threads. A request has one only while something of it
-    runs, and may have another later; nothing synchronous may count on finding the thread that it had before.
+    """An ASGI application whose requests share threads. What is synchronous in one may run in another thread than what
+    was before it: nothing but the database connection is left in a thread, and whoever begins looks after that.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._threads = KeptThreads(KEPT)
+        self._threads = Threads()
 
     async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
         """One request."""
-        async with ThreadSensitiveContext(executor=self._threads):
+        async with ThreadSensitiveContext(executor=RequestThread(self._threads)):
             await self._application(scope, receive, send)

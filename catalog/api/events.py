@@ -206,9 +206,10 @@ def _shares(request: Request | HttpRequest) -> list[Share]:
 
 async def _stream(topic: str, channel: str, look: FreshLook, place: Place, every: float) -> AsyncIterator[bytes]:
     yield f"retry: {RETRY_MS}\n\n".encode()
-    async with listening(channel) as listener, aclosing(_events(topic, listener, look, place, every)) as events:
-        async for event in events:
-            yield event
+    with listening(channel) as listener:
+        async with aclosing(_events(topic, listener, look, place, every)) as events:
+            async for event in events:
+                yield event
 
 
 async def _events(

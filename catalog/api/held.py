@@ -55,7 +55,7 @@ class Held(BaseException):  # no ``Exception``: for those on the way that answer
         """The subscription begins before the first look: nothing is announced between the two."""
         beaten = time.monotonic()
         until = beaten + self._wait.seconds
-        async with listening(self._wait.channel) as listener:
+        with listening(self._wait.channel) as listener:
             while (left := until - time.monotonic()) > 0:
                 await listener.hear(min(left, LOOK_SECONDS))
                 if not await looked(self._wait.is_owed):

@@ -111,8 +111,11 @@ def _alive(record: IdempotencyRecord) -> Iterator[None]:
 
 
 def _renew_until(record: IdempotencyRecord, ended: threading.Event) -> None:
-    while not ended.wait(ALIVE_SECONDS):
-        _renew(record)
+    try:
+        while not ended.wait(ALIVE_SECONDS):
+            _renew(record)
+    finally:
+        connection.close()
 
 
 def _renew(record: IdempotencyRecord) -> None:
@@ -120,8 +123,6 @@ def _renew(record: IdempotencyRecord) -> None:
         idempotency_renew(record=record)
     except DatabaseError as error:
         log.warning("the claim of a running request could not be renewed: %s", error)
-    finally:
-        connection.close()
 
 
 def _begin(request: Request, key: str) -> IdempotencyRecord:

@@ -1,8 +1,8 @@
 """Answers that are made while they are sent, in flat memory, whichever way the site is served.
 
 Called by views whose body is larger than anybody wants to hold. Under ASGI, Django would gather a plain iterator
-whole before it sends the first byte; so there it gets an asynchronous one, whose pieces are made in the request's
-own thread.
+whole before it sends the first byte; so there it gets an asynchronous one, each piece of which is made in a thread of
+its own (``config.threads``), one after the other.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -33,7 +34,12 @@ def file_streamed(
 
 async def _awaited(blocks: Blocks) -> AsyncIterator[bytes]:
     try:
-        while (block := await sync_to_async(lambda: next(blocks, None))()) is not None:
+        while (block := await sync_to_async(_next)(blocks)) is not None:
             yield block
     finally:
         await sync_to_async(blocks.close)()
+
+
+def _next(blocks: Blocks) -> bytes | None:
+    close_old_connections()  # what the thread kept
+    return next(blocks, None)

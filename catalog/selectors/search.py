@@ -90,8 +90,7 @@ def hits_of_many(*, merchant: Merchant, lists: Iterable[tuple[Sequence[dict], bo
     """The hits of several jobs or items, each given as its stored candidates and whether they are calibrated."""
     parsed = [([Candidate.model_validate(each) for each in candidates], calibrated) for candidates, calibrated in lists]
     wanted = [candidate for candidates, _ in parsed for candidate in candidates]
-    living = product_list(merchant=merchant).defer("created_at", "updated_at")  # reading times takes as long as finding
-    products = with_main_photo(living).in_bulk({each.product_id for each in wanted})
+    products = with_main_photo(product_list(merchant=merchant)).in_bulk({each.product_id for each in wanted})
     photos = Photo.objects.filter(merchant=merchant, purpose=Purpose.INDEX, pk__in={each.photo_id for each in wanted})
     known = set(photos.values_list("pk", flat=True))
     return [

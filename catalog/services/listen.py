@@ -6,22 +6,23 @@ Redis: to open one took longer than all else that waiting costs.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from config.env import load_env
 
 CONNECT_SECONDS = 2
 AWAY_SECONDS = 2.0  # between two tries while Redis is away; whoever waits looks as often
-QUIET_SECONDS = 10.0  # without a word, Redis is asked whether it is there; after as long again, it is not
+QUIET_SECONDS = 10.0  # without anything to say to Redis, it is asked whether it is there; silent for two, it is not
+
+log = logging.getLogger(__name__)
 
 
 class Listener:
@@ -46,91 +47,86 @@ class Listener:
 
 
 class Ear:
-    """The connection of one event loop. It is opened for the first listener and again, for all, when it was lost."""
+    """The connection of one event loop: one task reads from it, one writes to it, and nobody else touches it. It is
+    opened for the first listener, and again when it was lost.
+
+    Not redis-py's ``PubSub``, whose readers and writers each open a lost connection again, at once and the same one.
+    """
 
     def __init__(self) -> None:
         self._listeners: dict[str, set[Listener]] = {}  # by channel; no channel without one
-        self._subscribed: set[str] = set()
-        self._pubsub: PubSub | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._settling = asyncio.Lock()
+        self._subscribed: set[str] = set()  # said to Redis, perhaps not confirmed yet
+        self._wish = asyncio.Event()  # the two differ
+        self._life: asyncio.Task[None] | None = None
 
-    async def join(self, channel: str, listener: Listener) -> None:
+    def join(self, channel: str, listener: Listener) -> None:
         """The subscription's begin, or the end of trying, is the listener's first news."""
-        others = self._listeners.setdefault(channel, set())
-        if others:  # should their subscription not stand yet, its begin is news once more
+        if channel in self._subscribed:  # should it not stand yet, its begin is news once more
             listener.news.set()
-        others.add(listener)
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read(), name="announcements")
-        await self._settle(channel)
+        self._listeners.setdefault(channel, set()).add(listener)
+        self._wish.set()
+        if self._life is None:
+            self._life = asyncio.create_task(self._live(), name="announcements")
 
-    async def leave(self, channel: str, listener: Listener) -> None:
+    def leave(self, channel: str, listener: Listener) -> None:
         """Forget the listener."""
         self._listeners[channel].discard(listener)
         if not self._listeners[channel]:
             del self._listeners[channel]
-            await self._settle(channel)
+            self._wish.set()
 
-    async def _settle(self, channel: str) -> None:
-        """Be subscribed if and only if somebody listens. A connection that is broken is the reader's: it hears it too,
-        and subscribes to everything once more."""
-        async with self._settling:
-            wanted = channel in self._listeners
-            if self._pubsub is None or wanted == (channel in self._subscribed):
-                return
-            with suppress(RedisError, OSError):
-                if wanted:
-                    self._subscribed.add(channel)
-                    await self._pubsub.subscribe(channel)
-                else:
-                    self._subscribed.discard(channel)
-                    await self._pubsub.unsubscribe(channel)
-
-    async def _read(self) -> None:
+    async def _live(self) -> None:
         try:
             while self._listeners:
                 began = time.monotonic()
-                with suppress(RedisError, OSError):
-                    await self._read_until_lost()
+                try:
+                    await self._until_lost()
+                except* (RedisError, OSError) as lost:
+                    log.debug("announcements are not heard: %r", lost.exceptions)
+                except* Exception:  # our bug, or redis-py's: whoever waits goes on looking, and hears again
+                    log.exception("announcements are not heard")
                 self._tell(list(self._listeners))
                 await asyncio.sleep(began + AWAY_SECONDS - time.monotonic())  # at once, if it lasted longer
         finally:
-            self._reader = None
+            self._life = None
 
-    async def _read_until_lost(self) -> None:
-        client = Redis.from_url(
-            load_env().broker,
-            decode_responses=True,
-            socket_connect_timeout=CONNECT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        async with client, client.pubsub() as pubsub:
-            try:
-                async with self._settling:
-                    self._subscribed = set(self._listeners)
-                    await pubsub.subscribe(*self._subscribed)
-                    self._pubsub = pubsub
-                for channel in self._listeners.keys() ^ self._subscribed:  # who came or went meanwhile
-                    await self._settle(channel)
-                await self._pass_on(pubsub)
-            finally:
-                self._pubsub = None
+    async def _until_lost(self) -> None:
+        wanted = {"protocol": 2, "decode_responses": True}  # announcements then come as answers do
+        limits = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": None}  # silence is the reader's to judge
+        connection = ConnectionPool.from_url(load_env().broker, **wanted, **limits).make_connection()
+        try:
+            async with asyncio.timeout(2 * CONNECT_SECONDS):  # a Redis that hangs lets in, and says nothing
+                await connection.connect()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._read(connection))
+                both.create_task(self._write(connection))
+        finally:
+            self._subscribed = set()
+            await connection.disconnect(nowait=True)
 
-    async def _pass_on(self, pubsub: PubSub) -> None:
-        asked = False
-        while True:
-            message = await pubsub.get_message(timeout=QUIET_SECONDS)
+    async def _read(self, connection: AbstractConnection) -> None:
+        while told := await connection.read_response(timeout=2 * QUIET_SECONDS):
             _check_cancelled()
-            if message:
-                self._tell([message["channel"]])
-            elif asked:
-                return
-            else:
-                await pubsub.ping()
-            asked = not message
+            self._tell(told[1:2])  # [kind, channel, text], or ["pong", ""]
+        raise ConnectionError("Redis is silent")
 
-    def _tell(self, channels: list[str]) -> None:
+    async def _write(self, connection: AbstractConnection) -> None:
+        self._wish.set()
+        while True:
+            try:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await self._wish.wait()
+            except TimeoutError:
+                await connection.send_command("PING")
+            self._wish.clear()
+            before, self._subscribed = self._subscribed, set(self._listeners)
+            if begun := self._subscribed - before:
+                await connection.send_command("SUBSCRIBE", *begun)
+            if ended := before - self._subscribed:
+                await connection.send_command("UNSUBSCRIBE", *ended)
+            _check_cancelled()
+
+    def _tell(self, channels: Iterable[str]) -> None:
         for channel in channels:
             for listener in self._listeners.get(channel, ()):
                 listener.news.set()
@@ -141,18 +137,18 @@ _ears: WeakKeyDictionary[asyncio.AbstractEventLoop, Ear] = WeakKeyDictionary()
 
 def _check_cancelled() -> None:
     """Raise what was swallowed: a cancellation that meets a timeout of redis-py in the same turn of the loop is lost.
-    The event loop would wait for the reader for ever when it ends."""
+    The other task would wait for this one for ever, and the event loop for both when it ends."""
     task = asyncio.current_task()
     if task and task.cancelling():
         raise asyncio.CancelledError
 
 
-@asynccontextmanager
-async def listening(channel: str) -> AsyncIterator[Listener]:
+@contextmanager
+def listening(channel: str) -> Iterator[Listener]:
     """Listen to a channel while the block runs. Never fails because of Redis."""
     ear, listener = _ears.setdefault(asyncio.get_running_loop(), Ear()), Listener()
+    ear.join(channel, listener)
     try:
-        await ear.join(channel, listener)
         yield listener
     finally:
-        await ear.leave(channel, listener)
+        ear.leave(channel, listener)

@@ -1,8 +1,7 @@
 """How many event streams are open in this web process: no more than it can bear, and no caller takes them all.
 
-Asked by ``api.events`` before a stream begins. Each open stream costs a socket, a Redis connection and its share of
-the looks at SQL, all of this very process; so the process counts for itself, and nothing is left behind in Redis by
-one that was killed.
+Asked by ``api.events`` before a stream begins. Each open stream costs a socket and its share of the looks at SQL, both
+of this very process; so the process counts for itself, and nothing is left behind in Redis by one that was killed.
 """
 
 from collections import Counter, deque

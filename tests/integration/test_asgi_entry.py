@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,9 +11,13 @@ from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import path
 
+from catalog.api.streaming import file_streamed
 from config.asgi import OneThread
+from config.threads import RequestThreads
 
 threads: list[threading.Thread] = []
+read: list[bytes] = []
+closed = threading.Event()
 
 
 def view(request):
@@ -30,23 +35,43 @@ def noting(get_response):
     return answer
 
 
-urlpatterns = [path("seen", view)]
+def slow_upload(request):
+    """Its body is read long after it came: the key is judged first."""
+    time.sleep(0.3)
+    read.append(request.body)
+    return HttpResponse("taken")
 
 
-def asked(application, address):
-    """What the application sends for one GET, asked on a loop of its own."""
+def slow_export(request):
+    def blocks():
+        try:
+            while True:
+                time.sleep(0.3)
+                yield b"a row"
+        finally:
+            closed.set()
+
+    return file_streamed(request, blocks, name="rows.csv", content_type="text/csv")
+
+
+urlpatterns = [path("seen", view), path("upload", slow_upload), path("export", slow_export)]
+
+
+def asked(application, address, method="GET", body=b"", stays=60.0):
+    """What the application sends for one request, asked on a loop of its own, by a client that stays so long."""
     sent = []
-    request = iter([{"type": "http.request", "body": b""}])
+    request = iter([{"type": "http.request", "body": body}])
 
     async def receive():
         for message in request:
             return message
-        await asyncio.Event().wait()
+        await asyncio.sleep(stays)
+        return {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": address, "headers": [], "query_string": b"", "scheme": "http"}
+    scope = {"type": "http", "method": method, "path": address, "headers": [], "query_string": b"", "scheme": "http"}
     with ThreadPoolExecutor(1) as aside:  # browser tests leave a loop in this thread
         aside.submit(asyncio.run, application({**scope, "server": ("127.0.0.1", 80)}, receive, send)).result()
     return sent
@@ -77,3 +102,18 @@ def test_middlewares_and_view_run_in_one_thread_without_going_back_to_the_loop(s
 def test_what_is_not_there_is_answered_in_that_thread_too(never_back):
     head, *_ = asked(OneThread(), "/elsewhere")
     assert head["status"] == 404
+
+
+@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], MIDDLEWARE=[])
+def test_a_body_stays_open_for_a_view_whose_client_hung_up():
+    read.clear()
+    assert asked(RequestThreads(OneThread()), "/upload", "POST", b"a" * 1000, stays=0.1) == []
+    assert read == [b"a" * 1000]
+
+
+@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], MIDDLEWARE=[])
+def test_an_export_whose_client_hung_up_ends():
+    closed.clear()
+    head, *_ = asked(RequestThreads(OneThread()), "/export", stays=0.45)
+    assert head["status"] == 200
+    assert closed.is_set()

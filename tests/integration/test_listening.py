@@ -1,8 +1,10 @@
 """Listeners of one process share one connection to a real Redis, and hear whatever becomes of it."""
 
 import asyncio
+import random
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -40,8 +42,8 @@ async def subscribed(redis, channel):
 
 def test_many_listeners_share_one_connection_and_hear_their_own_channel(redis):
     async def scene():
-        async with AsyncExitStack() as stack:
-            listeners = [(name, await stack.enter_async_context(listening(name))) for name in "abcdefghij" * 3]
+        with ExitStack() as stack:
+            listeners = [(name, stack.enter_context(listening(name))) for name in "abcdefghij" * 3]
             for _, each in listeners:
                 assert await each.hear(SOON)  # the subscription begins
             await subscribed(redis, "j")
@@ -60,12 +62,12 @@ def test_many_listeners_share_one_connection_and_hear_their_own_channel(redis):
 def test_a_channel_that_is_left_and_joined_at_once_is_heard(redis):
     async def come_and_go(times):
         for _ in range(times):
-            async with listening("shared"):
+            with listening("shared"):
                 await asyncio.sleep(0)
 
     async def scene():
         await asyncio.gather(*(come_and_go(50) for _ in range(4)))
-        async with listening("shared") as listener:
+        with listening("shared") as listener:
             assert await listener.hear(SOON)
             await subscribed(redis, "shared")
             await listener.hear(0)
@@ -77,7 +79,7 @@ def test_a_channel_that_is_left_and_joined_at_once_is_heard(redis):
 
 def test_several_announcements_are_one(redis):
     async def scene():
-        async with listening("a") as listener:
+        with listening("a") as listener:
             assert await listener.hear(SOON)
             for _ in range(5):
                 redis.publish("a", "changed")
@@ -91,7 +93,7 @@ def test_a_connection_that_was_cut_is_news_and_is_made_anew(redis, monkeypatch):
     monkeypatch.setattr(listen, "AWAY_SECONDS", 0.1)
 
     async def scene():
-        async with listening("a") as listener, listening("b") as other:
+        with listening("a") as listener, listening("b") as other:
             assert await listener.hear(SOON) and await other.hear(SOON)
             (old,) = subscriptions(redis)
             redis.client_kill_filter(_type="pubsub")
@@ -111,7 +113,7 @@ def test_a_redis_that_hangs_is_noticed_and_heard_again(redis_server, redis, monk
         monkeypatch.setattr(listen, name, seconds)
 
     async def scene():
-        async with listening("a") as listener:
+        with listening("a") as listener:
             assert await listener.hear(SOON)
             await asyncio.sleep(1)  # it answers when it is asked, so this connection stays
             assert not await listener.hear(0)
@@ -136,7 +138,7 @@ def test_whoever_comes_while_redis_is_away_hears_it_come_back(redis_server, monk
     redis_server.kill()
 
     async def scene():
-        async with listening("a") as listener:
+        with listening("a") as listener:
             assert await listener.hear(SOON)  # nobody else would say that there is something new
             assert await listener.hear(SOON)
             redis_server.start()
@@ -148,3 +150,52 @@ def test_whoever_comes_while_redis_is_away_hears_it_come_back(redis_server, monk
                 assert await listener.hear(SOON)
 
     run(scene())
+
+
+def test_who_comes_as_another_leaves_has_a_first_look(redis):
+    async def scene():
+        with listening("other") as other:
+            assert await other.hear(SOON)
+            with listening("a") as first:
+                assert await first.hear(SOON)
+            with listening("a") as second:  # it is still subscribed: no confirmation will come
+                assert await second.hear(1)
+
+    run(scene())
+
+
+def test_connections_that_are_cut_again_and_again_deafen_nobody(redis, monkeypatch, caplog):
+    monkeypatch.setattr(listen, "AWAY_SECONDS", 0.02)
+    ends = time.monotonic() + 2
+
+    async def come_and_go():
+        while time.monotonic() < ends:
+            task = asyncio.create_task(come())
+            await asyncio.sleep(0.003 * random.random())
+            if random.random() < 0.5:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def come():
+        with listening(random.choice("abcde")) as listener:
+            await listener.hear(random.choice((0, 0.001, 0.01)))
+
+    async def cut():
+        while time.monotonic() < ends:
+            redis.client_kill_filter(_type="pubsub")
+            await asyncio.sleep(0.03 * random.random())
+
+    async def scene():
+        await asyncio.gather(cut(), *(come_and_go() for _ in range(8)))
+        for channel in "abcde":
+            with listening(channel) as listener:
+                assert await listener.hear(SOON)
+                await subscribed(redis, channel)
+                await asyncio.sleep(0.1)
+                await listener.hear(0)
+                redis.publish(channel, "changed")
+                assert await listener.hear(SOON)
+
+    run(scene())
+    assert [each for each in caplog.records if each.name == listen.__name__] == []  # nothing that is not told by Redis
