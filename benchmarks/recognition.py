@@ -155,8 +155,9 @@ def summary(found: dict[str, dict[str, dict]]) -> dict[str, dict]:
             lines[f"{name} validation"] = spreads([sets[f"{name} validation"] for sets in seeds], TOLD)
             errors = [sets["card"]["labels"][name]["calibrate"]["calibration_error"] for sets in seeds]
             lines[f"{name} validation"]["ece"] = spread(errors)
-        for name in seeds[0].keys() & {f"{name}, left out" for name in SHOPS}:
-            lines[name] = spreads([sets[name] for sets in seeds], FOUND)
+        for name in (f"{name}, left out" for name in SHOPS):
+            if name in seeds[0]:
+                lines[name] = spreads([sets[name] for sets in seeds], FOUND)
     folds = [sets["card"]["labels"]["grocery"]["report"] for name, sets in found.items() if name.startswith("fold")]
     if folds:
         lines["grocery, left-out fifths"] = spreads(folds, ("fine", "coarse", "calibration_error"))

@@ -107,6 +107,19 @@ def test_what_is_said_of_probabilities_was_not_fitted_on_the_photos_it_is_said_o
     assert (means["grocery_unknown_rejected_at_5_frr"], means["catalogues_unknown_rejected_at_5_frr"]) == (0.7, 0.3)
 
 
+def test_what_was_not_trained_on_is_not_reported(recognition):
+    """Renders are made, not downloaded: where there are none, seeds train and report without them."""
+    told = {"card": {"labels": {}}, "catalogues, left out": {"map": 0.5}}
+    for name in ("grocery", "clothing"):
+        told["card"]["labels"][name] = {"calibrate": {"calibration_error": 0.03}}
+        told[f"{name} validation"] = {"fine_top1": 0.8}
+    assert [*recognition.summary({"seed-1": told})] == [
+        "grocery validation",
+        "clothing validation",
+        "catalogues, left out",
+    ]
+
+
 def test_a_gallery_is_what_the_run_stored_and_is_asked_for_what_it_reported(recognition, tmp_path):
     """Read again by `evaluate`: of each product one view was left out, of half of them to be reported."""
     shop(tmp_path / "catalogues")
@@ -115,7 +128,7 @@ def test_a_gallery_is_what_the_run_stored_and_is_asked_for_what_it_reported(reco
     copy = next(place for place, photo in enumerate(photos) if photo.role == "train")
     photos[copy] = replace(photos[copy], role="copy", stored=False)
     write_photos(photos, tmp_path)
-    training = recognition.Training("seed-1", ("catalogues",), (), ())
+    training = recognition.Training("seed-1", ("catalogues",), ())
     known = recognition.photos_of_run(training, tmp_path, tmp_path)
     recognition.write_table(tmp_path / "asked.csv", [photo for photo in known if photo.role == "report"])
     recognition.write_table(tmp_path / "stored.csv", [photo for photo in known if photo.stored])
