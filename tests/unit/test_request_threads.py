@@ -61,6 +61,7 @@ def test_what_fails_gives_its_thread_back():
 def test_a_thread_that_ends_closes_its_connections(monkeypatch):
     closed = []
     monkeypatch.setattr("config.threads.connections.close_all", lambda: closed.append(threading.current_thread()))
-    had = at_once(Threads(1), 4)
+    threads = Threads(1)
+    had = at_once(threads, 4)
     assert len(left_of(had, 1)) == 1
     assert set(closed) == {thread for thread in had if not thread.is_alive()}
