@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from asgiref.sync import AsyncToSync
 from django.http import HttpResponse
-from django.test import override_settings
 from django.urls import path
 
 from catalog.api.streaming import file_streamed
@@ -77,6 +76,13 @@ def asked(application, address, method="GET", body=b"", stays=60.0):
     return sent
 
 
+@pytest.fixture(autouse=True)
+def views(settings):
+    """Those of this module. By the fixture alone: beside Django's decorator, one undoes what the other saved."""
+    settings.ROOT_URLCONF = __name__
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+
+
 @pytest.fixture
 def never_back(monkeypatch):
     """Going back to the loop from a request's thread is an error."""
@@ -87,7 +93,6 @@ def never_back(monkeypatch):
     monkeypatch.setattr(AsyncToSync, "__call__", refuse)
 
 
-@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"])
 def test_middlewares_and_view_run_in_one_thread_without_going_back_to_the_loop(settings, never_back):
     threads.clear()
     settings.MIDDLEWARE = [f"{__name__}.noting", *settings.MIDDLEWARE, f"{__name__}.noting"]
@@ -98,21 +103,20 @@ def test_middlewares_and_view_run_in_one_thread_without_going_back_to_the_loop(s
     assert set(threads) == {threads[0]} != {threading.main_thread()}
 
 
-@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"])
 def test_what_is_not_there_is_answered_in_that_thread_too(never_back):
     head, *_ = asked(OneThread(), "/elsewhere")
     assert head["status"] == 404
 
 
-@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], MIDDLEWARE=[])
-def test_a_body_stays_open_for_a_view_whose_client_hung_up():
+def test_a_body_stays_open_for_a_view_whose_client_hung_up(settings):
+    settings.MIDDLEWARE = []
     read.clear()
     assert asked(RequestThreads(OneThread()), "/upload", "POST", b"a" * 1000, stays=0.1) == []
     assert read == [b"a" * 1000]
 
 
-@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], MIDDLEWARE=[])
-def test_an_export_whose_client_hung_up_ends():
+def test_an_export_whose_client_hung_up_ends(settings):
+    settings.MIDDLEWARE = []
     closed.clear()
     head, *_ = asked(RequestThreads(OneThread()), "/export", stays=0.45)
     assert head["status"] == 200
