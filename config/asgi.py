@@ -44,7 +44,7 @@ class OneThread(ASGIHandler):
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """The whole chain in the request's thread; once more, in another, for a request that waited between the two."""
-        answered = sync_to_async(self._answer, thread_sensitive=True)
+        answered = sync_to_async(self.get_response, thread_sensitive=True)
         try:
             return await answered(request)
         except Held as thrown:
@@ -52,11 +52,6 @@ class OneThread(ASGIHandler):
         await held.over()
         cast(HoldableRequest, request).held = held
         return await answered(request)
-
-    def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        """Looks after the connection that the thread kept, as Django does when a request starts."""
-        close_old_connections()
-        return self.get_response(request)
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """The view, or what is left of it. Nothing is left to be judged: who asks was let in before the wait."""
@@ -73,6 +68,6 @@ def may_open(files: int) -> None:
 
 
 may_open(FILES)
-for each in (reset_queries, close_old_connections):  # else every request has a thread twice, once for these alone
+for each in (reset_queries, close_old_connections):  # every request would have a thread for these alone
     request_started.disconnect(each)
 application = RequestThreads(BodyLimit(OneThread()))

@@ -15,7 +15,6 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.db import close_old_connections
 
 from catalog.api.shapes.examples import PHOTOS_LIMIT
 from catalog.models import KeyKind
@@ -82,7 +81,6 @@ def _allowed(headers: dict[str, str]) -> tuple[int, bool]:
     """How many bytes whoever shows this key or session may send, and whether the key is a wrong one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     cookie = SimpleCookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    close_old_connections()
     if scheme.lower() == "bearer":
         key = api_key_find(token.strip())
         if key is None:

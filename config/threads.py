@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext
-from django.db import connections
+from django.db import close_old_connections, connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class RequestThread(Executor):
         with self._lock:
             self._under_way += 1
             self._thread = self._thread or self._threads.take()
-            future = self._thread.submit(fn, *args, **kwargs)
+            future = self._thread.submit(_begin, fn, *args, **kwargs)
         future.add_done_callback(self._is_done)
         return future
 
@@ -76,9 +76,15 @@ class RequestThread(Executor):
             self._threads.give_back(thread)
 
 
+def _begin(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Looks after the connection that the thread kept, as Django does when a request starts, then runs the call."""
+    close_old_connections()
+    return fn(*args, **kwargs)
+
+
 class RequestThreads:
     """An ASGI application whose requests share threads. What is synchronous in one may run in another thread than what
-    was before it: nothing but the database connection is left in a thread, and whoever begins looks after that.
+    was before it: nothing but the database connection is left in a thread.
     """
 
     def __init__(self, application: Application) -> None:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -34,12 +33,7 @@ def file_streamed(
 
 async def _awaited(blocks: Blocks) -> AsyncIterator[bytes]:
     try:
-        while (block := await sync_to_async(_next)(blocks)) is not None:
+        while (block := await sync_to_async(lambda: next(blocks, None))()) is not None:
             yield block
     finally:
         await sync_to_async(blocks.close)()
-
-
-def _next(blocks: Blocks) -> bytes | None:
-    close_old_connections()  # what the thread kept
-    return next(blocks, None)

@@ -40,6 +40,15 @@ async def subscribed(redis, channel):
     await until(lambda: redis.pubsub_numsub(channel)[0][1] == 1)
 
 
+async def hears(listener, redis, channel):
+    """Whether what is announced now is heard, once what was news before is."""
+    await subscribed(redis, channel)
+    await asyncio.sleep(0.1)
+    await listener.hear(0)
+    redis.publish(channel, "changed")
+    return await listener.hear(SOON)
+
+
 def test_many_listeners_share_one_connection_and_hear_their_own_channel(redis):
     async def scene():
         with ExitStack() as stack:
@@ -69,10 +78,7 @@ def test_a_channel_that_is_left_and_joined_at_once_is_heard(redis):
         await asyncio.gather(*(come_and_go(50) for _ in range(4)))
         with listening("shared") as listener:
             assert await listener.hear(SOON)
-            await subscribed(redis, "shared")
-            await listener.hear(0)
-            redis.publish("shared", "changed")
-            assert await listener.hear(SOON)
+            assert await hears(listener, redis, "shared")
 
     run(scene())
 
@@ -100,10 +106,7 @@ def test_a_connection_that_was_cut_is_news_and_is_made_anew(redis, monkeypatch):
             assert await listener.hear(SOON) and await other.hear(SOON)  # something may have been missed
             await subscribed(redis, "b")
             assert [each["id"] for each in subscriptions(redis)] != [old["id"]]
-            await asyncio.sleep(0.1)
-            await listener.hear(0)
-            redis.publish("a", "changed")
-            assert await listener.hear(SOON)
+            assert await hears(listener, redis, "a")
 
     run(scene())
 
@@ -124,11 +127,7 @@ def test_a_redis_that_hangs_is_noticed_and_heard_again(redis_server, redis, monk
             finally:
                 redis_server.thaw()
             await until(lambda: [each["id"] for each in subscriptions(redis)] not in ([], [old["id"]]))
-            await subscribed(redis, "a")
-            await asyncio.sleep(0.1)
-            await listener.hear(0)
-            redis.publish("a", "changed")
-            assert await listener.hear(SOON)
+            assert await hears(listener, redis, "a")
 
     run(scene())
 
@@ -143,11 +142,7 @@ def test_whoever_comes_while_redis_is_away_hears_it_come_back(redis_server, monk
             assert await listener.hear(SOON)
             redis_server.start()
             with redis_server.client() as redis:
-                await subscribed(redis, "a")
-                await asyncio.sleep(0.1)
-                await listener.hear(0)
-                redis.publish("a", "changed")
-                assert await listener.hear(SOON)
+                assert await hears(listener, redis, "a")
 
     run(scene())
 
@@ -191,11 +186,7 @@ def test_connections_that_are_cut_again_and_again_deafen_nobody(redis, monkeypat
         for channel in "abcde":
             with listening(channel) as listener:
                 assert await listener.hear(SOON)
-                await subscribed(redis, channel)
-                await asyncio.sleep(0.1)
-                await listener.hear(0)
-                redis.publish(channel, "changed")
-                assert await listener.hear(SOON)
+                assert await hears(listener, redis, channel)
 
     run(scene())
     assert [each for each in caplog.records if each.name == listen.__name__] == []  # nothing that is not told by Redis
