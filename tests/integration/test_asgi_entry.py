@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgiref.sync import AsyncToSync
@@ -13,6 +12,7 @@ from django.urls import path
 from catalog.api.streaming import file_streamed
 from config.asgi import OneThread
 from config.threads import RequestThreads
+from tests.loops import ran
 
 threads: list[threading.Thread] = []
 read: list[bytes] = []
@@ -71,8 +71,7 @@ def asked(application, address, method="GET", body=b"", stays=60.0):
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": address, "headers": [], "query_string": b"", "scheme": "http"}
-    with ThreadPoolExecutor(1) as aside:  # browser tests leave a loop in this thread
-        aside.submit(asyncio.run, application({**scope, "server": ("127.0.0.1", 80)}, receive, send)).result()
+    ran(application({**scope, "server": ("127.0.0.1", 80)}, receive, send))
     return sent
 
 

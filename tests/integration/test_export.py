@@ -1,9 +1,7 @@
 """A catalogue taken home and read back: the same products, texts, prices and photos, wherever it is read back."""
 
-import asyncio
 import io
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,6 +16,7 @@ from catalog.services.photo import photo_add
 from catalog.services.product import product_create, product_delete
 from tests.api_support import API, Shop
 from tests.drawing import draw, jpeg
+from tests.loops import ran
 from tests.uploads import codes, saved, send, verdicts
 from workers import client
 
@@ -104,8 +103,7 @@ def test_over_asgi_it_is_sent_while_it_is_made(full):
         response = await AsyncClient().get(f"{API}/products/export.zip", headers=headers)
         return [block async for block in response.streaming_content]
 
-    with ThreadPoolExecutor(1) as own:  # a browser test before this one leaves its event loop running in this thread
-        blocks = own.submit(asyncio.run, read()).result()
+    blocks = ran(read())
     assert len(blocks) >= 6
     with zipfile.ZipFile(io.BytesIO(b"".join(blocks))) as archive:
         assert len(archive.namelist()) == 6  # one of six photos is that of two products

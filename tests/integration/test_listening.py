@@ -3,21 +3,15 @@
 import asyncio
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from catalog.services import listen
 from catalog.services.listen import listening
+from tests.loops import ran
 
 SOON = 10.0
-
-
-def run(coroutine):
-    """On a loop of its own: browser tests leave one in this thread."""
-    with ThreadPoolExecutor(1) as aside:
-        return aside.submit(asyncio.run, coroutine).result(60)
 
 
 @pytest.fixture
@@ -64,7 +58,7 @@ def test_many_listeners_share_one_connection_and_hear_their_own_channel(redis):
             assert [await each.hear(0.05) for name, each in listeners if name == "e"] == [False] * 3
         await until(lambda: redis.pubsub_channels() == [])
 
-    run(scene())
+    ran(scene())
     assert subscriptions(redis) == []  # the loop has ended
 
 
@@ -80,7 +74,7 @@ def test_a_channel_that_is_left_and_joined_at_once_is_heard(redis):
             assert await listener.hear(SOON)
             assert await hears(listener, redis, "shared")
 
-    run(scene())
+    ran(scene())
 
 
 def test_several_announcements_are_one(redis):
@@ -92,7 +86,7 @@ def test_several_announcements_are_one(redis):
             await asyncio.sleep(0.2)
             return [await listener.hear(0.1) for _ in range(2)]
 
-    assert run(scene()) == [True, False]
+    assert ran(scene()) == [True, False]
 
 
 def test_a_connection_that_was_cut_is_news_and_is_made_anew(redis, monkeypatch):
@@ -108,7 +102,7 @@ def test_a_connection_that_was_cut_is_news_and_is_made_anew(redis, monkeypatch):
             assert [each["id"] for each in subscriptions(redis)] != [old["id"]]
             assert await hears(listener, redis, "a")
 
-    run(scene())
+    ran(scene())
 
 
 def test_a_redis_that_hangs_is_noticed_and_heard_again(redis_server, redis, monkeypatch):
@@ -129,7 +123,7 @@ def test_a_redis_that_hangs_is_noticed_and_heard_again(redis_server, redis, monk
             await until(lambda: [each["id"] for each in subscriptions(redis)] not in ([], [old["id"]]))
             assert await hears(listener, redis, "a")
 
-    run(scene())
+    ran(scene())
 
 
 def test_whoever_comes_while_redis_is_away_hears_it_come_back(redis_server, monkeypatch):
@@ -144,7 +138,7 @@ def test_whoever_comes_while_redis_is_away_hears_it_come_back(redis_server, monk
             with redis_server.client() as redis:
                 assert await hears(listener, redis, "a")
 
-    run(scene())
+    ran(scene())
 
 
 def test_who_comes_as_another_leaves_has_a_first_look(redis):
@@ -156,7 +150,7 @@ def test_who_comes_as_another_leaves_has_a_first_look(redis):
             with listening("a") as second:  # it is still subscribed: no confirmation will come
                 assert await second.hear(1)
 
-    run(scene())
+    ran(scene())
 
 
 def test_connections_that_are_cut_again_and_again_deafen_nobody(redis, monkeypatch, caplog):
@@ -188,5 +182,5 @@ def test_connections_that_are_cut_again_and_again_deafen_nobody(redis, monkeypat
                 assert await listener.hear(SOON)
                 assert await hears(listener, redis, channel)
 
-    run(scene())
+    ran(scene())
     assert [each for each in caplog.records if each.name == listen.__name__] == []  # nothing that is not told by Redis

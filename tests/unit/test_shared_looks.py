@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from catalog.api.events import Looks, Place, Seen
+from tests.loops import ran
 
 ASKED = ("key:1", "https://shop.example/api/v1/recognition-jobs/7/events", "en")
 
@@ -29,12 +29,6 @@ class Ledger:
     async def has_begun(self, number):
         while self.begun < number:
             await asyncio.sleep(0.001)
-
-
-def ran(coroutine):
-    """What a coroutine gives, on a loop in a thread of its own: browser tests before this one leave theirs in ours."""
-    with ThreadPoolExecutor(1) as own:
-        return own.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
