@@ -10,7 +10,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Part, PointId
+from recognition.index._query import NOTHING, Ask, Mix, PointId, Ranking
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
@@ -127,7 +127,7 @@ def candidates_request(ask: Ask, params: m.SearchParams | None) -> m.QueryReques
     return m.QueryRequest(prefetch=prefetches, query=fused, limit=ask.depth, with_payload=False)
 
 
-def score_request(part: Part, ids: list[PointId], params: m.SearchParams | None) -> m.QueryRequest:
+def score_request(part: Ranking, ids: list[PointId], params: m.SearchParams | None) -> m.QueryRequest:
     """The exact scores of these points for one part."""
     named = m.Filter(must=[m.HasIdCondition(has_id=list(ids))])
     return m.QueryRequest(query=_vector(part), using=part.using, filter=named, params=params, limit=len(ids))
@@ -150,8 +150,10 @@ def translated(location: str) -> Iterator[None]:
         raise Unavailable("index_unavailable", message) from error
 
 
-def _vector(part: Part) -> list[float] | m.SparseVector:
-    return _sparse(part.vector) if isinstance(part.vector, SparseWords) else part.vector
+def _vector(part: Ranking) -> list[float] | m.SparseVector:
+    if isinstance(part, Mix):
+        raise TypeError("a server keeps both vectors apart: ask it for each (``_apart``)")
+    return _sparse(part.vector) if isinstance(part.vector, SparseWords) else part.vector.tolist()
 
 
 def _sparse(words: SparseWords) -> m.SparseVector:

@@ -1,4 +1,8 @@
-"""Between our types and Qdrant Edge's: configuration, points, filters, one query, errors."""
+"""Between our types and Qdrant Edge's: configuration, points, filters, one query, errors.
+
+A photo's image and fused vector lie end to end in one stored vector. A query's are put end to end as well, each as long
+as it counts: one scan compares with both, with one of them where the other half is zero (docs/decisions/index.md).
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +40,7 @@ from qdrant_edge import (
     QueryBatchRequest,
     QueryRequest,
     RangeFloat,
+    ScoredPoint,
     SearchParams,
     SparseVector,
     TurboQuantBitSize,
@@ -45,13 +50,15 @@ from qdrant_edge import (
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Part, PointId
+from recognition.index._query import NOTHING, Ask, Found, Mix, Part, PointId, Ranking
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
 _Condition: TypeAlias = (
     FieldCondition | IsEmptyCondition | IsNullCondition | HasIdCondition | HasVectorCondition | NestedCondition | Filter
 )
+
+BOTH = "image+fused"  # the stored vector's name
 
 EXACT_BELOW = 1_000  # matching photos; up to there all are compared exactly, which takes no longer than by codes
 OVERSAMPLING = 4.0  # above, so many times the wanted candidates are taken by their codes, then compared exactly
@@ -78,11 +85,11 @@ class EdgeEngine:
         self._exact = SearchParams(exact=True)
         self._by_codes = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
 
-    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
+    def fetch(self, asks: Sequence[Ask]) -> list[Found]:
         answers = self._shard.query_batch(QueryBatchRequest([self._request(ask) for ask in asks]))
-        return [{self._number(point.id): point.score for point in points} for points in answers]
+        return [Found(self._scores(points)) for points in answers]
 
-    def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
+    def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[dict[PointId, float]]:
         requests = [
             QueryRequest(
                 len(points),
@@ -93,19 +100,24 @@ class EdgeEngine:
             for part, points in asks
         ]
         answers = self._shard.query_batch(QueryBatchRequest(requests))
-        return [{self._number(point.id): point.score for point in points} for points in answers]
+        return [self._scores(points) for points in answers]
 
     def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
         named = [self._ids[point] for point in ids]
         records = self._shard.retrieve(named, with_payload=_schema.ANSWERED, with_vector=False)
-        told = ((record.id, record.payload) for record in records)  # either is made anew at each look
-        return {self._number(point): payload for point, payload in told if payload}
+        # They come in the order asked. A look at an id makes it, and a look at a payload too.
+        found = ids if len(records) == len(ids) else self._numbers([record.id for record in records])
+        told = ((point, record.payload) for point, record in zip(found, records, strict=True))
+        return {point: payload for point, payload in told if payload}
 
-    def _number(self, point: PointId) -> PointId:
-        """A point goes by its UUID's number: that is hashed in C, the UUID in Python, a thousand times a search."""
-        number = point.int if isinstance(point, UUID) else point
-        self._ids[number] = point
-        return number
+    def _scores(self, points: Sequence[ScoredPoint]) -> dict[PointId, float]:
+        return dict(zip(self._numbers([point.id for point in points]), [point.score for point in points], strict=True))
+
+    def _numbers(self, points: Sequence[PointId]) -> list[PointId]:
+        """Points go by their UUIDs' numbers: these are hashed in C, UUIDs in Python, a thousand times a search."""
+        numbers: list[PointId] = [point.int if isinstance(point, UUID) else point for point in points]
+        self._ids.update(zip(numbers, points, strict=True))
+        return numbers
 
     def _request(self, ask: Ask) -> QueryRequest:
         allowed = to_filter(ask.filters, ask.without, sole=self._sole)
@@ -118,14 +130,16 @@ class EdgeEngine:
 
 
 def config(dim: int) -> EdgeConfig:
-    """Two cosine vectors, each with its codes, and the sparse words, weighted by inverse document frequency.
+    """Image and fused vector of ``dim`` each as one, with its codes, and the sparse words, weighted by inverse document
+    frequency. Both halves are stored at unit length, so that the product of vectors is a sum of cosines.
 
-    A shard that was made without codes opens all the same, and is searched without them until it is made anew.
+    One thread searches: a shard that is never optimised is one segment, and the pool that divides segments among its
+    threads only wakes them, to spin while they wait.
     """
-    dense = EdgeVectorParams(dim, Distance.Cosine, quantization_config=_CODES)
     return EdgeConfig(
-        vectors={_schema.IMAGE: dense, _schema.FUSED: dense},
+        vectors={BOTH: EdgeVectorParams(2 * dim, Distance.Dot, quantization_config=_CODES)},
         sparse_vectors={_schema.WORDS: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+        max_search_threads=1,
     )
 
 
@@ -161,14 +175,27 @@ def _index_payload(shard: EdgeShard) -> None:
 
 def to_points(points: Sequence[PhotoPoint], image: np.ndarray, fused: np.ndarray) -> list[Point]:
     """The engine's form of points whose vectors are checked (``_schema.batches``)."""
+    both = np.hstack([_units(image), _units(fused)]).tolist()
     return [
         Point(
             _schema.point_id(point.payload.photo_id),
-            {_schema.IMAGE: its_image.tolist(), _schema.FUSED: its_fused.tolist(), **_words(point.words)},
+            {BOTH: its_both, **_words(point.words)},
             _schema.to_payload(point.payload),
         )
-        for point, its_image, its_fused in zip(points, image, fused, strict=True)
+        for point, its_both in zip(points, both, strict=True)
     ]
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    """At unit length, as the engine does it itself for cosines: a vector of zeros stays."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # numpy's norm takes ten times as long
+    return vectors / np.where(lengths == 0.0, 1.0, lengths)[:, None]
+
+
+def image_of(vectors: Any) -> list[float] | None:
+    """The image vector of a retrieved point, at unit length."""
+    both = vectors[BOTH]
+    return both[: len(both) // 2]
 
 
 @lru_cache(maxsize=256)  # the photos of a product come one after the other, with the same words
@@ -219,27 +246,38 @@ def _attribute(wanted: AttributeFilter) -> Iterator[_Condition]:
         yield NestedCondition("numbers", Filter(must=[equals("name", wanted.name), between]))
 
 
+def is_incompatible(error: Exception) -> bool:
+    """Whether the engine says that a shard was made for other vectors than it is opened for."""
+    return "incompatible" in str(error)
+
+
 @contextlib.contextmanager
 def translated(folder: Path) -> Iterator[None]:
-    """The engine raises bare ``Exception`` for everything: what means "cannot be used now" becomes ``Unavailable``, a
-    shard made for other vectors ValueError."""
+    """The engine raises bare ``Exception`` for everything: what means "cannot be used now" becomes ``Unavailable``."""
     try:
         yield
     except Exception as error:
         text = str(error)
         if type(error) is not Exception or "runtime error" not in text:
             raise
-        if "incompatible" in text:
-            raise ValueError(f"The index in {folder} was made for other vectors: {text}") from error
         if "WAL" in text and "WouldBlock" in text:
             message = f"Another process has the index in {folder} open; it belongs to one process at a time."
             raise Unavailable("index_locked", message) from error
         raise Unavailable("index_unavailable", f"The index in {folder} cannot be used now: {text}") from error
 
 
-def _nearest(part: Part) -> Query:
-    vector = _sparse(part.vector) if isinstance(part.vector, SparseWords) else part.vector
-    return Query.Nearest(vector, part.using)
+def _nearest(part: Ranking) -> Query:
+    if isinstance(part, Mix):
+        image, fused = _of_length(part.image, part.weight), _of_length(part.fused, 1.0 - part.weight)
+    elif isinstance(part.vector, SparseWords):
+        return Query.Nearest(_sparse(part.vector), part.using)
+    else:
+        image, fused = (_of_length(part, float(part.using == name)) for name in (_schema.IMAGE, _schema.FUSED))
+    return Query.Nearest(np.concatenate([image, fused]).tolist(), BOTH)
+
+
+def _of_length(part: Part, length: float) -> np.ndarray:
+    return length * cast(np.ndarray, part.vector)
 
 
 def _sparse(words: SparseWords) -> SparseVector:

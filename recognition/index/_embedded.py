@@ -19,7 +19,7 @@ import numpy as np
 from qdrant_edge import CountRequest, EdgeShard, Filter, ScrollRequest, UpdateOperation
 
 from recognition.errors import Unavailable
-from recognition.index import _edge, _schema
+from recognition.index import _edge, _schema, _upgrade
 from recognition.index._query import PointId, search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
@@ -84,8 +84,8 @@ class EmbeddedIndex:
     def image_vectors(self, photo_ids: Sequence[str]) -> dict[str, np.ndarray]:
         ids: list[PointId] = [UUID(_schema.point_id(photo_id)) for photo_id in photo_ids]
         with self._engine() as shard:
-            records = shard.retrieve(ids, with_payload=["photo_id"], with_vector=[_schema.IMAGE]) if ids else []
-        return _schema.image_vectors((record.payload, record.vector) for record in records)
+            records = shard.retrieve(ids, with_payload=["photo_id"], with_vector=[_edge.BOTH]) if ids else []
+        return _schema.image_vectors((record.payload, _edge.image_of(record.vector)) for record in records)
 
     def forget(self, photo_ids: Sequence[str]) -> None:
         self.remove([_schema.point_id(photo_id) for photo_id in photo_ids])
@@ -226,8 +226,9 @@ class EmbeddedIndex:
 
 def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
     """The version's shard, made first where it is missing: in a hidden folder that gets its name when it is complete,
-    so that a crash half-way leaves no half shard behind."""
+    so that a crash half-way leaves no half shard behind. One of an earlier release is made anew."""
     place = folder / _schema.collection_name(version)
+    _upgrade.settle(place)
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
@@ -238,4 +239,11 @@ def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
         except OSError:  # another process was faster; it holds the shard, which loading says
             shutil.rmtree(new, ignore_errors=True)
     with _edge.translated(folder):
+        try:
+            return _edge.load_shard(place, dim)
+        except Exception as error:
+            if not _edge.is_incompatible(error):
+                raise
+            if not _upgrade.made_anew(place, dim):
+                raise ValueError(f"The index in {folder} has vectors of another length than {dim}.") from error
         return _edge.load_shard(place, dim)

@@ -1,16 +1,17 @@
 """A search, engine-neutral: what to ask, exact scores, grouping by product. Both engines run through here.
 
-``IndexQuery`` -> the nearest photos by each vector asked, filtered in the engine, and fused there where its fusion
-ranks -> the exact scores that are still missing, by point id -> rank -> payloads of the best -> group by product ->
-``ProductHit``.
+``IndexQuery`` -> the nearest photos by what ranks them, filtered in the engine, and fused there where its fusion
+ranks -> payloads of the best -> group by product, until there are enough -> the exact scores that are still missing, of
+what is shown alone -> ``ProductHit``.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -29,10 +30,24 @@ PointId: TypeAlias = int | str | UUID
 
 @dataclass(frozen=True)
 class Part:
-    """One vector of a query: the stored vector's name and what to compare it with."""
+    """One vector of a query: what it is compared with (``IMAGE``, ``FUSED``: its cosine; ``WORDS``: BM25), and itself,
+    float32 ``[dim]`` of unit length or words."""
 
     using: str
-    vector: list[float] | SparseWords
+    vector: np.ndarray | SparseWords
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Both cosines of a photo in one score: ``weight * image + (1 - weight) * fused``."""
+
+    using: ClassVar[str] = "mix"
+    image: Part
+    fused: Part
+    weight: float
+
+
+Ranking: TypeAlias = Part | Mix
 
 
 @dataclass(frozen=True)
@@ -41,20 +56,29 @@ class Ask:
     value that ``without`` names for a field."""
 
     filters: Filters
-    parts: tuple[Part, ...]
+    parts: tuple[Ranking, ...]
     depth: int
     without: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates of an ask, the best first, with their scores: exact ones for an ask of one part, for one of several
+    what the fusion made of them. ``exact``: what other scores the engine has learned on its way."""
+
+    scores: dict[PointId, float]
+    exact: Mapping[str, Mapping[PointId, float]] = field(default_factory=dict)
 
 
 class Engine(Protocol):
     """The batched calls that a search needs. Points go by their ids, in the engine's own type."""
 
-    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
-        """Candidates of each ask, the best first, with their scores: exact ones for an ask of one part, for one of
-        several what the fusion made of them."""
+    def fetch(self, asks: Sequence[Ask]) -> list[Found]:
+        """Candidates of each ask."""
 
-    def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
-        """Exact score of each named point for one part; a point that no query word occurs in is left out."""
+    def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[dict[PointId, float]]:
+        """Exact score of each named point for one part; a point that is gone, or that no query word occurs in, is left
+        out."""
 
     def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
         """What the points tell of their products (``_schema.ANSWERED``); one that is gone is left out."""
@@ -65,22 +89,24 @@ class _Round:
 
     def __init__(self, asks: Sequence[Ask]) -> None:
         self.asks = asks
-        self.parts = [part for ask in asks for part in ask.parts]
         self.found: dict[PointId, float] = {}
-        self.exact: dict[str, dict[PointId, float]] = {part.using: {} for part in self.parts}
+        self.exact: dict[str, dict[PointId, float]] = defaultdict(dict)
 
-    def add(self, ask: Ask, scores: dict[PointId, float]) -> None:
+    def add(self, ask: Ask, found: Found) -> None:
         """An ask of one part has told the exact scores of what it found."""
-        self.found |= scores
+        self.found |= found.scores
         if len(ask.parts) == 1:
-            self.exact[ask.parts[0].using] = scores
+            self.exact[ask.parts[0].using] |= found.scores
+        for using, told in found.exact.items():
+            self.exact[using] |= told
 
-    def missing(self) -> Iterator[tuple[Part, list[PointId]]]:
-        """What must still be scored: each photo by the parts that did not find it."""
-        for part in self.parts:
-            ids = [point for point in self.found if point not in self.exact[part.using]]
-            if ids:
-                yield part, ids
+    def missing(self) -> Iterator[tuple[Ranking, list[PointId]]]:
+        """Where parts are weighed against each other: each photo by the parts that did not find it."""
+        for ask in self.asks if len(self.asks) > 1 else ():
+            for part in ask.parts:
+                ids = [point for point in self.found if point not in self.exact[part.using]]
+                if ids:
+                    yield part, ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +119,9 @@ class _Product:
     votes: int
     point: PointId
     stored: Mapping[str, Any]  # the payload
-    exact: Mapping[str, Mapping[PointId, float]]
 
-    def hit(self) -> ProductHit:
-        scores = {using: told.get(self.point, 0.0) for using, told in self.exact.items()}
+    def hit(self, scores: Mapping[str, float]) -> ProductHit:
+        """``scores``: its exact ones, by the parts of the query."""
         return ProductHit(
             product_id=self.product_id,
             photo_id=self.stored["photo_id"],
@@ -117,12 +142,16 @@ class _Search:
     parts: tuple[Part, ...]
     image_weight: float
     products: list[_Product] = field(default_factory=list)
+    exact: dict[str, dict[PointId, float]] = field(default_factory=lambda: defaultdict(dict))
     done: bool = False
 
     @cached_property
-    def by_cosines(self) -> bool:
-        """A photo without words: ranked here by its two exact cosines, not by the engine's fusion."""
-        return {part.using for part in self.parts} == {IMAGE, FUSED}
+    def ranking(self) -> tuple[Ranking, ...]:
+        """What photos rank by: a photo by its two cosines as one score, but for a photo with words that the engine's
+        fusion ranks, each by itself."""
+        if len(self.parts) < 2 or self.parts[0].using != IMAGE or (len(self.parts) == 3 and self.by_weight is None):
+            return self.parts
+        return Mix(self.parts[0], self.parts[1], self.image_weight), *self.parts[2:]
 
     @cached_property
     def by_weight(self) -> float | None:
@@ -132,7 +161,7 @@ class _Search:
     @cached_property
     def by_fusion(self) -> bool:
         """The engine ranks: its fusion needs the parts in one query, and tells none of their exact scores."""
-        return len(self.parts) > 1 and not self.by_cosines and self.by_weight is None
+        return len(self.ranking) > 1 and self.by_weight is None
 
     @property
     def depth(self) -> int:
@@ -141,21 +170,18 @@ class _Search:
     def asks(self) -> list[Ask]:
         """The next round: one query for all parts where the engine fuses them, else one for each."""
         known = self._known()
-        together = [self.parts] if self.by_fusion else [(part,) for part in self.parts]
+        together = [self.ranking] if self.by_fusion else [(part,) for part in self.ranking]
         return [Ask(self.query.filters, parts, self.depth, known) for parts in together]
 
     def rank(self, found: _Round) -> dict[PointId, float]:
         """The ``depth`` best photos of a round, best first, with what they rank by. Which of equal ones are the last of
         them, the engine says: products are known for these alone."""
-        scores, exact = found.found, found.exact
-        if self.by_cosines or self.by_weight is not None:
-            weight, image, fused = self.image_weight, exact[IMAGE], exact[FUSED]
-            scores = {p: weight * image.get(p, 0.0) + (1 - weight) * fused.get(p, 0.0) for p in scores}
+        scores = found.found
         if self.by_weight is not None:
-            best = max(exact[WORDS].values(), default=0.0) or math.inf
-            spoken = exact[WORDS]
+            looks, spoken = found.exact[Mix.using], found.exact[WORDS]
+            best = max(spoken.values(), default=0.0) or math.inf
             scores = {
-                p: self.by_weight * s + (1 - self.by_weight) * spoken.get(p, 0.0) / best for p, s in scores.items()
+                p: self.by_weight * looks.get(p, 0.0) + (1 - self.by_weight) * spoken.get(p, 0.0) / best for p in scores
             }
         return dict(sorted(scores.items(), key=lambda scored: -scored[1])[: self.depth])
 
@@ -167,17 +193,34 @@ class _Search:
         Fused and weighed scores are relative to their round, so a product of a later round stays below those of the
         rounds before; cosines and BM25 are absolute and sort freely.
         """
-        relative = len(self.parts) > 1 and not self.by_cosines
+        relative = len(self.ranking) > 1
         ceiling = self.products[-1].score if relative and self.products else math.inf
         known = {product.product_id for product in self.products}
         theirs = self.query.filters.merchant_id
-        stored = {point: payload for point, payload in payloads.items() if payload.get(TENANT) == theirs}
-        new = [each for each in _grouped(ranked, stored, found.exact, ceiling) if each.product_id not in known]
+        new = [each for each in _grouped(ranked, payloads, theirs, ceiling) if each.product_id not in known]
+        for using, told in found.exact.items():
+            self.exact[using] |= told
         self.products += new
         if not relative:
             self.products.sort(key=lambda product: (-product.score, product.product_id))
         count = self._keep_wanted()
         self.done = count >= self.query.limit or len(found.found) < self.depth or not new
+
+    def untold(self) -> Iterator[tuple[Part, list[PointId]]]:
+        """The exact scores that hits tell and no round has told yet."""
+        for part in self.parts:
+            ids = [each.point for each in self.products if each.point not in self.exact[part.using]]
+            if ids:
+                yield part, ids
+
+    def hits(self) -> list[ProductHit]:
+        """What is shown, without photos that are gone since they were found: a vector of theirs has no score then."""
+        vectors = [part.using for part in self.parts if part.using != WORDS]
+        return [
+            each.hit({part.using: self.exact[part.using].get(each.point, 0.0) for part in self.parts})
+            for each in self.products
+            if all(each.point in self.exact[using] for using in vectors)
+        ]
 
     def _known(self) -> Mapping[str, Sequence[str]]:
         """What the next round leaves out: the products of the rounds before, whole articles where they count once."""
@@ -210,11 +253,20 @@ def search(engine: Engine, queries: Sequence[IndexQuery], *, dim: int, image_wei
         for each, some, its in zip(waiting, ranked, rounds, strict=True):
             each.take(some, payloads, its)
         waiting = [each for each in waiting if not each.done]
-    return [[product.hit() for product in each.products] for each in searches]
+    _tell(engine, searches)
+    return [each.hits() for each in searches]
+
+
+def _tell(engine: Engine, searches: Sequence[_Search]) -> None:
+    """The exact scores of what is shown: the engine is asked for those that it has not told."""
+    untold = [(each, *asked) for each in searches for asked in each.untold()]
+    scores = engine.score([(part, ids) for _, part, ids in untold]) if untold else []
+    for (each, part, _), told in zip(untold, scores, strict=True):
+        each.exact[part.using] |= told
 
 
 def _rounds(engine: Engine, searches: Sequence[_Search]) -> list[_Round]:
-    """One round of each search, all its photos with all their exact scores."""
+    """One round of each search, all its photos with all that they rank by."""
     rounds = [_Round(each.asks()) for each in searches]
     answers = iter(engine.fetch([ask for its in rounds for ask in its.asks]))
     for its in rounds:
@@ -238,10 +290,10 @@ def _parts(query: IndexQuery, dim: int) -> tuple[Part, ...]:
         if vector is not None
     ]
     if query.image is not None:
-        parts.append(Part(IMAGE, units[0].tolist()))
+        parts.append(Part(IMAGE, units[0]))
     if units:
         fused = units[0] if len(units) == 1 else _unit(_middle(units, query.photo_weight))
-        parts.append(Part(FUSED, fused.tolist()))
+        parts.append(Part(FUSED, fused))
     words = query_words(query.words)
     if words is not None:
         parts.append(Part(WORDS, words))
@@ -263,23 +315,23 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 def _grouped(
     ranked: Mapping[PointId, float],
     payloads: Mapping[PointId, Mapping[str, Any]],
-    exact: Mapping[str, Mapping[PointId, float]],
+    merchant_id: str,
     ceiling: float,
 ) -> list[_Product]:
-    """The best photo of each product, in order, with the number of its photos among the ranked; no score exceeds
-    ``ceiling``. Equal scores are told apart by product, then photo."""
+    """The merchant's products by their best photos, in order, with the number of their photos among the ranked; no
+    score exceeds ``ceiling``. Equal scores are told apart by product, then photo."""
     photos = [
         (-score, stored["product_id"], stored["photo_id"], point)
         for point, score in ranked.items()
-        if (stored := payloads.get(point)) is not None
+        if (stored := payloads.get(point)) is not None and stored.get(TENANT) == merchant_id
     ]
-    photos.sort(key=lambda photo: photo[:3])
+    photos.sort()
     best: dict[str, tuple[float, PointId]] = {}
     votes: dict[str, int] = {}
     for below, product_id, _, point in photos:
         best.setdefault(product_id, (min(-below, ceiling), point))
         votes[product_id] = votes.get(product_id, 0) + 1
     return [
-        _Product(score, product_id, payloads[point].get("group", ""), votes[product_id], point, payloads[point], exact)
+        _Product(score, product_id, payloads[point].get("group", ""), votes[product_id], point, payloads[point])
         for product_id, (score, point) in best.items()
     ]

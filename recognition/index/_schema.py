@@ -74,12 +74,8 @@ def stored_points(records: Iterable[tuple[Any, Mapping[str, Any] | None]]) -> li
 
 
 def image_vectors(records: Iterable[tuple[Mapping[str, Any] | None, Any]]) -> dict[str, np.ndarray]:
-    """The image vectors of retrieved points, given as payload and named vectors, by photo id."""
-    return {
-        payload["photo_id"]: np.asarray(vectors[IMAGE], dtype=np.float32)
-        for payload, vectors in records
-        if payload and vectors
-    }
+    """The image vectors of retrieved points, given as payload and vector, by photo id."""
+    return {payload["photo_id"]: np.asarray(vector, dtype=np.float32) for payload, vector in records if payload}
 
 
 def checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

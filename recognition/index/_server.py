@@ -19,7 +19,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from recognition.errors import Unavailable
 from recognition.index import _client, _schema
-from recognition.index._query import Ask, Part, PointId, search
+from recognition.index._apart import Apart
+from recognition.index._query import Ask, Found, PointId, Ranking, search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 TIMEOUT_SECONDS = 10
@@ -54,18 +55,18 @@ class ServerIndex:
                 client.upsert(self._collection, _client.to_points(some, image, fused), wait=True)
 
     def nearest(self, queries: Sequence[IndexQuery]) -> list[list[ProductHit]]:
-        return search(self, queries, dim=self._dim, image_weight=self._image_weight)
+        return search(Apart(self), queries, dim=self._dim, image_weight=self._image_weight)
 
-    def fetch(self, asks: Sequence[Ask]) -> list[dict[PointId, float]]:
+    def fetch(self, asks: Sequence[Ask]) -> list[Found]:
         """Candidates of a search (``_query.Engine``)."""
         behind = self._server_is_behind()
         params = [self._params(self._is_selective(ask.filters, behind=behind), behind=behind) for ask in asks]
         requests = [_client.candidates_request(ask, its) for ask, its in zip(asks, params, strict=True)]
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
-        return [{point.id: point.score for point in answer.points} for answer in answers]
+        return [Found({point.id: point.score for point in answer.points}) for answer in answers]
 
-    def score(self, asks: Sequence[tuple[Part, list[PointId]]]) -> list[dict[PointId, float]]:
+    def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[dict[PointId, float]]:
         """Exact scores of a search's candidates (``_query.Engine``)."""
         requests = [_client.score_request(part, ids, self._params(exact=True)) for part, ids in asks]
         with self._engine() as client:
@@ -90,7 +91,9 @@ class ServerIndex:
         ids = [_schema.point_id(photo_id) for photo_id in photo_ids]
         with self._engine() as client:
             records = client.retrieve(self._collection, ids, with_payload=["photo_id"], with_vectors=[_schema.IMAGE])
-        return _schema.image_vectors((record.payload, record.vector) for record in records)
+        return _schema.image_vectors(
+            (record.payload, record.vector[_schema.IMAGE]) for record in records if isinstance(record.vector, dict)
+        )
 
     def forget(self, photo_ids: Sequence[str]) -> None:
         self.remove([_schema.point_id(photo_id) for photo_id in photo_ids])

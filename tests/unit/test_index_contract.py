@@ -528,7 +528,7 @@ def test_reopened_it_still_knows(opener):
 
 def test_another_vector_length_is_refused(opener):
     opener().close()
-    with pytest.raises(ValueError, match="128"):
+    with pytest.raises(ValueError, match="another length than 128"):
         opener(dim=128)
 
 

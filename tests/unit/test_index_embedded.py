@@ -1,6 +1,7 @@
 """The embedded engine's own duties: crashes, locks, threads, the flush thread, what its health says."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -112,20 +113,20 @@ def test_searches_by_codes_find_what_exact_ones_find_with_and_without_a_filter(t
     monkeypatch.setattr(_edge, "EXACT_BELOW", 100)
     dice = np.random.default_rng(1)
     centres = dice.normal(size=(40, 256))
-    looks = centres[dice.integers(0, 40, 3_000)] + 0.9 * dice.normal(size=(3_000, 256))
+    looks, texts = (centres[dice.integers(0, 40, 3_000)] + 0.9 * dice.normal(size=(3_000, 256)) for _ in range(2))
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         index.upsert(
             [
                 # a category has nothing to do with how its photos look: what graphs are bad at
                 PhotoPoint(
-                    PointPayload("acme", f"p{n}", f"photo{n}", f"c{n % 10}", "b", None, None, True), look, look, "mug"
+                    PointPayload("acme", f"p{n}", f"photo{n}", f"c{n % 10}", "b", None, None, True), look, text, ""
                 )
-                for n, look in enumerate(looks)
+                for n, (look, text) in enumerate(zip(looks, texts, strict=True))
             ]
         )
         asked = looks[:60] + 0.7 * dice.normal(size=(60, 256))
-        for filters in (ACME, Filters("acme", categories=("c3",))):
-            queries = [IndexQuery(filters, image=photo) for photo in asked]
+        for filters, kind in itertools.product((ACME, Filters("acme", categories=("c3",))), ("image", "text")):
+            queries = [IndexQuery(filters, **{kind: vector}) for vector in asked]
             by_codes = products_of(index.nearest(queries))
             with monkeypatch.context() as exactly:
                 exactly.setattr(_edge, "EXACT_BELOW", 3_000)
@@ -163,23 +164,10 @@ def test_where_all_photos_are_one_merchants_nobody_is_asked_whose_they_are_and_a
         index.forget(["photo1", "photo2"])
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert (filtered(index), filtered(index, "kiln")) == (True, False), "the deleted ones do not count"
-        index._shard.update(UpdateOperation.upsert_points([Point(7, {"image": [1.0] * 256, "fused": [1.0] * 256}, {})]))
+        index._shard.update(UpdateOperation.upsert_points([Point(7, {_edge.BOTH: [1.0] * 512}, {})]))
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert filtered(index, "kiln") is True, "a point that is nobody's"
         assert found(index, "kiln") == ["p0"]
-
-
-def test_a_shard_made_without_codes_opens_and_is_searched(tmp_path, monkeypatch):
-    with monkeypatch.context() as before:
-        before.setattr(_edge, "_CODES", None)
-        with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-            index.upsert([point(number) for number in range(20)])
-    monkeypatch.setattr(_edge, "EXACT_BELOW", 0)
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        index.upsert([point(number) for number in range(20, 40)])
-        for number in (3, 33):
-            (hits,) = index.nearest([IndexQuery(ACME, image=point(number).image)])
-            assert (hits[0].product_id, len(hits)) == (f"p{number}", 10)
 
 
 def test_threads_may_write_and_search_at_once(tmp_path):

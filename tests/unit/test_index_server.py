@@ -246,6 +246,25 @@ def test_what_one_vector_did_not_find_is_scored_and_what_is_gone_since_is_left_o
     assert stub.retrieve.call_args.args[1] == ["a", "b", "c"], "the best first"
 
 
+def test_a_photo_that_goes_before_its_scores_are_told_is_left_out(stub):
+    """Photo and words: the server's fusion ranks, and only what is shown is asked for its scores."""
+    told = {"image": {"a": 0.9}, "fused": {"a": 0.7}, "words": {}}
+
+    def answers(_, requests):
+        found = [{"a": 2.0, "b": 1.5} if request.prefetch else told[request.using] for request in requests]
+        return [SimpleNamespace(points=[SimpleNamespace(id=i, score=s) for i, s in its.items()]) for its in found]
+
+    payload = {"merchant_id": "acme", "photo_id": "x", "in_stock": 1}
+    stub.query_batch_points.side_effect = answers
+    stub.retrieve.side_effect = lambda _, ids, **__: [
+        SimpleNamespace(id=each, payload=payload | {"product_id": f"p{each}"}) for each in ids
+    ]
+    index = open_index("http://qdrant:6333", version="v")
+    (hits,) = index.nearest([IndexQuery(Filters("acme"), image=ONE, words="mug")])
+    found = [(hit.product_id, hit.score, hit.image_score, hit.fused_score, hit.text_score) for hit in hits]
+    assert found == [("pa", 2.0, 0.9, 0.7, 0.0)]
+
+
 @pytest.mark.parametrize("payload", [None, {"merchant_id": "kiln", "product_id": "p", "photo_id": "x", "in_stock": 1}])
 def test_photos_that_were_forgotten_or_changed_hands_end_the_search(stub, payload):
     """As many as one vector is asked for, so another round would be asked, and another."""
