@@ -50,7 +50,7 @@ from qdrant_edge import (
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Found, Mix, Part, PointId, Ranking
+from recognition.index._query import NOTHING, Ask, Found, Mix, PointId, Ranking
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
@@ -187,12 +187,12 @@ def to_points(points: Sequence[PhotoPoint], image: np.ndarray, fused: np.ndarray
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:
-    """At unit length, as the engine does it itself for cosines: a vector of zeros stays."""
+    """At unit length; a vector of zeros stays."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # numpy's norm takes ten times as long
     return vectors / np.where(lengths == 0.0, 1.0, lengths)[:, None]
 
 
-def image_of(vectors: Any) -> list[float] | None:
+def image_of(vectors: Any) -> list[float]:
     """The image vector of a retrieved point, at unit length."""
     both = vectors[BOTH]
     return both[: len(both) // 2]
@@ -268,16 +268,13 @@ def translated(folder: Path) -> Iterator[None]:
 
 def _nearest(part: Ranking) -> Query:
     if isinstance(part, Mix):
-        image, fused = _of_length(part.image, part.weight), _of_length(part.fused, 1.0 - part.weight)
+        image, fused = part.weight * part.image.dense, (1.0 - part.weight) * part.fused.dense
     elif isinstance(part.vector, SparseWords):
         return Query.Nearest(_sparse(part.vector), part.using)
     else:
-        image, fused = (_of_length(part, float(part.using == name)) for name in (_schema.IMAGE, _schema.FUSED))
+        nothing = np.zeros_like(part.vector)
+        image, fused = (part.vector, nothing) if part.using == _schema.IMAGE else (nothing, part.vector)
     return Query.Nearest(np.concatenate([image, fused]).tolist(), BOTH)
-
-
-def _of_length(part: Part, length: float) -> np.ndarray:
-    return length * cast(np.ndarray, part.vector)
 
 
 def _sparse(words: SparseWords) -> SparseVector:

@@ -5,6 +5,7 @@ belongs to one process and does not survive a fork: open it after the fork, clos
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -142,9 +143,11 @@ class EmbeddedIndex:
     def drop(self, version: str) -> None:
         _schema.check_droppable(version, opened=self._version, live=self._live_version())
         place = self._folder / _schema.collection_name(version)
-        if place.exists():
+        left_over = (_upgrade.hidden(place, what) for what in ("old", "new"))
+        if there := [each for each in (*left_over, place) if each.exists()]:
             gone = Path(tempfile.mkdtemp(dir=self._folder, prefix=".gone-"))
-            place.rename(gone / place.name)  # whole or not at all, whatever kills us
+            for each in there:
+                each.rename(gone / each.name)  # whole or not at all, whatever kills us
             shutil.rmtree(gone, ignore_errors=True)
 
     def versions(self) -> list[str]:
@@ -227,23 +230,31 @@ class EmbeddedIndex:
 def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
     """The version's shard, made first where it is missing: in a hidden folder that gets its name when it is complete,
     so that a crash half-way leaves no half shard behind. One of an earlier release is made anew."""
+    folder.mkdir(parents=True, exist_ok=True)
     place = folder / _schema.collection_name(version)
-    _upgrade.settle(place)
-    if not place.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-        with _edge.translated(folder):
-            _edge.create_shard(new, dim)
-        try:
-            new.rename(place)
-        except OSError:  # another process was faster; it holds the shard, which loading says
-            shutil.rmtree(new, ignore_errors=True)
-    with _edge.translated(folder):
+    with _alone(folder), _edge.translated(folder):
+        _upgrade.settle(place)
+        if not place.exists():
+            fresh = _upgrade.hidden(place, "new")
+            _edge.create_shard(fresh, dim)
+            fresh.rename(place)
         try:
             return _edge.load_shard(place, dim)
         except Exception as error:
             if not _edge.is_incompatible(error):
                 raise
             if not _upgrade.made_anew(place, dim):
-                raise ValueError(f"The index in {folder} has vectors of another length than {dim}.") from error
+                raise ValueError(f"The index in {folder} was not made for vectors of {dim}: {error}") from error
         return _edge.load_shard(place, dim)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of all who open a shard of the folder one at a time: whoever waits finds it made, or taken."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # a child forked meanwhile has the handle too, and with it the lock
+        os.close(handle)

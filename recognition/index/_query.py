@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
 from uuid import UUID
 
 import numpy as np
@@ -35,6 +35,11 @@ class Part:
 
     using: str
     vector: np.ndarray | SparseWords
+
+    @property
+    def dense(self) -> np.ndarray:
+        """The vector of a part that is no words."""
+        return cast(np.ndarray, self.vector)
 
 
 @dataclass(frozen=True)
@@ -253,11 +258,11 @@ def search(engine: Engine, queries: Sequence[IndexQuery], *, dim: int, image_wei
         for each, some, its in zip(waiting, ranked, rounds, strict=True):
             each.take(some, payloads, its)
         waiting = [each for each in waiting if not each.done]
-    _tell(engine, searches)
+    _score_shown(engine, searches)
     return [each.hits() for each in searches]
 
 
-def _tell(engine: Engine, searches: Sequence[_Search]) -> None:
+def _score_shown(engine: Engine, searches: Sequence[_Search]) -> None:
     """The exact scores of what is shown: the engine is asked for those that it has not told."""
     untold = [(each, *asked) for each in searches for asked in each.untold()]
     scores = engine.score([(part, ids) for _, part, ids in untold]) if untold else []
@@ -325,7 +330,7 @@ def _grouped(
         for point, score in ranked.items()
         if (stored := payloads.get(point)) is not None and stored.get(TENANT) == merchant_id
     ]
-    photos.sort()
+    photos.sort(key=lambda photo: photo[:3])
     best: dict[str, tuple[float, PointId]] = {}
     votes: dict[str, int] = {}
     for below, product_id, _, point in photos:

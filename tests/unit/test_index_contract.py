@@ -427,6 +427,34 @@ def test_photo_and_words_are_weighed(index):
     assert halves["words"] > 0.5 > halves["photo"] > halves["none"]
 
 
+def test_what_is_weighed_is_scored_by_the_part_that_did_not_find_it(index):
+    """More photos than are looked at, and a word that only the one farthest from the photo has."""
+    rows, (asked,) = vectors(100, 4), vectors(1, 5)
+    far = int(np.argmin(rows @ asked))
+    index.upsert([point(f"photo{i:03d}", row, words="mug" if i == far else "") for i, row in enumerate(rows)])
+    (hits,) = index.nearest([IndexQuery(ACME, image=asked, words="mug", photo_weight=0.4)])
+    assert (products(hits)[0], len(hits)) == (f"photo{far:03d}", 10)
+    looks = {f"photo{i:03d}": float(row @ asked) for i, row in enumerate(rows)}
+    for hit in hits:
+        spoken = float(hit.product_id == f"photo{far:03d}")
+        assert hit.score == pytest.approx(0.4 * looks[hit.product_id] + 0.6 * spoken, abs=1e-5)
+        assert hit.image_score == pytest.approx(looks[hit.product_id], abs=1e-5)
+        assert (hit.text_score > 0) == bool(spoken)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_either_half_may_count_for_nothing(opener, weight):
+    index = opener(image_weight=weight)
+    image, fused, (query,) = vectors(30, 6), vectors(30, 7), vectors(1, 8)
+    points = [point(f"photo{i:02d}", image[i], fused[i]) for i in range(30)]
+    index.upsert(points)
+    (hits,) = index.nearest([IndexQuery(ACME, image=query)])
+    assert products(hits) == [entry[0] for entry in brute_force(points, query, weight)[:10]]
+    rows = [int(hit.photo_id.removeprefix("photo")) for hit in hits]
+    assert [hit.image_score for hit in hits] == pytest.approx(list(image[rows] @ query), abs=1e-5)
+    assert [hit.fused_score for hit in hits] == pytest.approx(list(fused[rows] @ query), abs=1e-5)
+
+
 def test_image_vectors_come_back_as_they_were_stored(index):
     a, b = vectors(2)
     assert index.image_vectors(["x"]) == {}
@@ -528,7 +556,7 @@ def test_reopened_it_still_knows(opener):
 
 def test_another_vector_length_is_refused(opener):
     opener().close()
-    with pytest.raises(ValueError, match="another length than 128"):
+    with pytest.raises(ValueError, match="128"):
         opener(dim=128)
 
 

@@ -92,7 +92,7 @@ def test_acknowledged_photos_survive_kill_nine_and_a_second_process_is_refused(t
 
 def test_a_crash_while_a_version_is_made_leaves_no_half_version(tmp_path, monkeypatch):
     def crash(folder, dim):
-        (folder / "segments").mkdir()
+        (folder / "segments").mkdir(parents=True)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -24,7 +24,7 @@ from qdrant_edge import (
 )
 
 from recognition.errors import Unavailable
-from recognition.index import AttributeFilter, Filters, IndexQuery, PointPayload, _schema, open_index
+from recognition.index import AttributeFilter, Filters, IndexQuery, PointPayload, _schema, _upgrade, open_index
 from recognition.index._words import document_words
 
 ROOT = Path(__file__).parents[2]
@@ -157,9 +157,73 @@ def test_what_cannot_be_made_anew_now_stays_as_it_is(tmp_path):
         assert index.count() == 20
 
 
+def test_without_room_for_both_it_says_how_much_it_needs(tmp_path, monkeypatch):
+    earlier(tmp_path, 20)
+    with monkeypatch.context() as on_a_small_disk:
+        on_a_small_disk.setattr(_upgrade, "ROOM", 1e9)  # no disk has so much
+        with pytest.raises(Unavailable, match=r"takes [\d,]+ MB; [\d,]+ MB are free"):
+            open_index(str(tmp_path), version="v")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert index.count() == 20
+
+
+def test_what_breaks_off_leaves_no_half_shard(tmp_path, monkeypatch):
+    def breaks_off(shard):
+        yield next(whole(shard))
+        raise RuntimeError("the disk is gone")
+
+    earlier(tmp_path, 700)
+    whole = _upgrade._pages
+    with monkeypatch.context() as broken:
+        broken.setattr(_upgrade, "_pages", breaks_off)
+        with pytest.raises(RuntimeError, match="the disk is gone"):
+            open_index(str(tmp_path), version="v")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert index.count() == 700
+
+
+def test_two_that_open_it_at_once(tmp_path):
+    """One makes it anew while the other waits for it, and finds it taken, or free again."""
+    earlier(tmp_path, 3_000)
+    command = [sys.executable, "-c", OPENER, str(tmp_path)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)
+    ]
+    said = [opener.communicate(timeout=60) for opener in both]
+    assert any("opened" in out for out, _ in said)
+    assert all("opened" in out or "index_locked" in problem for out, problem in said)
+    assert sum("are written anew" in problem for _, problem in said) == 1
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert index.count() == 3_000
+
+
+def test_a_dropped_version_does_not_come_back_from_what_a_killed_process_left(tmp_path):
+    earlier(tmp_path, 20)
+    (tmp_path / "photos-v").rename(tmp_path / ".old-photos-v")
+    (tmp_path / ".new-photos-v").mkdir()
+    with contextlib.closing(open_index(str(tmp_path), version="w")) as index:
+        index.promote("w")
+        index.drop("v")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-w"]
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert index.count() == 0
+
+
+def test_a_point_that_lacks_a_vector_is_left_out(tmp_path):
+    """Nothing of ours writes one; it must not keep the others from being served."""
+    earlier(tmp_path, 20)
+    theirs = EdgeShard.load(str(tmp_path / "photos-v"), two_vectors())
+    theirs.update(UpdateOperation.upsert_points([Point(7, {"image": [1.0] * 256}, {"merchant_id": "acme"})]))
+    theirs.close()
+    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
+        assert index.count() == 20
+
+
 def test_one_with_vectors_of_another_length_is_left_alone(tmp_path):
     earlier(tmp_path, 20, dim=128)
-    with pytest.raises(ValueError, match="another length than 256"):
+    with pytest.raises(ValueError, match="not made for vectors of 256"):
         open_index(str(tmp_path), version="v")
     with contextlib.closing(open_index(str(tmp_path), version="v", dim=128)) as index:
         assert index.count() == 20
