@@ -1,7 +1,7 @@
 """The embedded engine: Qdrant Edge in this process, one shard folder a bundle version, no server to run.
 
-A folder holds ``photos-<version>/`` for each version and the file ``photos``, which names the live one. The shard
-belongs to one process and does not survive a fork: open it after the fork, close it before the end.
+A folder holds ``photos-<version>/`` for each version, the file ``photos``, which names the live one, and ``.lock``. The
+shard belongs to one process and does not survive a fork: open it after the fork, close it before the end.
 """
 
 import contextlib
@@ -251,10 +251,9 @@ def _open_shard(folder: Path, version: str, dim: int) -> EdgeShard:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Of all who open a shard of the folder one at a time: whoever waits finds it made, or taken."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(handle, fcntl.LOCK_UN)  # a child forked meanwhile has the handle too, and with it the lock
-        os.close(handle)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile has the file open too, and with it the lock

@@ -1,6 +1,7 @@
 """A folder of an earlier release, which kept a photo's two vectors apart, is made anew as it is opened."""
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def test_it_answers_as_before(tmp_path, codes):
     best = np.argsort(-scores)[:10]
     for _ in range(2):  # made anew, and then as any other
         with contextlib.closing(open_index(str(tmp_path), version="v", image_weight=0.7)) as index:
-            assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+            assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
             assert index._shard.info().payload_schema.keys() == _schema.PAYLOAD_INDEXES.keys()
             assert (index.count(), index.health().version, index.versions()) == (700, "v", ["v"])
             (hits,) = index.nearest([IndexQuery(ACME, image=asked)])
@@ -124,7 +125,7 @@ def test_killed_again_and_again_while_it_is_made_anew_it_loses_nothing(tmp_path)
             killed += "opened" not in opener.communicate()[0]
     assert killed >= 1, "not one was killed in time"
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
         assert set(index.photo_ids("acme")) == {f"photo{number}" for number in range(6_000)}
         (hits,) = index.nearest([IndexQuery(ACME, image=vectors(6_000)[0][4321])])
         assert hits[0].photo_id == "photo4321"
@@ -139,10 +140,10 @@ def test_killed_between_two_renamings_or_after_them(tmp_path, renamed):
     if renamed == "both":
         open_index(str(tmp_path / "other"), version="v").close()
         (tmp_path / "other" / "photos-v").rename(tmp_path / "photos-v")  # today's form, and empty: to be told apart
-        (tmp_path / "other").rmdir()
+        shutil.rmtree(tmp_path / "other")
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert index.count() == (20 if renamed == "the old one" else 0)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
 
 
 def test_what_cannot_be_made_anew_now_stays_as_it_is(tmp_path):
@@ -163,7 +164,7 @@ def test_without_room_for_both_it_says_how_much_it_needs(tmp_path, monkeypatch):
         on_a_small_disk.setattr(_upgrade, "ROOM", 1e9)  # no disk has so much
         with pytest.raises(Unavailable, match=r"takes [\d,]+ MB; [\d,]+ MB are free"):
             open_index(str(tmp_path), version="v")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert index.count() == 20
 
@@ -179,7 +180,7 @@ def test_what_breaks_off_leaves_no_half_shard(tmp_path, monkeypatch):
         broken.setattr(_upgrade, "_pages", breaks_off)
         with pytest.raises(RuntimeError, match="the disk is gone"):
             open_index(str(tmp_path), version="v")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-v"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert index.count() == 700
 
@@ -206,7 +207,7 @@ def test_a_dropped_version_does_not_come_back_from_what_a_killed_process_left(tm
     with contextlib.closing(open_index(str(tmp_path), version="w")) as index:
         index.promote("w")
         index.drop("v")
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos-w"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-w"]
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
         assert index.count() == 0
 
