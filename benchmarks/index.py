@@ -173,9 +173,10 @@ def measure(
     for name, queries in searches(shelf, count, dice).items():
         recall = recalled(index, shelf, queries[:100])
         kinds: dict[str, Callable[[IndexQuery], object]] = {engine: lambda query: index.nearest([query])}
+        as_long = steps_as_long(timed(kinds, queries[:IN_TURN])[engine])
         if bare and recall is not None:
             kinds["bare engine"] = lambda query: bare_nearest(bare, query)
-        kinds["machine"] = loop(steps_as_long(timed(kinds, queries[:IN_TURN])[engine]))
+        kinds["machine"] = loop(as_long)
         for kind, times in timed(kinds, queries).items():
             rows.append(row(kind, shelf, name, times, recall if kind == engine else None))
     return rows

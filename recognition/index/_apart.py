@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from recognition.index._query import Ask, Engine, Found, Mix, Part, PointId, Ranking
+from recognition.index._engine import Ask, Engine, Found, Lack, Mix, Part, PointId, Ranking, complete, lack
 from recognition.index._schema import FUSED, IMAGE
 
 Scores = dict[PointId, float]
@@ -24,8 +24,8 @@ class Apart:
         apart = [[replace(ask, parts=parts) for parts in _parts_apart(ask)] for ask in asks]
         told = iter(self._engine.fetch([each for some in apart for each in some]))
         answers = [[next(told).scores for _ in some] for some in apart]
-        mixes = [(ask.parts[0], scores) for ask, scores in zip(asks, answers, strict=True) if len(scores) > 1]
-        self._complete([half for mix, scores in mixes for half in zip(_halves(mix), scores, scores[::-1], strict=True)])
+        lacks = [each for ask, its in zip(asks, answers, strict=True) for each in _lacks(ask.parts[0], its)]
+        complete(self._engine, lacks)
         return [_found(ask, scores) for ask, scores in zip(asks, answers, strict=True)]
 
     def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[Scores]:
@@ -37,14 +37,6 @@ class Apart:
         """As the engine tells them."""
         return self._engine.payloads(ids)
 
-    def _complete(self, halves: Sequence[tuple[Part, Scores, Scores]]) -> None:
-        """Add to a half's scores those of what the other half found, all in one batch."""
-        lacking = [(half, own, [point for point in other if point not in own]) for half, own, other in halves]
-        lacking = [each for each in lacking if each[2]]
-        told = self._engine.score([(half, ids) for half, _, ids in lacking]) if lacking else []
-        for (_, own, _), scores in zip(lacking, told, strict=True):
-            own |= scores
-
 
 def _halves(part: Ranking) -> tuple[Part, ...]:
     return (part.image, part.fused) if isinstance(part, Mix) else (part,)
@@ -53,6 +45,14 @@ def _halves(part: Ranking) -> tuple[Part, ...]:
 def _parts_apart(ask: Ask) -> list[tuple[Ranking, ...]]:
     """The parts of the queries that an ask becomes: a mix is never one of several parts."""
     return [(half,) for half in _halves(ask.parts[0])] if len(ask.parts) == 1 else [ask.parts]
+
+
+def _lacks(part: Ranking, scores: Sequence[Scores]) -> list[Lack]:
+    """Of a mix what each half found, by the other one."""
+    if not isinstance(part, Mix):
+        return []
+    image, fused = scores
+    return [lack(part.image, fused, image), lack(part.fused, image, fused)]
 
 
 def _found(ask: Ask, scores: Sequence[Scores]) -> Found:

@@ -10,7 +10,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Mix, PointId, Ranking
+from recognition.index._engine import NOTHING, Ask, Mix, PointId, Ranking
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 

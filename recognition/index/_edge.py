@@ -50,7 +50,7 @@ from qdrant_edge import (
 
 from recognition.errors import Unavailable
 from recognition.index import _schema
-from recognition.index._query import NOTHING, Ask, Found, Mix, PointId, Ranking
+from recognition.index._engine import NOTHING, Ask, Found, Mix, PointId, Ranking
 from recognition.index._words import SparseWords, document_words
 from recognition.index.types import AttributeFilter, Filters, PhotoPoint
 
@@ -73,7 +73,7 @@ _INDEX_TYPES = {
 
 
 class EdgeEngine:
-    """The calls a search makes (``_query.Engine``) on an open shard. Every photo that passes the filters is looked at:
+    """The calls a search makes (``_engine.Engine``) on an open shard. Every photo that passes the filters is looked at:
     as it is where they are few, else by its codes of four bits a value first.
 
     ``sole``: the merchant whose photos are all that the shard holds, None where it is not known that there is but one.

@@ -21,7 +21,8 @@ from qdrant_edge import CountRequest, EdgeShard, Filter, ScrollRequest, UpdateOp
 
 from recognition.errors import Unavailable
 from recognition.index import _edge, _schema, _upgrade
-from recognition.index._query import PointId, search
+from recognition.index._engine import PointId
+from recognition.index._query import search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 OUTGROWN_POINTS = 100_000

@@ -1,4 +1,4 @@
-"""A search, engine-neutral: what to ask, exact scores, grouping by product. Both engines run through here.
+"""A search, whatever the engine: what to ask, exact scores, grouping by product. Both engines run through here.
 
 ``IndexQuery`` -> the nearest photos by what ranks them, filtered in the engine, and fused there where its fusion
 ranks -> payloads of the best -> group by product, until there are enough -> the exact scores that are still missing, of
@@ -7,86 +7,21 @@ what is shown alone -> ``ProductHit``.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, TypeAlias, cast
-from uuid import UUID
+from typing import Any
 
 import numpy as np
 
+from recognition.index._engine import Ask, Engine, Found, Lack, Mix, Part, PointId, Ranking, complete, lack
 from recognition.index._schema import FUSED, IMAGE, TENANT, WORDS, checked_vector, from_payload
-from recognition.index._words import SparseWords, query_words
-from recognition.index.types import Filters, IndexQuery, ProductHit
+from recognition.index._words import query_words
+from recognition.index.types import IndexQuery, ProductHit
 
 OVERFETCH = 6
 MIN_FETCH = 60
 VARIANTS_KEPT = 10  # of one article, the best; more of them tell nothing new and would fill the answer
-NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-PointId: TypeAlias = int | str | UUID
-
-
-@dataclass(frozen=True)
-class Part:
-    """One vector of a query: what it is compared with (``IMAGE``, ``FUSED``: its cosine; ``WORDS``: BM25), and itself,
-    float32 ``[dim]`` of unit length or words."""
-
-    using: str
-    vector: np.ndarray | SparseWords
-
-    @property
-    def dense(self) -> np.ndarray:
-        """The vector of a part that is no words."""
-        return cast(np.ndarray, self.vector)
-
-
-@dataclass(frozen=True)
-class Mix:
-    """Both cosines of a photo in one score: ``weight * image + (1 - weight) * fused``."""
-
-    using: ClassVar[str] = "mix"
-    image: Part
-    fused: Part
-    weight: float
-
-
-Ranking: TypeAlias = Part | Mix
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One Qdrant query: the ``depth`` nearest by its part, or by each of its parts and then fused; none of them with a
-    value that ``without`` names for a field."""
-
-    filters: Filters
-    parts: tuple[Ranking, ...]
-    depth: int
-    without: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Candidates of an ask, the best first, with their scores: exact ones for an ask of one part, for one of several
-    what the fusion made of them. ``exact``: what other scores the engine has learned on its way."""
-
-    scores: dict[PointId, float]
-    exact: Mapping[str, Mapping[PointId, float]] = field(default_factory=dict)
-
-
-class Engine(Protocol):
-    """The batched calls that a search needs. Points go by their ids, in the engine's own type."""
-
-    def fetch(self, asks: Sequence[Ask]) -> list[Found]:
-        """Candidates of each ask."""
-
-    def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[dict[PointId, float]]:
-        """Exact score of each named point for one part; a point that is gone, or that no query word occurs in, is left
-        out."""
-
-    def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
-        """What the points tell of their products (``_schema.ANSWERED``); one that is gone is left out."""
 
 
 class _Round:
@@ -105,13 +40,10 @@ class _Round:
         for using, told in found.exact.items():
             self.exact[using] |= told
 
-    def missing(self) -> Iterator[tuple[Ranking, list[PointId]]]:
+    def lacks(self) -> list[Lack]:
         """Where parts are weighed against each other: each photo by the parts that did not find it."""
-        for ask in self.asks if len(self.asks) > 1 else ():
-            for part in ask.parts:
-                ids = [point for point in self.found if point not in self.exact[part.using]]
-                if ids:
-                    yield part, ids
+        weighed = [part for ask in self.asks for part in ask.parts] if len(self.asks) > 1 else []
+        return [lack(part, self.found, self.exact[part.using]) for part in weighed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +86,10 @@ class _Search:
     def ranking(self) -> tuple[Ranking, ...]:
         """What photos rank by: a photo by its two cosines as one score, but for a photo with words that the engine's
         fusion ranks, each by itself."""
-        if len(self.parts) < 2 or self.parts[0].using != IMAGE or (len(self.parts) == 3 and self.by_weight is None):
-            return self.parts
-        return Mix(self.parts[0], self.parts[1], self.image_weight), *self.parts[2:]
+        weighed = len(self.parts) == 2 or self.by_weight is not None
+        if weighed and self.parts[0].using == IMAGE:
+            return Mix(self.parts[0], self.parts[1], self.image_weight), *self.parts[2:]
+        return self.parts
 
     @cached_property
     def by_weight(self) -> float | None:
@@ -211,12 +144,10 @@ class _Search:
         count = self._keep_wanted()
         self.done = count >= self.query.limit or len(found.found) < self.depth or not new
 
-    def untold(self) -> Iterator[tuple[Part, list[PointId]]]:
+    def lacks(self) -> list[Lack]:
         """The exact scores that hits tell and no round has told yet."""
-        for part in self.parts:
-            ids = [each.point for each in self.products if each.point not in self.exact[part.using]]
-            if ids:
-                yield part, ids
+        shown = [product.point for product in self.products]
+        return [lack(part, shown, self.exact[part.using]) for part in self.parts]
 
     def hits(self) -> list[ProductHit]:
         """What is shown, without photos that are gone since they were found: a vector of theirs has no score then."""
@@ -258,16 +189,8 @@ def search(engine: Engine, queries: Sequence[IndexQuery], *, dim: int, image_wei
         for each, some, its in zip(waiting, ranked, rounds, strict=True):
             each.take(some, payloads, its)
         waiting = [each for each in waiting if not each.done]
-    _score_shown(engine, searches)
+    complete(engine, [each for its in searches for each in its.lacks()])
     return [each.hits() for each in searches]
-
-
-def _score_shown(engine: Engine, searches: Sequence[_Search]) -> None:
-    """The exact scores of what is shown: the engine is asked for those that it has not told."""
-    untold = [(each, *asked) for each in searches for asked in each.untold()]
-    scores = engine.score([(part, ids) for _, part, ids in untold]) if untold else []
-    for (each, part, _), told in zip(untold, scores, strict=True):
-        each.exact[part.using] |= told
 
 
 def _rounds(engine: Engine, searches: Sequence[_Search]) -> list[_Round]:
@@ -277,10 +200,7 @@ def _rounds(engine: Engine, searches: Sequence[_Search]) -> list[_Round]:
     for its in rounds:
         for ask in its.asks:
             its.add(ask, next(answers))
-    missing = [(its, *asked) for its in rounds for asked in its.missing()]
-    scores = engine.score([(part, ids) for _, part, ids in missing]) if missing else []
-    for (its, part, _), told in zip(missing, scores, strict=True):
-        its.exact[part.using] |= told
+    complete(engine, [each for its in rounds for each in its.lacks()])
     return rounds
 
 

@@ -20,7 +20,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from recognition.errors import Unavailable
 from recognition.index import _client, _schema
 from recognition.index._apart import Apart
-from recognition.index._query import Ask, Found, PointId, Ranking, search
+from recognition.index._engine import Ask, Found, PointId, Ranking
+from recognition.index._query import search
 from recognition.index.types import Filters, IndexHealth, IndexQuery, PhotoPoint, ProductHit, StoredPoint
 
 TIMEOUT_SECONDS = 10
@@ -58,7 +59,7 @@ class ServerIndex:
         return search(Apart(self), queries, dim=self._dim, image_weight=self._image_weight)
 
     def fetch(self, asks: Sequence[Ask]) -> list[Found]:
-        """Candidates of a search (``_query.Engine``)."""
+        """Candidates of a search (``_engine.Engine``)."""
         behind = self._server_is_behind()
         params = [self._params(self._is_selective(ask.filters, behind=behind), behind=behind) for ask in asks]
         requests = [_client.candidates_request(ask, its) for ask, its in zip(asks, params, strict=True)]
@@ -67,14 +68,14 @@ class ServerIndex:
         return [Found({point.id: point.score for point in answer.points}) for answer in answers]
 
     def score(self, asks: Sequence[tuple[Ranking, list[PointId]]]) -> list[dict[PointId, float]]:
-        """Exact scores of a search's candidates (``_query.Engine``)."""
+        """Exact scores of a search's candidates (``_engine.Engine``)."""
         requests = [_client.score_request(part, ids, self._params(exact=True)) for part, ids in asks]
         with self._engine() as client:
             answers = client.query_batch_points(self._collection, requests)
         return [{point.id: point.score for point in answer.points} for answer in answers]
 
     def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
-        """What a search's best photos tell of their products (``_query.Engine``)."""
+        """What a search's best photos tell of their products (``_engine.Engine``)."""
         with self._engine() as client:
             records = client.retrieve(self._collection, ids, with_payload=_schema.ANSWERED, with_vectors=False)
         return {record.id: record.payload for record in records if record.payload}

@@ -119,7 +119,7 @@ def test_searches_by_codes_find_what_exact_ones_find_with_and_without_a_filter(t
             [
                 # a category has nothing to do with how its photos look: what graphs are bad at
                 PhotoPoint(
-                    PointPayload("acme", f"p{n}", f"photo{n}", f"c{n % 10}", "b", None, None, True), look, text, ""
+                    PointPayload("acme", f"p{n}", f"photo{n}", f"c{n % 10}", "b", None, None, True), look, text, "mug"
                 )
                 for n, (look, text) in enumerate(zip(looks, texts, strict=True))
             ]

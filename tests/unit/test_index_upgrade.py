@@ -78,6 +78,23 @@ def earlier(folder, count, *, codes=None, dim=256):
     (folder / "photos").write_text("v", encoding="utf-8")
 
 
+def count(folder, dim=256):
+    """How many photos there are for whoever opens it."""
+    with contextlib.closing(open_index(str(folder), version="v", dim=dim)) as index:
+        return index.count()
+
+
+def refusal(folder):
+    """Why it cannot be opened now."""
+    with pytest.raises(Unavailable) as refused:
+        open_index(str(folder), version="v")
+    return refused.value.code
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def units(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -91,7 +108,7 @@ def test_it_answers_as_before(tmp_path, codes):
     best = np.argsort(-scores)[:10]
     for _ in range(2):  # made anew, and then as any other
         with contextlib.closing(open_index(str(tmp_path), version="v", image_weight=0.7)) as index:
-            assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
+            assert names(tmp_path) == [".lock", "photos", "photos-v"]
             assert index._shard.info().payload_schema.keys() == _schema.PAYLOAD_INDEXES.keys()
             assert (index.count(), index.health().version, index.versions()) == (700, "v", ["v"])
             (hits,) = index.nearest([IndexQuery(ACME, image=asked)])
@@ -125,7 +142,7 @@ def test_killed_again_and_again_while_it_is_made_anew_it_loses_nothing(tmp_path)
             killed += "opened" not in opener.communicate()[0]
     assert killed >= 1, "not one was killed in time"
     with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
+        assert names(tmp_path) == [".lock", "photos", "photos-v"]
         assert set(index.photo_ids("acme")) == {f"photo{number}" for number in range(6_000)}
         (hits,) = index.nearest([IndexQuery(ACME, image=vectors(6_000)[0][4321])])
         assert hits[0].photo_id == "photo4321"
@@ -141,21 +158,17 @@ def test_killed_between_two_renamings_or_after_them(tmp_path, renamed):
         open_index(str(tmp_path / "other"), version="v").close()
         (tmp_path / "other" / "photos-v").rename(tmp_path / "photos-v")  # today's form, and empty: to be told apart
         shutil.rmtree(tmp_path / "other")
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == (20 if renamed == "the old one" else 0)
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
+    assert count(tmp_path) == (20 if renamed == "the old one" else 0)
+    assert names(tmp_path) == [".lock", "photos", "photos-v"]
 
 
 def test_what_cannot_be_made_anew_now_stays_as_it_is(tmp_path):
     earlier(tmp_path, 20)
     in_the_way = tmp_path / ".new-photos-v"
     in_the_way.write_text("no folder can be made here", encoding="utf-8")
-    with pytest.raises(Unavailable) as refused:
-        open_index(str(tmp_path), version="v")
-    assert refused.value.code == "index_unavailable"
+    assert refusal(tmp_path) == "index_unavailable"
     in_the_way.unlink()
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 20
+    assert count(tmp_path) == 20
 
 
 def test_without_room_for_both_it_says_how_much_it_needs(tmp_path, monkeypatch):
@@ -164,9 +177,8 @@ def test_without_room_for_both_it_says_how_much_it_needs(tmp_path, monkeypatch):
         on_a_small_disk.setattr(_upgrade, "ROOM", 1e9)  # no disk has so much
         with pytest.raises(Unavailable, match=r"takes [\d,]+ MB; [\d,]+ MB are free"):
             open_index(str(tmp_path), version="v")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 20
+    assert names(tmp_path) == [".lock", "photos", "photos-v"]
+    assert count(tmp_path) == 20
 
 
 def test_what_breaks_off_leaves_no_half_shard(tmp_path, monkeypatch):
@@ -180,9 +192,8 @@ def test_what_breaks_off_leaves_no_half_shard(tmp_path, monkeypatch):
         broken.setattr(_upgrade, "_pages", breaks_off)
         with pytest.raises(RuntimeError, match="the disk is gone"):
             open_index(str(tmp_path), version="v")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-v"]
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 700
+    assert names(tmp_path) == [".lock", "photos", "photos-v"]
+    assert count(tmp_path) == 700
 
 
 def test_two_that_open_it_at_once(tmp_path):
@@ -196,8 +207,7 @@ def test_two_that_open_it_at_once(tmp_path):
     assert any("opened" in out for out, _ in said)
     assert all("opened" in out or "index_locked" in problem for out, problem in said)
     assert sum("are written anew" in problem for _, problem in said) == 1
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 3_000
+    assert count(tmp_path) == 3_000
 
 
 def test_a_dropped_version_does_not_come_back_from_what_a_killed_process_left(tmp_path):
@@ -207,9 +217,8 @@ def test_a_dropped_version_does_not_come_back_from_what_a_killed_process_left(tm
     with contextlib.closing(open_index(str(tmp_path), version="w")) as index:
         index.promote("w")
         index.drop("v")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "photos", "photos-w"]
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 0
+        assert names(tmp_path) == [".lock", "photos", "photos-w"]
+    assert count(tmp_path) == 0
 
 
 def test_a_point_that_lacks_a_vector_is_left_out(tmp_path):
@@ -218,24 +227,19 @@ def test_a_point_that_lacks_a_vector_is_left_out(tmp_path):
     theirs = EdgeShard.load(str(tmp_path / "photos-v"), two_vectors())
     theirs.update(UpdateOperation.upsert_points([Point(7, {"image": [1.0] * 256}, {"merchant_id": "acme"})]))
     theirs.close()
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 20
+    assert count(tmp_path) == 20
 
 
 def test_one_with_vectors_of_another_length_is_left_alone(tmp_path):
     earlier(tmp_path, 20, dim=128)
     with pytest.raises(ValueError, match="not made for vectors of 256"):
         open_index(str(tmp_path), version="v")
-    with contextlib.closing(open_index(str(tmp_path), version="v", dim=128)) as index:
-        assert index.count() == 20
+    assert count(tmp_path, dim=128) == 20
 
 
 def test_one_that_another_process_has_open_is_left_alone(tmp_path):
     earlier(tmp_path, 20)
     theirs = EdgeShard.load(str(tmp_path / "photos-v"), two_vectors())
-    with pytest.raises(Unavailable) as refused:
-        open_index(str(tmp_path), version="v")
-    assert refused.value.code == "index_locked"
+    assert refusal(tmp_path) == "index_locked"
     theirs.close()
-    with contextlib.closing(open_index(str(tmp_path), version="v")) as index:
-        assert index.count() == 20
+    assert count(tmp_path) == 20
