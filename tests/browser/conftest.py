@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client, TransactionTestCase
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from catalog.services import notify
 from tests.api_support import Shop
@@ -152,11 +152,19 @@ def desk(desk_page, log_in, ana) -> Page:
 
 @contextmanager
 def watched(page: Page) -> Iterator[Page]:
-    """A page whose console is listened to while the block runs; it must not complain of what is not expected."""
+    """A page whose console is listened to while the block runs; it must not complain of what is not expected.
+
+    What the page let go of itself is no complaint: it asked anew, or was left while a photo was still on its way.
+    """
     page.complaints, page.expected = [], []
+
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":
+            page.complaints.append(f"{request.url} {request.failure}")
+
     page.on("console", lambda line: page.complaints.append(line.text) if line.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: page.complaints.append(f"{request.url} {request.failure}"))
+    page.on("requestfailed", failed)
     yield page
     surprises = [line for line in page.complaints if not any(known in line for known in page.expected)]
     assert not surprises

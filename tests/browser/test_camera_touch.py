@@ -21,7 +21,6 @@ def phone(browser, live_server):
     )
     context.set_default_timeout(PATIENCE_MS)
     with watched(context.new_page()) as page:
-        page.expected = ["net::ERR_ABORTED"]  # of what is asked anew meanwhile
         yield page
     context.close()
 

@@ -12,7 +12,6 @@ from playwright.sync_api import expect
 
 from tests.browser.axe import barriers
 from tests.browser.conftest import PATIENCE_MS, WIDTHS, overflow, until_true, watched
-from tests.browser.test_photo_search import LET_GO
 from tests.line import ROOT
 
 EXAMPLE = ROOT / "clients" / "widget" / "example.html"
@@ -61,7 +60,6 @@ def visit(browser):
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 500, **options)
         context.set_default_timeout(PATIENCE_MS)
         with watched(context.new_page()) as page:
-            page.expected = [LET_GO]
             page.goto(address)
             yield page
         context.close()
