@@ -3,12 +3,14 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from catalog.models import Item, Lane
 from tests.api_support import Shop
+from tests.browser.live import ONE_REQUEST
 from tests.drawing import jpeg
 
 DESK = "/admin/catalog/item/desk/"
@@ -63,7 +65,31 @@ def held_back(page: Page, pattern: str) -> Callable[[], None]:
     return release
 
 
+def answer_held_back(page: Page, pattern: str) -> tuple[Callable[[], Any], Callable[[], None]]:
+    """The next answer of these addresses waits: what gives its JSON once it is there, and what lets it through."""
+    there, let_go = [], []
+
+    def hold(route: Route) -> None:
+        if let_go or there:
+            return route.continue_()
+        there.append((route, route.fetch()))
+
+    def told() -> Any:
+        while not there:
+            page.wait_for_timeout(20)
+        return there[0][1].json()
+
+    def release() -> None:
+        let_go.append(True)
+        ((route, response),) = there
+        route.fulfill(response=response)
+
+    page.route(pattern, hold)
+    return told, release
+
+
 def taken_by_another(item: Item) -> None:
     """Another desk has it from now on."""
     until = timezone.now() + timedelta(hours=1)
-    Item.objects.filter(pk=item.pk).update(claim=uuid.uuid4(), claimed_by=None, claimed_until=until)
+    with ONE_REQUEST:  # the desk renews its claims meanwhile: it reads, then writes
+        Item.objects.filter(pk=item.pk).update(claim=uuid.uuid4(), claimed_by=None, claimed_until=until)

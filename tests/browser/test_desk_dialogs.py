@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from catalog.models import Decision, Item, Membership
 from tests.api_support import Shop
-from tests.browser.desk import decided, held_back, open_desk, shows, taken_by_another, waiting
+from tests.browser.desk import answer_held_back, decided, held_back, open_desk, shows, taken_by_another, waiting
 
 ALIKE = {"fingerprint": "5" * 128}  # of the same pixels
 
@@ -18,7 +18,7 @@ def cups(shop):
 
 def search(page, words):
     page.keyboard.press("/")
-    page.keyboard.type(words)
+    page.keyboard.insert_text(words)  # at once: a hand that stops on the way has a list of its own
     expect(page.locator("#found li")).to_have_count(3)
 
 
@@ -172,6 +172,26 @@ def test_an_undo_before_the_refusal_counts_once(desk, shop, cups):
     decided(desk, 1)
     shows(desk, second)
     assert {item.pk: item.state for item in Item.objects.all()} == {first.pk: "rejected", second.pk: "open"}
+
+
+def test_an_answer_that_is_older_than_an_undo_takes_nothing_away(desk, setting, shop):
+    setting("VITRINE_REVIEW_CLAIM_SECONDS", "3")  # the desk looks every second whether it has its items still
+    first, second = waiting(shop, doubt=0.9), waiting(shop, doubt=0.1)
+    open_desk(desk)
+    decide_told, let_decide_go = answer_held_back(desk, "**/decide/*")
+    desk.keyboard.press("r")
+    shows(desk, second)
+    assert len(decide_told()["decisions"]) == 1  # the site has it, and the desk does not know yet
+    next_told, let_next_go = answer_held_back(desk, "**/next/*")
+    assert next_told()["lost"] == [str(first.pk)]
+    let_decide_go()
+    decided(desk, 1)
+    desk.keyboard.press("z")
+    decided(desk, 0)
+    let_next_go()
+    desk.wait_for_timeout(200)
+    assert desk.locator("article.item").get_attribute("data-item") == str(first.pk)
+    assert states() == {"open"}
 
 
 def test_who_skips_many_is_still_given_more(desk, shop):

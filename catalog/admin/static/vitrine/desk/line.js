@@ -71,7 +71,7 @@ export class Line {
         holding: holding.slice(0, MOST_NAMED),
         skipped: this.skipped,
       });
-      this.#arrived(answer);
+      this.#arrived(answer, pending);
     } catch (error) {
       this.failed(error);
       const isAway = !(error instanceof LoggedOut || error instanceof Refusal);
@@ -85,11 +85,13 @@ export class Line {
     }
   }
 
-  #arrived(answer) {
+  /** `asked`: what was on its way when the site was asked. Of that its answer may be old news: taken back since. */
+  #arrived(answer, asked) {
     const still = new Set(this.pending());
+    const own = new Set([...asked, ...still]);
     const lost = new Set(answer.lost);
     const shown = this.current;
-    this.entries = this.entries.filter((entry) => !lost.has(entry.item.id) || still.has(entry.item.id));
+    this.entries = this.entries.filter((entry) => !lost.has(entry.item.id) || own.has(entry.item.id));
     const known = new Set([...this.entries.map((entry) => entry.item.id), ...still]);
     for (const item of answer.items) {
       if (!known.has(item.id)) this.entries.push({ item, node: itemNode(item), shownAt: 0 });
@@ -97,7 +99,7 @@ export class Line {
     this.dry = answer.items.length === 0;
     this.waiting = Math.max(answer.waiting - still.size, 0); // the site does not know yet what is on its way
     this.#ready();
-    this.changed(shown !== undefined && lost.has(shown.item.id));
+    this.changed(shown !== undefined && lost.has(shown.item.id) && !own.has(shown.item.id));
   }
 
   #ready() {
