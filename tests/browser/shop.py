@@ -50,9 +50,12 @@ class ShopSite:
 @contextmanager
 def running_shop(folder: Path) -> Iterator[ShopSite]:
     """Everything runs and every photo is indexed."""
-    with running_line(
-        folder, VITRINE_TORCH_THREADS="1", VITRINE_VISITOR_SEARCHES="600"
-    ) as line:  # many tests, one address
+    settings = {
+        "VITRINE_TORCH_THREADS": "1",
+        "VITRINE_VISITOR_SEARCHES": "600",  # many tests, one address
+        "VITRINE_RECONCILE_SECONDS": "3",  # a search that a stalled Redis did not take is sent before its deadline
+    }
+    with running_line(folder, **settings) as line:
         for name in ("web", "coordinator", "worker"):
             line.start(name)
         line.manage("upload", str(_catalogue(folder)), "--merchant", "corner", "--create-merchant")

@@ -95,7 +95,7 @@ def test_item_is_corrected_to_a_product_that_was_searched_for(page, admin, shop,
     item = shop.item(mug)
     page.goto(reverse("admin:catalog_item_change", args=[item.pk]))
     expect(page.get_by_role("button", name="Accept")).to_be_visible()
-    page.get_by_label("It is another product").press_sequentially("brass")
+    page.get_by_label("It is another product").fill("brass")
     expect(page.locator("#found")).to_contain_text("Brass lamp")
     page.locator("#found").get_by_role("button", name="It is this one").click()
     expect(page.get_by_text("Corrected: Brass lamp")).to_be_visible()

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 SKUS = [row["sku"] for row in sample_rows()]
 NEW = SKUS[5]  # the catalogue does not have it
 KNOWN = SKUS[:5] + SKUS[6:25]
-CLAIM_SECONDS = 4.0
+CLAIM_SECONDS = 10.0  # a machine that stalls that long looks like one that is switched off
 CUT_OFF = "net::ERR_INTERNET_DISCONNECTED"  # what a console says of requests while there is no network
 
 
@@ -176,7 +176,11 @@ def finds_itself(client, name):
     """The sku of which this very photo is a reference in the index; None where it is none."""
     photo = customer_photos([name.rpartition("-")[0]], [int(name[-5])])[name]
     made = client.post("/api/v1/search-jobs", files={"photo": (name, photo, "image/jpeg")})
-    hit = client.get(made.headers["Location"], headers={"Prefer": "wait=20"}).json()["hits"][0]
+    for _ in range(4):  # until its deadline has passed for sure
+        told = client.get(made.headers["Location"], headers={"Prefer": "wait=20"}).json()
+        if told["state"] not in ("pending", "dispatched"):
+            break
+    hit = told["hits"][0]
     return hit["product"]["sku"] if hit["scores"]["image"] > 0.995 else None
 
 
@@ -222,7 +226,7 @@ def test_two_reviewers_never_meet_and_nothing_is_lost(line, desks):
     assert items_in_sql(line, "pair")[lost][0] in ("open", "auto")
     other.context.set_offline(True)  # a machine that is switched off says no goodbye
     other.context.close()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while waiting(line) and time.monotonic() < until:
         decide(one, seen)
     saved(one)

@@ -52,7 +52,7 @@ def photo_of(shop, product, number):
 
 def the_job(after=0):
     """The search that the page has just started."""
-    for _ in range(150):
+    for _ in range(600):
         with ONE_REQUEST:
             if Job.objects.count() > after:
                 return Job.objects.latest("created_at")
@@ -158,6 +158,7 @@ def test_words_by_keyboard_then_filters_and_photo(page, shop, mug):
     page.get_by_role("button", name="Remove").click()
     expect(page.locator("[data-part=stage]")).to_be_hidden()
     expect(page.locator("#photo")).to_be_focused()
+    assert the_job(after=3).key == ""
 
 
 def test_a_removed_photo_leaves_nothing_behind_whatever_comes_of_its_search(page, shop, mug):
@@ -331,7 +332,8 @@ def test_another_shop_is_chosen(page, shop, mug):
     other = Shop("tiller")
     Merchant.objects.filter(pk=other.merchant.pk).update(public_search=True)
     page.goto("/")
-    page.get_by_label("Shop").select_option("Tiller")
+    with page.expect_navigation():
+        page.get_by_label("Shop").select_option("Tiller")
     expect(page.locator(".opening strong")).to_have_text("Tiller")
     page.get_by_label("Words that describe it").fill("mug")
     page.get_by_role("button", name="Search").click()

@@ -113,11 +113,15 @@ async function photograph() {
 }
 
 async function take(file) {
-  showPhoto(await shrink(file));
+  const photo = await shrink(file);
+  const address = URL.createObjectURL(photo);
+  const ahead = Object.assign(new Image(), { src: address });
+  await ahead.decode().catch(() => {}); // its size is known before anything makes room for it
+  showPhoto(photo, address);
   search();
 }
 
-function showPhoto(photo) {
+function showPhoto(photo, address = photo && URL.createObjectURL(photo)) {
   Object.assign(asked, { photo, token: "", region: null, like: [], unlike: [] });
   showExamples();
   main.toggleAttribute("data-with-photo", Boolean(photo));
@@ -139,7 +143,7 @@ function showPhoto(photo) {
   };
   part("stage-name").textContent = photo.name;
   crop.image.alt = fill(texts.your_photo, { name: photo.name });
-  crop.image.src = URL.createObjectURL(photo);
+  crop.image.src = address;
 }
 
 function frame(region) {
