@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 
 import redis
@@ -17,10 +19,12 @@ from config.broker import broker_command
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that nobody listens on now, below those that the kernel gives to whoever connects."""
+    while True:
+        port = SystemRandom().randrange(20_000, 32_000)  # the tests' own seed is the same in both of their processes
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
@@ -37,7 +41,7 @@ class RedisServer:
         command = broker_command(port=self.port, folder=self.folder)
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        for _ in range(100):
+        for _ in range(1200):
             try:
                 with self.client() as client:
                     client.ping()

@@ -6,16 +6,35 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
+from catalog.services import budget
 from config.env import load_env
 from tests.broker import RedisServer
 from tests.environment import REDIS
+from workers import client as worker_client
 from workers.contract import WORKER_KEY_PREFIX, WorkerCard
 
 
 def pytest_configure() -> None:
-    """Each test's client begins with new middleware: WhiteNoise need not look through all static files every time."""
+    """Each test's client begins with new middleware: WhiteNoise need not look through all static files every time.
+
+    And a machine that stalls for a moment is no Redis that is away: that is what a test says it is.
+    """
     settings.WHITENOISE_AUTOREFRESH = True
+    budget.PATIENCE = worker_client._ANSWER_SECONDS = 30.0
+
+
+@pytest.fixture
+def time_stops(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+    """Call it for the time that it is from then on, for whoever asks Django and until the test ends."""
+
+    def stop() -> datetime:
+        now = timezone.now()
+        monkeypatch.setattr(timezone, "now", lambda: now)
+        return now
+
+    return stop
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ class WorkerProcess:
             self.process.wait()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 240) -> None:
     """Wait for a condition, or fail."""
     end = time.monotonic() + seconds
     while not true():

@@ -55,6 +55,17 @@ def meanwhile(seconds, action):
     assert failed == []
 
 
+def waited_for(redis_server, channels, action):
+    """Do it once somebody listens there: past its first look, for both threads share one SQLite connection."""
+    until = time.monotonic() + 30
+    with redis_server.client() as client:
+        while not client.pubsub_channels(channels):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    time.sleep(0.3)
+    action()
+
+
 def timed(ask):
     started = time.monotonic()
     response = ask()
@@ -67,7 +78,7 @@ def test_a_read_returns_when_the_job_is_finished(shop, redis_server):
         response, seconds = timed(lambda: shop.client.get(f"{API}/search-jobs/{job.pk}", HTTP_PREFER="wait=20"))
     assert (response.status_code, response.json()["state"]) == (200, "done")
     assert response.headers["Preference-Applied"] == "wait=20"
-    assert 0.4 < seconds < 18
+    assert seconds < 18
 
 
 def test_a_read_returns_without_redis_too(shop):
@@ -107,7 +118,7 @@ def test_a_post_answers_200_when_it_finished_in_time(shop, redis_server):
         (job,) = shop.merchant.jobs.all()
         search_result_store(result=search_result(job))
 
-    with meanwhile(2, answer):
+    with meanwhile(0, partial(waited_for, redis_server, "vitrine:job:*", answer)):
         response = shop.client.post(f"{API}/search-jobs", {"words": "mug"}, format="json", HTTP_PREFER="wait=20")
     assert (response.status_code, response.json()["state"]) == (200, "done")
     assert response.headers["Location"].endswith(response.json()["id"])
@@ -143,12 +154,15 @@ def test_an_upload_is_waited_for_too(shop, redis_server):
     with meanwhile(0.5, lambda: upload_cancel(upload=upload)):
         response, seconds = timed(lambda: shop.client.get(f"{API}/uploads/{upload.pk}", HTTP_PREFER="wait=20"))
     assert (response.json()["state"], response.headers["Preference-Applied"]) == ("cancelled", "wait=20")
-    assert 0.4 < seconds < 18
+    assert seconds < 18
 
 
 def test_an_upload_that_is_sent_answers_200_when_it_finished_in_time(shop, redis_server):
+    def imported():
+        upload_import(upload_id=Upload.objects.get().pk)
+
     manifest = SimpleUploadedFile("a.csv", b"sku,title\nA,Mug\n")
-    with meanwhile(0.8, lambda: upload_import(upload_id=Upload.objects.get().pk)):
+    with meanwhile(0, partial(waited_for, redis_server, "vitrine:upload:*", imported)):
         response = shop.client.post(f"{API}/uploads", {"file": manifest}, HTTP_PREFER="wait=20")
     assert (response.status_code, response.json()["state"]) == (200, "done")
     again = SimpleUploadedFile("a.csv", b"sku,title\nA,Mug\n")

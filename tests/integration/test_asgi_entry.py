@@ -16,6 +16,8 @@ from tests.loops import ran
 
 threads: list[threading.Thread] = []
 read: list[bytes] = []
+began = threading.Event()
+hung_up = threading.Event()
 closed = threading.Event()
 
 
@@ -35,7 +37,9 @@ def noting(get_response):
 
 
 def slow_upload(request):
-    """Its body is read long after it came: the key is judged first."""
+    """Its body is read long after it came: the key is judged first. Meanwhile its client leaves."""
+    began.set()
+    assert hung_up.wait(10)
     time.sleep(0.3)
     read.append(request.body)
     return HttpResponse("taken")
@@ -56,15 +60,19 @@ def slow_export(request):
 urlpatterns = [path("seen", view), path("upload", slow_upload), path("export", slow_export)]
 
 
-def asked(application, address, method="GET", body=b"", stays=60.0):
-    """What the application sends for one request, asked on a loop of its own, by a client that stays so long."""
+def asked(application, address, method="GET", body=b"", leaves=lambda sent: False):
+    """What the application sends for one request, asked on a loop of its own, to a client that leaves when it says."""
     sent = []
+    began.clear()
+    hung_up.clear()
     request = iter([{"type": "http.request", "body": body}])
 
     async def receive():
         for message in request:
             return message
-        await asyncio.sleep(stays)
+        while not leaves(sent):
+            await asyncio.sleep(0.01)
+        hung_up.set()
         return {"type": "http.disconnect"}
 
     async def send(message):
@@ -110,13 +118,13 @@ def test_what_is_not_there_is_answered_in_that_thread_too(never_back):
 def test_a_body_stays_open_for_a_view_whose_client_hung_up(settings):
     settings.MIDDLEWARE = []
     read.clear()
-    assert asked(RequestThreads(OneThread()), "/upload", "POST", b"a" * 1000, stays=0.1) == []
+    assert asked(RequestThreads(OneThread()), "/upload", "POST", b"a" * 1000, leaves=lambda _: began.is_set()) == []
     assert read == [b"a" * 1000]
 
 
 def test_an_export_whose_client_hung_up_ends(settings):
     settings.MIDDLEWARE = []
     closed.clear()
-    head, *_ = asked(RequestThreads(OneThread()), "/export", stays=0.45)
+    head, *_ = asked(RequestThreads(OneThread()), "/export", leaves=lambda sent: len(sent) > 1)
     assert head["status"] == 200
     assert closed.is_set()

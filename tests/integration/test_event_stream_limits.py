@@ -97,12 +97,9 @@ def test_a_visitor_a_key_and_the_server_have_so_many(site):
         assert [opened(site.secret) for _ in range(4)] == [200] * 4  # the visitor took none of the server key's
         assert site.status(site.secret) == 429
         assert site.status(site.other, site.others_job) == 429  # the process is full
-        assert httpx.head(
-            f"{site.url}/api/v1/search-jobs/{site.job}/events", headers={"Authorization": f"Bearer {site.secret}"}
-        ).status_code == 200  # fmt: skip
-        read = httpx.get(
-            f"{site.url}/api/v1/search-jobs/{site.job}", headers={"Authorization": f"Bearer {site.secret}"}, timeout=10
-        )
+        address, key = f"{site.url}/api/v1/search-jobs/{site.job}", {"Authorization": f"Bearer {site.secret}"}
+        assert httpx.head(f"{address}/events", headers=key, timeout=60).status_code == 200
+        read = httpx.get(address, headers=key, timeout=60)
         assert read.json()["state"] == "dispatched"  # everything else goes on
     assert site.is_open_again(site.other, site.others_job)
     assert site.is_open_again(site.public)

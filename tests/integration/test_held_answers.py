@@ -218,7 +218,7 @@ def test_a_post_waits_and_its_answer_is_kept(site, clients):
 
 
 def test_a_post_that_waits_long_stays_claimed(site, clients):
-    held = clients.submit(start, site, "long")
+    held = clients.submit(start, site, "long", 30)
     made(site)
     claimed = "answer = IdempotencyRecord.objects.get(key='long').created_at.isoformat()"
     first = site.do(claimed)
@@ -246,7 +246,7 @@ def test_who_hangs_up_leaves_nothing_behind(site):
 
 def test_a_post_whose_client_hung_up_may_be_sent_again_at_once(site, clients):
     hung_up(start, site, "hung up", wait=30)
-    site.line.wait_for(lambda: start(site, "hung up", wait=0).status_code == 202, "its claim is free", 10)
+    site.line.wait_for(lambda: start(site, "hung up", wait=0).status_code == 202, "its claim is free", 60)
     assert (
         site.do("answer = shop.merchant.jobs.filter(pk=IdempotencyRecord.objects.get(key='hung up').made).count()") == 1
     )

@@ -59,7 +59,7 @@ def test_uploads_are_narrowed_by_kind(shop):
     assert faults(found) == {"kind": "invalid_choice"}
 
 
-def test_a_recognitions_place_is_behind_the_merchants_own_photos(shop, other):
+def test_a_recognitions_place_is_behind_the_merchants_own_photos(shop, other, time_stops):
     other.recognition((9, 9, 9))
     first, second = shop.recognition((1, 0, 0), (2, 0, 0)), shop.recognition((3, 0, 0))
 
@@ -68,11 +68,11 @@ def test_a_recognitions_place_is_behind_the_merchants_own_photos(shop, other):
 
     assert queue(first) == {"position": 1, "eta_seconds": None}
     assert queue(second) == {"position": 3, "eta_seconds": None}
-    ago = timezone.now() - timedelta(seconds=20)
     indexed = [shop.photo(shop.product(f"P-{number}")) for number in range(10)]
+    ago = time_stops() - timedelta(seconds=20)
     Photo.objects.filter(pk__in=[photo.pk for photo in indexed]).update(finished_at=ago)
-    assert round(queue(first)["eta_seconds"]) == 4  # ten in twenty seconds; two of its own
-    assert round(queue(second)["eta_seconds"]) == 6  # and one more behind them
+    assert queue(first)["eta_seconds"] == 4  # ten in twenty seconds; two of its own
+    assert queue(second)["eta_seconds"] == 6  # and one more behind them
     Photo.objects.filter(pk__in=[photo.pk for photo in indexed]).update(finished_at=ago - timedelta(minutes=1))
     assert queue(second)["eta_seconds"] is None
     Photo.objects.filter(job=first).update(state=LedgerState.DISPATCHED)

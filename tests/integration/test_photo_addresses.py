@@ -73,7 +73,8 @@ class Pages(BaseHTTPRequestHandler):
         for number in range(200):
             self.send_header(f"X-{number}", "a")
             self.flush_headers()
-            time.sleep(0.1)
+            if self.server.over.wait(0.1):
+                return
 
     def log_message(self, *_):
         """Nothing on the terminal."""
@@ -89,12 +90,13 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def serving(address="127.0.0.1", port=0):
     server = Server((address, port), Pages)
-    server.asked = []
+    server.asked, server.over = [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server
     finally:
+        server.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -334,8 +336,7 @@ def test_no_proxy_of_the_environment_is_asked(shop, server, monkeypatch):
         assert proxy.asked == []
 
 
-def test_a_merchant_with_slow_servers_takes_no_ones_place(shop, other, server, monkeypatch):
-    monkeypatch.setattr(photo_address, "FETCH_SECONDS", 3.0)
+def test_a_merchant_with_slow_servers_takes_no_ones_place(shop, other, server):
     running = [
         threading.Thread(target=photos_fetch, kwargs={"merchant_id": shop.merchant.pk, "urls": [f"{server.url}/drips"]})
         for _ in range(photo_address.MERCHANT_AT_ONCE)
@@ -349,6 +350,7 @@ def test_a_merchant_with_slow_servers_takes_no_ones_place(shop, other, server, m
     problem(refusal, 503, "photo_url_busy")
     assert refusal.headers["Retry-After"] == "5"
     assert other.client.post(f"{API}/search-jobs", body, format="json").status_code == 202
+    server.over.set()
     for thread in running:
         thread.join()
     assert shop.client.post(f"{API}/search-jobs", body, format="json").status_code == 202

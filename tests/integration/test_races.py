@@ -391,14 +391,19 @@ def test_a_result_survives_a_database_that_went_away(mug):
         Photo.objects.select_for_update().get(pk=photo.pk)
 
     def end_waiting(end):
+        waiting = "wait_event_type = 'Lock' AND datname = current_database()"
+        until = time.monotonic() + 15
         with closing(connection), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            ended.append(cursor.rowcount)
+            while not ended and time.monotonic() < until:
+                cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}")
+                if cursor.rowcount:
+                    ended.append(cursor.rowcount)
+                time.sleep(0.05)
         end()
 
     ended = []
     with meanwhile(hold) as end:
-        threading.Timer(0.5, end_waiting, [end]).start()
+        threading.Thread(target=end_waiting, args=[end]).start()
         store_chunk_result.apply(args=[result_for(photo).to_wire()])
     assert ended == [1]
     photo.refresh_from_db()

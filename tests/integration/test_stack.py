@@ -122,7 +122,7 @@ def test_a_start_over_another_bundle_and_its_sudden_death(command):
         url, pid = command.broker_file.read_text().split()
         assert int(pid) == command.process.pid
         assert url != f"redis://127.0.0.1:{busy.getsockname()[1]}/0"
-        wait_until(lambda: photo_state(command) != ("done", "older"), 90)
+        wait_until(lambda: photo_state(command) != ("done", "older"))
         told = "from config.env import load_env; print(load_env().broker)"
         seen = subprocess.run([sys.executable, "-c", told], cwd=ROOT, env=command.environment, capture_output=True)
         assert seen.stdout.decode().strip() == url
@@ -131,7 +131,7 @@ def test_a_start_over_another_bundle_and_its_sudden_death(command):
         assert not port_is_free(broker_port)
         command.process.kill()
         command.process.wait()
-        wait_until(lambda: not command.alive() and port_is_free(broker_port), 40)
+        wait_until(lambda: not command.alive() and port_is_free(broker_port))
     assert command.broker_file.exists(), "left behind, and harmless: tests/unit/test_env.py"
 
 

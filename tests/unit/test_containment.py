@@ -24,6 +24,7 @@ from tests.uploads import odd_but_good, saved
 
 LIMITS = PhotoLimits()
 SLOW = many_scans(4000, 1000)  # seconds, and a megabyte
+SLOWER = many_scans(4000, 4000)  # not over before a decoder is hit, however late that is
 OTHERS: set[int] = set()  # decoders that were there before the test
 
 
@@ -119,13 +120,13 @@ def test_codes_pass_through_and_too_many_bytes_are_not_even_sent(decoders):
 
 def test_a_photo_at_which_every_decoder_crashes_is_refused_alone(decoders):
     with each_child_gets(signal.SIGSEGV, most=2):
-        refused(decoders, SLOW, "photo_decoder_crashed")
+        refused(decoders, SLOWER, "photo_decoder_crashed")
     assert serves(decoders)
 
 
 def test_a_decoder_that_is_killed_for_memory_even_alone_blames_the_photo(decoders):
     with each_child_gets(signal.SIGKILL, most=2):
-        refused(decoders, SLOW, "photo_decoder_memory")
+        refused(decoders, SLOWER, "photo_decoder_memory")
 
 
 def test_a_decoder_that_something_else_killed_blames_nothing(decoders):
@@ -142,9 +143,9 @@ def test_a_photo_without_end_is_stopped_by_its_processor_time(decoders, monkeypa
     assert serves(decoders)
 
 
-def test_a_decoder_that_stands_still_is_stopped_too(decoders, monkeypatch):
-    monkeypatch.setattr(containment, "WALL_SECONDS", 3.0)
+def test_a_decoder_that_stands_still_is_stopped_too(decoders):
     assert serves(decoders)
+    decoders._idle[0]._link.settimeout(3.0)  # for ``WALL_SECONDS``
     os.kill(children()[0], signal.SIGSTOP)
     refused(decoders, jpeg(1), "photo_decoder_timeout")
     assert serves(decoders)
