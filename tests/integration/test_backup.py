@@ -42,13 +42,15 @@ def answers(line, key):
 
     def ask(customer):
         files = {"photo": (customer.photo.name, customer.photo.read_bytes(), "image/jpeg")}
-        headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=60"}
-        address = f"{line.url}/api/v1/search-jobs?limit=5"
-        found = httpx.post(address, files=files, headers=headers, timeout=90, trust_env=False).json()
+        found = client.post("/api/v1/search-jobs?limit=5", files=files).json()
         assert found["state"] == "done", found
         return [(hit["product"]["id"], round(hit["scores"]["rank"], 3)) for hit in found["hits"][:5]]
 
-    with ThreadPoolExecutor(AT_ONCE) as asking:
+    headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=60"}
+    with (
+        httpx.Client(base_url=line.url, headers=headers, timeout=90, trust_env=False) as client,
+        ThreadPoolExecutor(AT_ONCE) as asking,
+    ):
         return list(asking.map(ask, customers()[:SEARCHES]))
 
 

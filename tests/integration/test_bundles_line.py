@@ -79,12 +79,12 @@ def leases_run_out(line):
 
 def search(line, seed=3):
     """Search by photo until it is over, however slow the machine is: state, bundle and the first product's sku."""
-    headers = {"Authorization": f"Bearer {line.key}", "Prefer": "wait=20"}
+    asked = {"headers": {"Authorization": f"Bearer {line.key}", "Prefer": "wait=20"}, "timeout": 60, "verify": False}
     files = {"photo": ("a.jpg", draw_photo(seed, 210), "image/jpeg")}
     address = f"{line.url}/api/v1/search-jobs"
-    answer = httpx.post(address, files=files, headers=headers, timeout=60, trust_env=False).json()
+    answer = httpx.post(address, files=files, **asked).json()
     while answer["state"] in {"pending", "dispatched"}:
-        answer = httpx.get(f"{address}/{answer['id']}", headers=headers, timeout=60, trust_env=False).json()
+        answer = httpx.get(f"{address}/{answer['id']}", **asked).json()
     return answer["state"], answer.get("bundle_version"), [hit["product"]["sku"] for hit in answer["hits"][:1]]
 
 
