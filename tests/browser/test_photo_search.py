@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 from tests.browser.axe import barriers
 from tests.browser.conftest import PATIENCE_MS, WIDTHS, overflow, watched
 
+pytestmark = pytest.mark.slow
+
 SHIFTS = """() => new Promise((done) => {
   let sum = 0;
   new PerformanceObserver((list) => {

@@ -14,6 +14,8 @@ from tests.browser.axe import barriers
 from tests.browser.conftest import PATIENCE_MS, WIDTHS, overflow, until_true, watched
 from tests.line import ROOT
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "clients" / "widget" / "example.html"
 CSP = (
     "default-src 'none'; script-src 'unsafe-inline' {site}; connect-src {site}; img-src {site} blob:; "

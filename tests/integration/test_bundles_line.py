@@ -12,6 +12,8 @@ from tests.line import running_line
 from tests.uploads import manifest, row
 from tests.worker import bundle_folder, draw_photo
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS, VIEWS = 9, 2
 NEW = "test-new"
 PEOPLE = """

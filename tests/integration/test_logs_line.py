@@ -10,6 +10,8 @@ from tests.monitoring import names_asked_for, names_told
 from tests.uploads import archive, manifest, row
 from tests.worker import draw_photo
 
+pytestmark = pytest.mark.slow
+
 KEY = """
 from catalog.models import Merchant
 from catalog.services.key import api_key_create

@@ -15,6 +15,8 @@ from tests.drawing import jpeg
 from tests.hand import hand
 from tests.line import running_line
 
+pytestmark = pytest.mark.slow
+
 SECRET = "-".join(f"part{number}of-it" for number in range(8))
 SAFE = {
     "VITRINE_MODE": "production",

@@ -32,7 +32,10 @@ from catalog.services.key import api_key_create
 print(api_key_create(merchant=Merchant.objects.get(slug="shop"), name="test")[1])
 """
 
-pytestmark = pytest.mark.skipif(not SERVER, reason="no S3 server: VITRINE_TEST_S3_SERVER names none (see .ci/run)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SERVER, reason="no S3 server: VITRINE_TEST_S3_SERVER names none (see .ci/run)"),
+]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from tests.api_support import candidate, client_of, search_result
 from tests.tenant_cases import ADMIN, API, REACHES, WEB, Case, Open, Theirs, admin_pages
 from tests.tenant_world import Rows, Tenant, belongings, owned_models, tenant
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 METHODS = {True: ("GET", "POST"), False: ("GET", "POST", "PUT", "PATCH", "DELETE")}  # of forms, of the API
 GONE = {401, 403, 404, 405}

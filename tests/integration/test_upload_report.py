@@ -184,6 +184,7 @@ upload_import(upload_id=uploads_owed().get().pk)
 """
 
 
+@pytest.mark.slow
 def test_an_import_that_is_killed_goes_on_and_every_row_is_there_once(tmp_path):
     """A real process, killed with SIGKILL in the middle of its rows, and another one after it."""
     count = 1_200

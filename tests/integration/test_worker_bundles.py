@@ -31,6 +31,7 @@ def damage(store, version):
     store.put(key, bytes(data))
 
 
+@pytest.mark.slow
 def test_it_serves_what_it_can_and_says_what_it_cannot(server, tmp_path):
     settings = {"VITRINE_BUNDLE": str(bundle_folder()), "VITRINE_PHOTO_STORE": str(tmp_path / "photos")}
     with client_of(server.url, tmp_path / "photos") as client, server.client() as redis:
