@@ -54,12 +54,6 @@ def answers(line, key):
         return list(asking.map(ask, customers()[:SEARCHES]))
 
 
-def refused(line, *arguments):
-    done = line.manage(*arguments, check=False)
-    assert done.returncode == 1, done.stdout
-    return done.stderr.strip().rpartition("(")[2].rstrip(")")
-
-
 @pytest.mark.slow
 def test_a_restored_installation_finds_the_same(tmp_path):
     backup = tmp_path / "backup"
@@ -68,18 +62,13 @@ def test_a_restored_installation_finds_the_same(tmp_path):
         line.manage("upload", str(pack(tmp_path)), "--merchant", "shop", "--create-merchant")
         key = line.manage("shell", "--no-imports", "-c", KEY).stdout.strip()
         before = answers(line, key)
-        assert refused(line, "backup", str(backup)) == "index_in_use"
+        done = line.manage("backup", str(backup), check=False)
+        assert (done.returncode, "(index_in_use)" in done.stderr) == (1, True)
         assert not backup.exists()
         assert line.worker.stop() == 0
         assert "files are in" in line.manage("backup", str(backup)).stdout
-        assert refused(line, "backup", str(backup)) == "backup_place_taken"
-        assert refused(line, "restore", str(backup)) == "restore_place_taken"
 
     with empty_line(tmp_path / "after") as line:
-        photos = (backup / "photos.tar").read_bytes()
-        (backup / "photos.tar").write_bytes(photos[:-1] + b"x")
-        assert refused(line, "restore", str(backup)) == "backup_damaged"
-        (backup / "photos.tar").write_bytes(photos)
         line.manage("restore", str(backup))
         start(line)
         assert answers(line, key) == before

@@ -169,6 +169,18 @@ def test_a_backup_of_another_release_is_refused(shop, tmp_path):
         call_command("restore", str(tmp_path / "backup"))
 
 
+def test_nothing_is_restored_over_what_is_there_nor_from_damaged_files(shop, tmp_path):
+    call_command("backup", str(tmp_path / "backup"), "--without-index")
+    before = everything()
+    with pytest.raises(CommandError, match=r"Not empty: the database, the photo store\..*\(restore_place_taken\)"):
+        call_command("restore", str(tmp_path / "backup"))
+    photos = tmp_path / "backup" / "photos.tar"
+    photos.write_bytes(photos.read_bytes()[:-1] + b"x")
+    with pytest.raises(CommandError, match=r"photos\.tar is missing or damaged.*\(backup_damaged\)"):
+        call_command("restore", str(tmp_path / "backup"))
+    assert everything() == before
+
+
 def test_a_restore_that_fails_leaves_no_row(shop, tmp_path):
     folder = tmp_path / "backup"
     folder.mkdir()

@@ -74,7 +74,7 @@ def shadow_states(line):
 
 def leases_run_out(line):
     """Two minutes pass for what the killed worker held; one photo at least, should it have been very quick."""
-    one = "photo_id = (SELECT min(photo_id) FROM catalog_shadowphoto)"
+    one = "photo_id = (SELECT photo_id FROM catalog_shadowphoto ORDER BY photo_id LIMIT 1)"
     past = "SET state = 'dispatched', lease_until = '2000-01-01'"
     line.rows(f"UPDATE catalog_shadowphoto {past} WHERE state = 'dispatched' OR {one}")
 
